@@ -1,0 +1,104 @@
+//! Condition types, and how a condition changes: `lastTransitionTime` moves only when the status does.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+/// The wanted version serves, completely.
+pub const READY: &str = "Ready";
+/// At least one pod answers users.
+pub const AVAILABLE: &str = "Available";
+/// A version is being introduced.
+pub const PROGRESSING: &str = "Progressing";
+/// The registry says which digest is wanted.
+pub const IMAGE_RESOLVED: &str = "ImageResolved";
+/// kstatus: present only while the controller works towards the spec.
+pub const RECONCILING: &str = "Reconciling";
+/// kstatus: present only while somebody has to do something.
+pub const STALLED: &str = "Stalled";
+
+/// The API server refuses longer messages (`metav1.Condition`: 32768); readers do long before.
+const MESSAGE_MAX: usize = 2048;
+
+/// One judgement: true or false, with the reason (CamelCase) and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    pub kind: &'static str,
+    pub holds: bool,
+    pub reason: String,
+    pub message: String,
+}
+
+impl Judgement {
+    pub fn new(kind: &'static str, holds: bool, reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, holds, reason: reason.into(), message: message.into() }
+    }
+
+    /// The same reason and words under another condition type.
+    pub fn also(&self, kind: &'static str, holds: bool) -> Self {
+        Self { kind, holds, ..self.clone() }
+    }
+}
+
+/// Turns judgements into conditions, keeping the transition time of those whose status is unchanged.
+pub fn conclude(judgements: &[Judgement], before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
+    judgements
+        .iter()
+        .map(|judgement| {
+            let status = if judgement.holds { "True" } else { "False" };
+            let since = before
+                .iter()
+                .find(|old| old.type_ == judgement.kind && old.status == status)
+                .map_or(Time(now), |old| old.last_transition_time.clone());
+            Condition {
+                type_: judgement.kind.to_owned(),
+                status: status.to_owned(),
+                reason: judgement.reason.clone(),
+                message: shorten(&judgement.message),
+                last_transition_time: since,
+                observed_generation: Some(generation),
+            }
+        })
+        .collect()
+}
+
+/// The condition of that type, if present.
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+fn shorten(message: &str) -> String {
+    if message.len() <= MESSAGE_MAX {
+        return message.to_owned();
+    }
+    let mut end = MESSAGE_MAX - '…'.len_utf8();
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &message[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn the_transition_time_moves_only_with_the_status() {
+        let first = conclude(&[Judgement::new(READY, false, "Resolving", "…")], &[], 1, at(1));
+        let same = conclude(&[Judgement::new(READY, false, "Deploying", "other words")], &first, 2, at(2));
+        assert_eq!(same[0].last_transition_time.0, at(1));
+        assert_eq!((same[0].reason.as_str(), same[0].observed_generation), ("Deploying", Some(2)));
+        let turned = conclude(&[Judgement::new(READY, true, "Serving", "")], &same, 2, at(3));
+        assert_eq!(turned[0].last_transition_time.0, at(3));
+    }
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character() {
+        let long = "ü".repeat(MESSAGE_MAX);
+        let cut = shorten(&long);
+        assert!(cut.len() <= MESSAGE_MAX && cut.ends_with('…'), "{}", cut.len());
+    }
+}

@@ -1,0 +1,35 @@
+//! Names, labels, annotations and ports that other objects and other versions of Modelship depend on. Selectors are
+//! immutable in Kubernetes, so nothing here changes once it has been released.
+
+pub const GROUP: &str = "modelship.dev";
+
+/// Label and selector: the name of the ModelDeployment.
+pub const MODEL: &str = "modelship.dev/model";
+/// Label and selector: `stable` or `candidate`.
+pub const TRACK: &str = "modelship.dev/track";
+/// Annotation on every child: the hash of what Modelship wants of it.
+pub const INTENT: &str = "modelship.dev/intent";
+/// Annotation on a Deployment whose `spec.replicas` Modelship sends.
+pub const SENDS_REPLICAS: &str = "modelship.dev/sends-replicas";
+
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const MODELSHIP: &str = "modelship";
+
+/// Field manager of everything Modelship writes.
+pub const MANAGER: &str = "modelship";
+/// Keeps `spec.replicas` alive while its ownership passes from Modelship to an autoscaler.
+pub const SCALE_MANAGER: &str = "modelship-scale";
+
+/// Container names are part of autoscalers' specs and of users' `podTemplate`s.
+pub const MODEL_CONTAINER: &str = "model";
+pub const EXPORTER_CONTAINER: &str = "exporter";
+
+/// The named port that the Service targets; the pod template decides which container bears it.
+pub const HTTP_PORT: &str = "http";
+pub const METRICS_PORT: &str = "metrics";
+
+/// Ports that the exporter takes in every pod: requests, metrics, probes and `/drained`.
+pub const EXPORTER_PORTS: [u16; 3] = [9800, 9801, 9802];
+
+/// The longest `metadata.name`: leaves room for the suffixes of children within 63 characters.
+pub const NAME_MAX: usize = 45;

@@ -1,0 +1,88 @@
+//! Hand-made parts of the schema, and the CustomResourceDefinition as it is checked into `crds/`.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::{
+    spec::ModelDeployment,
+    units::{DURATION_PATTERN, PERCENT_PATTERN},
+};
+
+pub fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 16, "pattern": DURATION_PATTERN})
+}
+
+pub fn percent(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 4, "pattern": PERCENT_PATTERN})
+}
+
+/// The pod template's schema alone would be larger than all the rest; the API server checks what comes out of the merge.
+pub fn pod_template(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// Conditions are a map by type, so that another writer's condition is never lost.
+pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+    let item = generator.subschema_for::<Condition>();
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "items": item,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+    })
+}
+
+/// The CustomResourceDefinition, as `modelship crds` prints it.
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = ModelDeployment::crd();
+    for version in &mut crd.spec.versions {
+        if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+            without_null(schema);
+        }
+    }
+    crd
+}
+
+/// An optional field may be absent, not null: the API server then drops a null, and CEL's `has()` tells the truth.
+fn without_null(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_null(property));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        without_null(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        without_null(values);
+    }
+}
+
+/// The CustomResourceDefinition as YAML.
+///
+/// # Errors
+/// When it cannot be serialised, which a test rules out.
+pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    serde_saphyr::to_string(&crd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checked_in_crd_is_the_one_that_is_generated() {
+        let checked_in = include_str!("../../crds/modeldeployments.modelship.dev.yaml");
+        assert!(crd_yaml().unwrap() == checked_in, "crds/ is stale: run make generate");
+    }
+
+    #[test]
+    fn the_crd_stays_under_50_kb_and_has_no_defaults() {
+        let yaml = crd_yaml().unwrap();
+        assert!(yaml.len() < 50_000, "{} bytes", yaml.len());
+        let default = yaml.lines().find(|line| line.trim_start().starts_with("default:"));
+        assert_eq!(default, None, "defaults live in code: a later change of one must not rewrite stored objects");
+    }
+}

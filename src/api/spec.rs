@@ -1,0 +1,329 @@
+//! What a user writes. Field documentation here is what `kubectl explain mdl.spec` prints.
+//!
+//! No field has a default in the schema: defaults live in [`super::valid`], so that a later change of one never rewrites
+//! stored objects and never restarts a pod.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{schema, status::ModelDeploymentStatus, units::Quantity};
+
+/// The wanted state of one model: which image to follow, how to run it, how to reach it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "modelship.dev",
+    version = "v1alpha1",
+    kind = "ModelDeployment",
+    plural = "modeldeployments",
+    shortname = "mdl",
+    category = "modelship",
+    namespaced,
+    status = "ModelDeploymentStatus",
+    derive = "PartialEq",
+    doc = "A machine-learning model in service: Modelship follows its image, runs it pinned by digest, and rolls every new push out.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether the wanted version serves"
+    ),
+    printcolumn(name = "Tag", type_ = "string", json_path = ".status.tag", description = "The tag that is followed"),
+    printcolumn(
+        name = "Digest",
+        type_ = "string",
+        json_path = ".status.stable.short",
+        description = "The version that users get"
+    ),
+    printcolumn(
+        name = "Replicas",
+        type_ = "string",
+        json_path = ".status.available",
+        description = "Replicas that serve, of those wanted"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "URL",
+        type_ = "string",
+        json_path = ".status.url",
+        priority = 1,
+        description = "Where to POST requests"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    validation = Rule::new("self.metadata.name.size() <= 45")
+        .message("metadata.name is longer than 45 characters; Modelship names objects after it, so choose a shorter one"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must start with a letter and hold only lower-case letters, digits and '-', because a Service is named after it")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")
+    .message("set either spec.replicas or spec.autoscaling, not both: the autoscaler decides the number of replicas"))]
+#[x_kube(validation = Rule::new("!has(self.autoscaling) || (has(self.server) && has(self.server.resources) && ((has(self.server.resources.requests) && 'cpu' in self.server.resources.requests) || (has(self.server.resources.limits) && 'cpu' in self.server.resources.limits)))")
+    .message("spec.autoscaling measures CPU against the request, and there is none; set spec.server.resources.requests.cpu"))]
+pub struct ModelDeploymentSpec {
+    /// The image to run and how new versions of it are taken.
+    pub image: Image,
+    /// The model server inside the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
+    /// The Service that clients call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
+    /// How many copies run. Unset: 1 at first, and whatever an autoscaler or `kubectl scale` of the Deployment sets later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: Option<i32>,
+    /// Let a HorizontalPodAutoscaler decide the number of copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+    /// How one version replaces another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// Merged last into the pod template, for everything that the fields above do not name (affinity, volumes, sidecars …).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::pod_template")]
+    pub pod_template: Option<Value>,
+}
+
+/// The image to run and how new versions of it are taken.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Image {
+    /// Repository without tag or digest: `alice/credit-scoring-model` (Docker Hub), `ghcr.io/team/model`, `registry.example.org:5000/model`.
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new("!self.contains('@')")
+        .message("spec.image.repository carries a digest; put the digest under image.pin"))]
+    #[x_kube(validation = Rule::new("!self.matches(':[^/]*$')")
+        .message("spec.image.repository carries a tag; put the tag under image.follow.tag"))]
+    #[x_kube(validation = Rule::new("!self.contains('://')")
+        .message("spec.image.repository is not a URL; leave out http:// or https://"))]
+    #[x_kube(validation = Rule::new("self.matches('^[-A-Za-z0-9._:/@]+$')")
+        .message("spec.image.repository may hold only letters, digits, '.', '_', '-', '/' and a registry's ':port'; write it as docker pull would, such as alice/model"))]
+    pub repository: String,
+    /// Which pushes count as new versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follow>,
+    /// How often the registry is asked (one HEAD request), such as 1m. Default 1m, at least 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
+        .message("spec.image.pollInterval must lie between 5s and 24h"))]
+    pub poll_interval: Option<String>,
+    /// Secrets of type kubernetes.io/dockerconfigjson in this namespace. Those of the ServiceAccount are used too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub pull_secrets: Vec<LocalReference>,
+    /// false: stay on the version that runs. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_update: Option<bool>,
+    /// Run exactly this digest, whatever is pushed: sha256:… . Remove the field to follow the tag again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71))]
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')")
+        .message("spec.image.pin must be a digest: 'sha256:' and 64 lower-case hexadecimal digits"))]
+    pub pin: Option<String>,
+}
+
+/// Which pushes count as new versions.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Follow {
+    /// Every push to this tag is a new version. Default latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')")
+        .message("spec.image.follow.tag may hold only letters, digits, '_', '.' and '-', and must not start with '.' or '-'"))]
+    pub tag: Option<String>,
+}
+
+/// An object of this namespace, by name.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct LocalReference {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// The model server inside the image.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Server {
+    /// mlflow (default): an image of `mlflow models build-docker` or of MLflow's scoring server. openInference: the V2 protocol. http: anything else.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ServerType>,
+    /// The port that the server listens on. Default 8080.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    #[x_kube(validation = Rule::new("!(self in [9800, 9801, 9802])")
+        .message("spec.server.port: 9800, 9801 and 9802 belong to Modelship's exporter in the same pod; let the model listen on another port"))]
+    pub port: Option<i32>,
+    /// The path that answers 200 once the model is loaded. Default by type: /ping for mlflow, /v2/health/ready for openInference; for http the port is probed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.startsWith('/')")
+        .message("spec.server.healthPath must start with '/'"))]
+    pub health_path: Option<String>,
+    /// How long a model may take to load before its pod is restarted. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('2h')")
+        .message("spec.server.startupTimeout must lie between 1s and 2h"))]
+    pub startup_timeout: Option<String>,
+    /// The longest that one request may take. Default 60s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')")
+        .message("spec.server.timeout must lie between 1s and 1h"))]
+    pub timeout: Option<String>,
+    /// Worker processes of an MLflow server. Default: the CPU limit rounded up (else the request, else 1); left to itself MLflow starts one for every core of the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub workers: Option<i32>,
+    /// Environment variables of the model container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub env: Vec<EnvVar>,
+    /// CPU and memory of the model container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// ServiceAccount of the pods. Default: the namespace's own; its token is not mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub service_account: Option<String>,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum ServerType {
+    Mlflow,
+    Http,
+    OpenInference,
+}
+
+/// An environment variable: a value, or where to take it from.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.value) && has(self.valueFrom))")
+    .message("an environment variable has either value or valueFrom, not both"))]
+pub struct EnvVar {
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192))]
+    pub value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<EnvSource>,
+}
+
+/// Where an environment variable's value comes from.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)")
+    .message("valueFrom names exactly one of secretKeyRef and configMapKeyRef"))]
+pub struct EnvSource {
+    /// A key of a Secret in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyReference>,
+    /// A key of a ConfigMap in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyReference>,
+}
+
+/// One key of a Secret or ConfigMap.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct KeyReference {
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+    /// true: the pod starts without the variable when the object or key is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub optional: Option<bool>,
+}
+
+/// CPU, memory and devices, as in any Kubernetes container.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+pub struct Resources {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub requests: BTreeMap<String, Quantity>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+/// The Service that clients call.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Default 80.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+    /// Default ClusterIP.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ServiceType>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('modelship.dev/'))")
+        .message("annotations under modelship.dev/ are Modelship's own; choose another prefix"))]
+    #[x_kube(validation = Rule::new("self.all(key, self[key].size() <= 4096 && key.size() <= 317)")
+        .message("an annotation's value may hold 4096 characters at the most"))]
+    pub annotations: BTreeMap<String, String>,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceType {
+    ClusterIP,
+    NodePort,
+    LoadBalancer,
+}
+
+/// Let a HorizontalPodAutoscaler decide the number of copies, by the CPU use of the model container.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[x_kube(validation = Rule::new("!has(self.min) || self.min <= self.max")
+    .message("spec.autoscaling.min is greater than spec.autoscaling.max"))]
+pub struct Autoscaling {
+    /// Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub min: Option<i32>,
+    #[schemars(range(min = 1, max = 1000))]
+    pub max: i32,
+    /// Average CPU use to aim at, in percent of the request. Default 70%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::percent")]
+    pub cpu: Option<String>,
+}
+
+/// How one version replaces another.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+pub struct Rollout {
+    /// Rolling (default): the new version starts before the old one stops. Recreate: the old one stops first, for nodes that cannot hold two copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// How long a new version may take to become available before the roll-out counts as stuck. Default: the start-up timeout plus 5m for the pull.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
+        .message("spec.rollout.deadline must lie between 5s and 24h"))]
+    pub deadline: Option<String>,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    Rolling,
+    Recreate,
+}

@@ -1,0 +1,82 @@
+//! What a user reads. Text here never holds what changes by itself (attempts, next try, ages): those are metrics, and a
+//! model at rest causes no write.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+
+/// How many earlier versions are remembered.
+pub const HISTORY_LIMIT: usize = 10;
+
+/// What runs, and why.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelDeploymentStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Available, Progressing, ImageResolved; Reconciling and Stalled only while they are true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// Where to POST requests from inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The tag that is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// The version that users get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<Version>,
+    /// The version that is being introduced; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Version>,
+    /// Pods that exist, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// Pods that serve, of those wanted: 2/3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available: Option<String>,
+    /// Selector of the pods, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// The versions that users got, newest first, ten at the most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub history: Vec<PastVersion>,
+}
+
+/// One version of the model: an image by digest.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Version {
+    /// The repository's full name, such as docker.io/alice/credit-scoring-model.
+    pub repository: String,
+    /// What is pinned in the pod template.
+    pub digest: String,
+    /// The digest's first twelve digits.
+    pub short: String,
+}
+
+impl Version {
+    /// Reads an image reference as pod templates hold it: `repository@sha256:…`.
+    pub fn of_image(image: &str) -> Option<Self> {
+        let (repository, digest) = image.split_once('@')?;
+        let digest = crate::images::Digest::parse(digest).ok()?;
+        Some(Self { repository: repository.to_owned(), short: digest.short().to_owned(), digest: digest.to_string() })
+    }
+}
+
+/// A version that users got.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PastVersion {
+    pub repository: String,
+    pub digest: String,
+    /// When users began to get it.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub since: Timestamp,
+}

@@ -1,0 +1,141 @@
+//! Bounds as users write them, strings with units: `90s`, `1h30m`, `70%`; and Kubernetes quantities, which YAML may
+//! also hold as numbers.
+
+use std::time::Duration;
+
+use kube_quantity::ParsedQuantity;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub const DURATION_PATTERN: &str = "^([0-9]+(ms|s|m|h))+$";
+pub const PERCENT_PATTERN: &str = "^[0-9]{1,3}%$";
+
+/// Parses `1h30m`, `90s`, `500ms`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a duration; write a number with a unit, such as 30s, 5m or 1h30m");
+    if text.is_empty() || text.len() > 16 || !text.ends_with(['s', 'm', 'h']) {
+        return Err(wrong());
+    }
+    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(signed).map_err(|_| wrong())
+}
+
+/// Parses `70%` into 70.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn percent(text: &str) -> Result<i32, String> {
+    text.strip_suffix('%')
+        .and_then(|digits| digits.parse::<i32>().ok())
+        .filter(|value| (1..=1000).contains(value))
+        .ok_or_else(|| format!("'{text}' is not a percentage; write a whole number with a percent sign, such as 70%"))
+}
+
+/// A resource quantity (`500m`, `2`, `1Gi`). YAML authors write `cpu: 1` as often as `cpu: "1"`: both are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Quantity(pub String);
+
+impl Quantity {
+    /// The quantity in millis (`500m` is 500, `2` is 2000), rounded up.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected.
+    pub fn millis(&self) -> Result<i64, String> {
+        ParsedQuantity::try_from(self.0.as_str())
+            .ok()
+            .and_then(|quantity| quantity.to_bytes_f64())
+            .map(|amount| (amount * 1000.0).ceil() as i64)
+            .ok_or_else(|| format!("'{}' is not a quantity; write a number such as 500m, 2 or 1Gi", self.0))
+    }
+}
+
+/// Whether two quantities mean the same amount, however they are written: the API server stores `1000m` as `1`.
+pub fn same_quantity(a: &str, b: &str) -> bool {
+    match (ParsedQuantity::try_from(a), ParsedQuantity::try_from(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Whole(i64),
+            Number(f64),
+        }
+        Ok(Self(match Written::deserialize(deserializer)? {
+            Written::Text(text) => text,
+            Written::Whole(number) => number.to_string(),
+            Written::Number(number) => number.to_string(),
+        }))
+    }
+}
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "maxLength": 32,
+            "pattern": r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_every_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+    }
+
+    #[test]
+    fn a_duration_without_a_unit_is_refused_with_an_example() {
+        for wrong in ["", "5", "-5s", "5 minutes", "P1D", "1d"] {
+            let message = duration(wrong).unwrap_err();
+            assert!(message.contains("such as 30s"), "{wrong}: {message}");
+        }
+    }
+
+    #[test]
+    fn quantities_compare_by_amount() {
+        for (a, b) in [("1000m", "1"), ("1024Mi", "1Gi"), ("1000", "1k"), ("0.5", "500m"), ("2", "2.0")] {
+            assert!(same_quantity(a, b), "{a} {b}");
+        }
+        for (a, b) in [("1", "2"), ("1Gi", "1G"), ("x", "x")] {
+            assert!(!same_quantity(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn millis_round_up() {
+        assert_eq!(Quantity("1500m".into()).millis(), Ok(1500));
+        assert_eq!(Quantity("2".into()).millis(), Ok(2000));
+        assert!(Quantity("two".into()).millis().is_err());
+    }
+
+    #[test]
+    fn percentages_need_their_sign() {
+        assert_eq!(percent("70%"), Ok(70));
+        assert!(percent("70").is_err());
+        assert!(percent("0%").is_err());
+    }
+}

@@ -1,0 +1,531 @@
+//! From the stored spec to types that cannot be wrong. The API server has checked the same bounds by CEL; they are
+//! checked again here because objects outlive the CRD they were admitted under, and because `modelship render` has no
+//! API server.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    names,
+    spec::{self, ModelDeploymentSpec, ServerType, ServiceType, Strategy},
+    units,
+};
+use crate::images::{Digest, Repository, Tag};
+
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(300);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Added to the start-up timeout for pulling the image: MLflow images weigh hundreds of megabytes.
+const PULL_ALLOWANCE: Duration = Duration::from_secs(300);
+const SERVER_PORT: u16 = 8080;
+const SERVICE_PORT: u16 = 80;
+const TARGET_CPU_PERCENT: i32 = 70;
+
+/// One thing that is wrong with a spec: where, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// Path of the field, such as `spec.server.port`.
+    pub field: String,
+    pub message: String,
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// A spec whose every field has been checked and every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidSpec {
+    pub image: Image,
+    pub server: Server,
+    pub service: Service,
+    pub scale: Scale,
+    pub strategy: Strategy,
+    /// How long a new version may take to become available.
+    pub deadline: Duration,
+    pub pod_template: Option<Value>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    pub repository: Repository,
+    pub tag: Tag,
+    pub pin: Option<Digest>,
+    pub auto_update: bool,
+    pub poll_interval: Duration,
+    pub pull_secrets: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    pub kind: ServerType,
+    pub port: u16,
+    /// `None`: only the port is probed.
+    pub health_path: Option<String>,
+    pub startup_timeout: Duration,
+    pub timeout: Duration,
+    pub workers: i32,
+    pub env: Vec<spec::EnvVar>,
+    pub resources: spec::Resources,
+    pub service_account: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    pub port: u16,
+    pub kind: ServiceType,
+    pub annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// Who decides the number of replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Nobody told us: the Deployment's own number is left alone.
+    Unset,
+    Fixed(i32),
+    Auto {
+        min: i32,
+        max: i32,
+        cpu_percent: i32,
+    },
+}
+
+/// Collects what is wrong instead of stopping at the first.
+#[derive(Default)]
+struct Findings(Vec<Invalid>);
+
+impl Findings {
+    fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Invalid { field: field.into(), message: message.into() });
+    }
+
+    /// The value, or a stand-in after noting what is wrong with it.
+    fn take<T, E: ToString>(&mut self, field: &str, result: Result<T, E>, stand_in: T) -> T {
+        result.unwrap_or_else(|error| {
+            self.add(field, error.to_string());
+            stand_in
+        })
+    }
+
+    fn duration(&mut self, field: &str, text: Option<&str>, default: Duration, bounds: (u64, u64)) -> Duration {
+        let Some(text) = text else { return default };
+        let value = self.take(field, units::duration(text), default);
+        let (low, high) = (Duration::from_secs(bounds.0), Duration::from_secs(bounds.1));
+        if value < low || value > high {
+            self.add(field, format!("'{text}' must lie between {}s and {}s", bounds.0, bounds.1));
+        }
+        value
+    }
+
+    fn port(&mut self, field: &str, port: Option<i32>, default: u16) -> u16 {
+        match port.map(u16::try_from) {
+            None => default,
+            Some(Ok(port)) if port > 0 => port,
+            _ => {
+                self.add(field, format!("{} is not a port; use 1 to 65535", port.unwrap_or_default()));
+                default
+            }
+        }
+    }
+}
+
+impl ValidSpec {
+    /// Checks a stored spec.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, not just the first.
+    pub fn parse(name: &str, stored: &Value) -> Result<Self, Vec<Invalid>> {
+        let spec = ModelDeploymentSpec::deserialize(stored).map_err(|error| {
+            vec![Invalid {
+                field: "spec".into(),
+                message: format!(
+                    "does not have the shape of a ModelDeployment ({error}); see kubectl explain mdl.spec"
+                ),
+            }]
+        })?;
+        let mut findings = Findings::default();
+        check_name(name, &mut findings);
+        let image = image(&spec.image, &mut findings);
+        let server = server(spec.server.clone().unwrap_or_default(), &mut findings);
+        let service = service(spec.service.clone().unwrap_or_default(), &mut findings);
+        let scale = scale(&spec, &server, &mut findings);
+        let rollout = spec.rollout.clone().unwrap_or_default();
+        let deadline = findings.duration(
+            "spec.rollout.deadline",
+            rollout.deadline.as_deref(),
+            server.startup_timeout + PULL_ALLOWANCE,
+            (5, 86_400),
+        );
+        if let Some(template) = &spec.pod_template {
+            check_pod_template(template, &server, &mut findings);
+        }
+        let Some(image) = image.filter(|_| findings.0.is_empty()) else {
+            return Err(findings.0);
+        };
+        Ok(Self {
+            image,
+            server,
+            service,
+            scale,
+            strategy: rollout.strategy.unwrap_or(Strategy::Rolling),
+            deadline,
+            pod_template: spec.pod_template.filter(|template| !template.is_null()),
+        })
+    }
+}
+
+fn check_name(name: &str, findings: &mut Findings) {
+    if name.len() > names::NAME_MAX {
+        findings.add("metadata.name", format!("is longer than {} characters; choose a shorter one", names::NAME_MAX));
+    }
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.ends_with('-') || !name.chars().all(legal) {
+        findings.add(
+            "metadata.name",
+            format!("'{name}' must start with a letter and hold only lower-case letters, digits and '-', because a Service is named after it"),
+        );
+    }
+}
+
+fn image(image: &spec::Image, findings: &mut Findings) -> Option<Image> {
+    let tag = image.follow.as_ref().and_then(|follow| follow.tag.as_deref()).unwrap_or("latest");
+    let tag = Tag::parse(tag).map_err(|error| findings.add("spec.image.follow.tag", error.to_string()));
+    let repository =
+        Repository::parse(&image.repository).map_err(|error| findings.add("spec.image.repository", error.to_string()));
+    let pin = match image.pin.as_deref().map(Digest::parse) {
+        None => None,
+        Some(Ok(digest)) => Some(digest),
+        Some(Err(error)) => {
+            findings.add("spec.image.pin", error.to_string());
+            None
+        }
+    };
+    let poll_interval =
+        findings.duration("spec.image.pollInterval", image.poll_interval.as_deref(), POLL_INTERVAL, (5, 86_400));
+    Some(Image {
+        repository: repository.ok()?,
+        tag: tag.ok()?,
+        pin,
+        auto_update: image.auto_update.unwrap_or(true),
+        poll_interval,
+        pull_secrets: image.pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
+    })
+}
+
+fn server(server: spec::Server, findings: &mut Findings) -> Server {
+    let kind = server.kind.unwrap_or(ServerType::Mlflow);
+    let port = findings.port("spec.server.port", server.port, SERVER_PORT);
+    if names::EXPORTER_PORTS.contains(&port) {
+        findings.add(
+            "spec.server.port",
+            format!("{port} belongs to Modelship's exporter in the same pod; let the model listen on another port"),
+        );
+    }
+    if server.health_path.as_deref().is_some_and(|path| !path.starts_with('/')) {
+        findings.add("spec.server.healthPath", "must start with '/'");
+    }
+    let startup_timeout =
+        findings.duration("spec.server.startupTimeout", server.startup_timeout.as_deref(), STARTUP_TIMEOUT, (1, 7_200));
+    let timeout = findings.duration("spec.server.timeout", server.timeout.as_deref(), REQUEST_TIMEOUT, (1, 3_600));
+    check_env(&server.env, findings);
+    let resources = server.resources.unwrap_or_default();
+    for (list, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+        for (name, amount) in amounts {
+            findings.take(&format!("spec.server.resources.{list}.{name}"), amount.millis(), 0);
+        }
+    }
+    let workers = server.workers.unwrap_or_else(|| default_workers(&resources));
+    if !(1..=256).contains(&workers) && server.workers.is_some() {
+        findings.add("spec.server.workers", format!("{workers} must lie between 1 and 256"));
+    }
+    Server {
+        kind,
+        port,
+        health_path: server.health_path.or_else(|| default_health_path(kind).map(str::to_owned)),
+        startup_timeout,
+        timeout,
+        workers,
+        env: server.env,
+        resources,
+        service_account: server.service_account,
+    }
+}
+
+/// MLflow starts one worker for every core of the *node*; each holds the whole model in memory. The container's own
+/// share of CPU is what it can use.
+fn default_workers(resources: &spec::Resources) -> i32 {
+    let cpu = resources.limits.get("cpu").or_else(|| resources.requests.get("cpu"));
+    let cores = cpu.and_then(|cpu| cpu.millis().ok()).map_or(1, |millis| (millis + 999) / 1000);
+    i32::try_from(cores.clamp(1, 256)).unwrap_or(1)
+}
+
+fn default_health_path(kind: ServerType) -> Option<&'static str> {
+    match kind {
+        // nginx in front of `mlflow models build-docker` images forwards /ping and /invocations only.
+        ServerType::Mlflow => Some("/ping"),
+        ServerType::OpenInference => Some("/v2/health/ready"),
+        ServerType::Http => None,
+    }
+}
+
+fn check_env(env: &[spec::EnvVar], findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (index, variable) in env.iter().enumerate() {
+        let field = format!("spec.server.env[{index}]");
+        if variable.name.is_empty() || variable.name.contains('=') {
+            findings.add(&field, "needs a name without '='");
+        }
+        if !seen.insert(variable.name.as_str()) {
+            findings.add(&field, format!("'{}' is set twice; keep one", variable.name));
+        }
+        if let Some(source) = &variable.value_from {
+            if variable.value.is_some() {
+                findings.add(&field, "has both value and valueFrom; keep one");
+            }
+            if source.secret_key_ref.is_some() == source.config_map_key_ref.is_some() {
+                findings.add(&field, "valueFrom names exactly one of secretKeyRef and configMapKeyRef");
+            }
+        }
+    }
+}
+
+fn service(service: spec::Service, findings: &mut Findings) -> Service {
+    if let Some(key) = service.annotations.keys().find(|key| key.starts_with("modelship.dev/")) {
+        findings.add("spec.service.annotations", format!("'{key}' is Modelship's own; choose another prefix"));
+    }
+    Service {
+        port: findings.port("spec.service.port", service.port, SERVICE_PORT),
+        kind: service.kind.unwrap_or(ServiceType::ClusterIP),
+        annotations: service.annotations,
+    }
+}
+
+fn scale(spec: &ModelDeploymentSpec, server: &Server, findings: &mut Findings) -> Scale {
+    let Some(auto) = &spec.autoscaling else {
+        return match spec.replicas {
+            None => Scale::Unset,
+            Some(replicas) => {
+                if !(0..=1000).contains(&replicas) {
+                    findings.add("spec.replicas", format!("{replicas} must lie between 0 and 1000"));
+                }
+                Scale::Fixed(replicas)
+            }
+        };
+    };
+    if spec.replicas.is_some() {
+        findings.add("spec.replicas", "set either replicas or autoscaling, not both");
+    }
+    let min = auto.min.unwrap_or(1);
+    if min < 1 || min > auto.max || auto.max > 1000 {
+        findings.add(
+            "spec.autoscaling",
+            format!("min ({min}) must lie between 1 and max ({}), and max be 1000 at the most", auto.max),
+        );
+    }
+    if !server.resources.requests.contains_key("cpu") && !server.resources.limits.contains_key("cpu") {
+        findings.add(
+            "spec.autoscaling",
+            "measures CPU against the request, and there is none; set spec.server.resources.requests.cpu",
+        );
+    }
+    let cpu_percent = match auto.cpu.as_deref() {
+        None => TARGET_CPU_PERCENT,
+        Some(text) => findings.take("spec.autoscaling.cpu", units::percent(text), TARGET_CPU_PERCENT),
+    };
+    Scale::Auto { min, max: auto.max, cpu_percent }
+}
+
+/// `podTemplate` may add and change anything but what Modelship must be able to rely on.
+fn check_pod_template(template: &Value, server: &Server, findings: &mut Findings) {
+    const AT: &str = "spec.podTemplate";
+    if !template.is_object() {
+        findings.add(AT, "must be an object with metadata and spec, as in a Deployment");
+        return;
+    }
+    for key in template.as_object().into_iter().flatten().map(|(key, _)| key) {
+        if !matches!(key.as_str(), "metadata" | "spec") {
+            findings.add(format!("{AT}.{key}"), "is not part of a pod template; it has metadata and spec");
+        }
+    }
+    for kind in ["labels", "annotations"] {
+        let keys = template.pointer(&format!("/metadata/{kind}")).and_then(Value::as_object);
+        for key in keys.into_iter().flatten().map(|(key, _)| key) {
+            if key.starts_with("modelship.dev/") || *key == names::MANAGED_BY {
+                findings.add(format!("{AT}.metadata.{kind}"), format!("'{key}' is Modelship's own; leave it out"));
+            }
+        }
+    }
+    for list in ["containers", "initContainers"] {
+        let containers = template.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
+        for (index, container) in containers.into_iter().flatten().enumerate() {
+            check_container(&format!("{AT}.spec.{list}[{index}]"), container, server, findings);
+        }
+    }
+}
+
+fn check_container(at: &str, container: &Value, server: &Server, findings: &mut Findings) {
+    let Some(name) = container.get("name").and_then(Value::as_str) else {
+        findings.add(at, format!("needs a name; '{}' is the model's container", names::MODEL_CONTAINER));
+        return;
+    };
+    if [names::MODEL_CONTAINER, names::EXPORTER_CONTAINER].contains(&name) && container.get("image").is_some() {
+        findings.add(
+            format!("{at}.image"),
+            format!("the image of container '{name}' is Modelship's to set; use spec.image for the model's"),
+        );
+    }
+    let ports = container.get("ports").and_then(Value::as_array);
+    for (index, port) in ports.into_iter().flatten().enumerate() {
+        let named = port.get("name").and_then(Value::as_str);
+        if named.is_some_and(|named| [names::HTTP_PORT, names::METRICS_PORT].contains(&named)) {
+            findings.add(
+                format!("{at}.ports[{index}].name"),
+                "the port names http and metrics are Modelship's; use another",
+            );
+        }
+        let number = port.get("containerPort").and_then(Value::as_u64);
+        let ours = |number: u64| {
+            number == u64::from(server.port) || names::EXPORTER_PORTS.iter().any(|port| u64::from(*port) == number)
+        };
+        if number.is_some_and(ours) {
+            findings.add(
+                format!("{at}.ports[{index}].containerPort"),
+                "is the model's port (spec.server.port) or one of the exporter's (9800 to 9802); use another",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(spec: Value) -> Result<ValidSpec, Vec<Invalid>> {
+        ValidSpec::parse("churn", &spec)
+    }
+
+    #[test]
+    fn the_smallest_spec_is_an_image_alone() {
+        let valid = parse(json!({"image": {"repository": "alice/churn-model"}})).unwrap();
+        assert_eq!(valid.image.repository.to_string(), "docker.io/alice/churn-model");
+        assert_eq!(valid.image.tag.to_string(), "latest");
+        assert_eq!((valid.server.port, valid.service.port, valid.server.workers), (8080, 80, 1));
+        assert_eq!(valid.server.health_path.as_deref(), Some("/ping"));
+        assert_eq!(valid.deadline, Duration::from_secs(600));
+        assert_eq!(valid.scale, Scale::Unset);
+    }
+
+    #[test]
+    fn workers_follow_the_cpu_limit_rounded_up() {
+        let workers = |resources: Value| {
+            parse(json!({"image": {"repository": "a/b"}, "server": {"resources": resources}})).unwrap().server.workers
+        };
+        assert_eq!(workers(json!({"limits": {"cpu": "1500m"}})), 2);
+        assert_eq!(workers(json!({"limits": {"cpu": 4}, "requests": {"cpu": 1}})), 4);
+        assert_eq!(workers(json!({"requests": {"cpu": "100m"}})), 1);
+    }
+
+    /// Each row: a spec that is wrong in one way, the field that must be named, and the remedy.
+    #[test]
+    fn every_wrong_field_is_named_with_its_remedy() {
+        let image = json!({"repository": "alice/churn-model"});
+        let pod = |template: Value| json!({"image": image, "podTemplate": template});
+        let rows = [
+            (json!({}), "spec", "kubectl explain"),
+            (
+                json!({"image": {"repository": "alice/churn:latest"}}),
+                "spec.image.repository",
+                "put the tag under image.follow.tag",
+            ),
+            (json!({"image": {"repository": "a/b", "pin": "sha256:12"}}), "spec.image.pin", "sha256:"),
+            (json!({"image": {"repository": "a/b", "follow": {"tag": "a b"}}}), "spec.image.follow.tag", "tag"),
+            (json!({"image": {"repository": "a/b", "pollInterval": "1s"}}), "spec.image.pollInterval", "between 5s"),
+            (json!({"image": image, "server": {"port": 70000}}), "spec.server.port", "1 to 65535"),
+            (json!({"image": image, "server": {"port": 9801}}), "spec.server.port", "another port"),
+            (json!({"image": image, "server": {"healthPath": "ping"}}), "spec.server.healthPath", "start with '/'"),
+            (
+                json!({"image": image, "server": {"env": [{"name": "A"}, {"name": "A"}]}}),
+                "spec.server.env[1]",
+                "keep one",
+            ),
+            (
+                json!({"image": image, "server": {"resources": {"limits": {"cpu": "two"}}}}),
+                "spec.server.resources.limits.cpu",
+                "500m",
+            ),
+            (
+                json!({"image": image, "replicas": 2, "autoscaling": {"max": 3}, "server": {"resources": {"requests": {"cpu": 1}}}}),
+                "spec.replicas",
+                "either",
+            ),
+            (
+                json!({"image": image, "autoscaling": {"min": 3, "max": 2}, "server": {"resources": {"requests": {"cpu": 1}}}}),
+                "spec.autoscaling",
+                "min (3)",
+            ),
+            (json!({"image": image, "autoscaling": {"max": 2}}), "spec.autoscaling", "requests.cpu"),
+            (json!({"image": image, "rollout": {"deadline": "soon"}}), "spec.rollout.deadline", "such as 30s"),
+            (
+                pod(json!({"spec": {"containers": [{"image": "x"}]}})),
+                "spec.podTemplate.spec.containers[0]",
+                "needs a name",
+            ),
+            (
+                pod(json!({"spec": {"containers": [{"name": "model", "image": "x"}]}})),
+                "spec.podTemplate.spec.containers[0].image",
+                "spec.image",
+            ),
+            (
+                pod(
+                    json!({"spec": {"containers": [{"name": "side", "ports": [{"name": "http", "containerPort": 1}]}]}}),
+                ),
+                "spec.podTemplate.spec.containers[0].ports[0].name",
+                "use another",
+            ),
+            (
+                pod(json!({"spec": {"containers": [{"name": "side", "ports": [{"containerPort": 9800}]}]}})),
+                "spec.podTemplate.spec.containers[0].ports[0].containerPort",
+                "use another",
+            ),
+            (
+                pod(json!({"metadata": {"labels": {"modelship.dev/model": "x"}}})),
+                "spec.podTemplate.metadata.labels",
+                "leave it out",
+            ),
+            (pod(json!({"template": {}})), "spec.podTemplate.template", "metadata and spec"),
+        ];
+        for (spec, field, remedy) in rows {
+            let found = parse(spec.clone()).expect_err(&format!("accepted: {spec}"));
+            let hit = found.iter().find(|invalid| invalid.field == field);
+            assert!(
+                hit.is_some_and(|invalid| invalid.message.contains(remedy)),
+                "{spec}\nwanted {field} … {remedy}\n{found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_service_can_bear_is_refused() {
+        let spec = json!({"image": {"repository": "a/b"}});
+        for name in ["9lives", "Churn", "a.b", "ends-", &"a".repeat(46)] {
+            let found = ValidSpec::parse(name, &spec).expect_err(name);
+            assert_eq!(found[0].field, "metadata.name");
+        }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let found = parse(json!({
+            "image": {"repository": "a/b:c", "pollInterval": "x"},
+            "server": {"port": 0},
+        }))
+        .unwrap_err();
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+}

@@ -1,0 +1,93 @@
+//! `modelship controller`
+
+use std::net::SocketAddr;
+
+use kube::Client;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    controller::{self, Settings, lease::LeaseSettings},
+    images::{self, Mirrors},
+    resources::template,
+    telemetry::{self, LogFormat, Metrics},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Watch the ModelDeployments of this namespace alone. Default: all.
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Namespace of the Lease that keeps two controllers from working at once.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "modelship-system")]
+    lease_namespace: String,
+    /// Name of the Lease.
+    #[arg(long, default_value = "modelship-controller")]
+    lease_name: String,
+    /// This controller's name in the Lease and in events.
+    #[arg(long, env = "POD_NAME", default_value_t = default_identity())]
+    identity: String,
+    /// A registry's stand-in, as in containerd's hosts.toml: docker.io=https://mirror.example.org (repeatable; tried in order, then the registry itself).
+    #[arg(long = "registry-mirror", value_name = "HOST=URL")]
+    registry_mirrors: Vec<String>,
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// Which log lines are shown, such as info,modelship=debug.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    log_filter: String,
+}
+
+fn default_identity() -> String {
+    format!("modelship-{}", std::process::id())
+}
+
+pub fn run(arguments: Arguments) -> Result<(), String> {
+    telemetry::log(arguments.log_format, &arguments.log_filter)?;
+    let mut mirrors = Mirrors::none();
+    for mirror in &arguments.registry_mirrors {
+        mirrors.add(mirror).map_err(|error| format!("--registry-mirror: {error}"))?;
+    }
+    let metrics = Metrics::new().map_err(|error| error.to_string())?;
+    telemetry::serve(arguments.listen, metrics.clone())
+        .map_err(|error| format!("--listen {}: {error}", arguments.listen))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let client = Client::try_default()
+            .await
+            .map_err(|error| format!("no cluster to work for: {error}; run in a pod, or set KUBECONFIG"))?;
+        let settings = Settings {
+            client,
+            namespace: arguments.namespace,
+            lease: LeaseSettings {
+                namespace: arguments.lease_namespace,
+                name: arguments.lease_name,
+                identity: arguments.identity,
+            },
+            images: images::Config { mirrors, ..images::Config::default() },
+            render: template::render,
+            metrics,
+        };
+        controller::run(settings, stop_signal()?).await.map_err(|error| error.to_string())
+    })
+}
+
+/// Turns true on SIGTERM or SIGINT.
+fn stop_signal() -> Result<watch::Receiver<bool>, String> {
+    let (stop, stopped) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.send_replace(true);
+    });
+    Ok(stopped)
+}

@@ -1,0 +1,43 @@
+//! The subcommands of `modelship`, also reachable as `kubectl modelship …`.
+
+mod controller;
+mod crds;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Puts machine-learning models into service on Kubernetes and keeps them there.
+#[derive(Debug, Parser)]
+#[command(name = "modelship", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator.
+    Controller(controller::Arguments),
+    /// Print the CustomResourceDefinition.
+    Crds,
+    /// Print the objects that a ModelDeployment leads to, with no cluster at all.
+    Render(render::Arguments),
+}
+
+/// Runs the command line; errors go to standard error as one sentence.
+pub fn run() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Controller(arguments) => controller::run(arguments),
+        Command::Crds => crds::run(),
+        Command::Render(arguments) => render::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("modelship: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

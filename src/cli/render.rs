@@ -1,0 +1,111 @@
+//! `modelship render`: what a ModelDeployment leads to, for review and GitOps, with no cluster.
+
+use std::{io::Read, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::{
+    api::{ModelDeploymentSpec, ValidSpec},
+    images::Digest,
+    resources::{Owner, autoscaler, deployment, disruption_budget, revision::Revision, service, template},
+};
+
+/// Stands where the digest is not known: only a registry knows it.
+const UNKNOWN: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// File with ModelDeployments; - for standard input.
+    #[arg(short, long = "filename", value_name = "FILE")]
+    filename: PathBuf,
+    /// The digest to show in the pod template. Default: spec.image.pin, else a row of zeros.
+    #[arg(long, value_name = "sha256:…")]
+    digest: Option<String>,
+    /// Namespace of objects that name none.
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), String> {
+    let file = arguments.filename.display();
+    let text = match arguments.filename.as_os_str() == "-" {
+        true => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map(|_| text)
+        }
+        false => std::fs::read_to_string(&arguments.filename),
+    }
+    .map_err(|error| format!("{file}: {error}"))?;
+    let digest =
+        arguments.digest.as_deref().map(Digest::parse).transpose().map_err(|error| format!("--digest: {error}"))?;
+    print!("{}", render(&text, digest.as_ref(), &arguments.namespace).map_err(|error| format!("{file}: {error}"))?);
+    Ok(())
+}
+
+/// Renders every ModelDeployment of a YAML file; documents of other kinds are left out.
+///
+/// # Errors
+/// What is wrong with the file or with a spec, all at once for each object.
+pub fn render(text: &str, digest: Option<&Digest>, namespace: &str) -> Result<String, String> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| format!("is not YAML: {error}"))?;
+    let mut rendered = String::new();
+    let mut found = false;
+    for document in documents.iter().filter(|document| document["kind"] == "ModelDeployment") {
+        found = true;
+        let name = document["metadata"]["name"].as_str().unwrap_or_default();
+        unknown_fields(name, document)?;
+        let spec = ValidSpec::parse(name, &document["spec"]).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+            format!("ModelDeployment '{name}' is not valid:\n{}", faults.join("\n"))
+        })?;
+        let owner = Owner {
+            namespace: document["metadata"]["namespace"].as_str().unwrap_or(namespace).to_owned(),
+            name: name.to_owned(),
+            uid: "00000000-0000-0000-0000-000000000000".into(),
+        };
+        for child in children(&document["spec"], &spec, &owner, digest)? {
+            let yaml = serde_saphyr::to_string(&child).map_err(|error| error.to_string())?;
+            rendered.push_str("---\n");
+            rendered.push_str(&yaml);
+        }
+    }
+    match found {
+        true => Ok(rendered),
+        false => Err("holds no object of kind ModelDeployment".into()),
+    }
+}
+
+fn children(stored: &Value, spec: &ValidSpec, owner: &Owner, digest: Option<&Digest>) -> Result<Vec<Value>, String> {
+    let digest = match digest.or(spec.image.pin.as_ref()) {
+        Some(digest) => digest.clone(),
+        None => {
+            eprintln!(
+                "modelship: only the registry knows the digest of {}; shown as zeros (--digest sets it)",
+                spec.image.repository
+            );
+            Digest::parse(UNKNOWN).map_err(|error| error.to_string())?
+        }
+    };
+    let image = template::pinned(spec, &digest);
+    let rendered = template::render(owner, spec, &digest);
+    let deployment = deployment::build(owner, spec, &rendered);
+    let revision = Revision::new(owner, 1, template::inputs_hash(stored, &image), image, rendered).child(owner);
+    let all = [Some(service::build(owner, spec)), Some(revision), Some(deployment)];
+    let parts = [disruption_budget::build(owner, spec), autoscaler::build(owner, spec)];
+    Ok(all.into_iter().chain(parts).flatten().map(|child| child.body).collect())
+}
+
+/// What the API server would drop with a warning is more likely a slip of the pen.
+fn unknown_fields(name: &str, document: &Value) -> Result<(), String> {
+    let mut unknown = Vec::new();
+    let spec = &document["spec"];
+    let parsed: Result<ModelDeploymentSpec, _> =
+        serde_ignored::deserialize(spec, |path| unknown.push(path.to_string()));
+    match (parsed, unknown.is_empty()) {
+        (Ok(_), false) => Err(format!(
+            "ModelDeployment '{name}' has fields that do not exist: spec.{} (kubectl explain mdl.spec lists them)",
+            unknown.join(", spec.")
+        )),
+        _ => Ok(()),
+    }
+}

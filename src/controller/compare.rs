@@ -1,0 +1,178 @@
+//! Does a live object hold everything that we want of it? What it holds besides belongs to others.
+
+use serde_json::Value;
+
+use crate::api::units::same_quantity;
+
+/// A step on the way to a field: a field's name, or an item of a list with the key it is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Field(String),
+    Item { key: &'static str, value: String },
+    Index(usize),
+}
+
+/// The way to a field.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Path(pub Vec<Step>);
+
+impl std::fmt::Display for Path {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Field(name) if index == 0 => write!(f, "{name}")?,
+                Step::Field(name) => write!(f, ".{name}")?,
+                Step::Item { value, .. } => write!(f, "[{value}]")?,
+                Step::Index(at) => write!(f, "[{at}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keys by which list items are matched, tried in this order. The API server may add items of others to such lists.
+const KEYS: [&str; 5] = ["name", "containerPort", "port", "mountPath", "uid"];
+
+/// The first field that `live` does not hold as `wanted` has it; `None` if it holds everything.
+pub fn first_difference(wanted: &Value, live: &Value) -> Option<Path> {
+    let mut path = Vec::new();
+    differs(wanted, live, &mut path).then(|| Path(path))
+}
+
+fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
+    match (wanted, live) {
+        (Value::Object(wanted), _) => {
+            for (name, value) in wanted {
+                path.push(Step::Field(name.clone()));
+                if differs(value, live.get(name).unwrap_or(&Value::Null), path) {
+                    return true;
+                }
+                path.pop();
+            }
+            false
+        }
+        (Value::Array(items), _) => list_differs(items, live.as_array().map_or(&[], Vec::as_slice), path),
+        (Value::String(a), Value::String(b)) => a != b && !(in_quantities(path) && same_quantity(a, b)),
+        // An empty string is what the server stores as absent.
+        (Value::String(text), Value::Null) => !text.is_empty(),
+        (Value::Bool(false), Value::Null) => false,
+        _ => wanted != live,
+    }
+}
+
+fn list_differs(wanted: &[Value], live: &[Value], path: &mut Vec<Step>) -> bool {
+    let key = KEYS.into_iter().find(|key| !wanted.is_empty() && wanted.iter().all(|item| item.get(*key).is_some()));
+    if key.is_none() && wanted.len() != live.len() {
+        return true;
+    }
+    for (index, item) in wanted.iter().enumerate() {
+        let found = match key {
+            None => live.get(index),
+            Some(key) => live.iter().find(|candidate| candidate.get(key) == item.get(key)),
+        };
+        path.push(match key {
+            None => Step::Index(index),
+            Some(key) => Step::Item { key, value: plain(&item[key]) },
+        });
+        if differs(item, found.unwrap_or(&Value::Null), path) {
+            return true;
+        }
+        path.pop();
+    }
+    false
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Whether the path leads into amounts: resources, and the sizes of volumes.
+fn in_quantities(path: &[Step]) -> bool {
+    path.iter().any(|step| {
+        matches!(step, Step::Field(name) if matches!(name.as_str(), "requests" | "limits" | "sizeLimit" | "capacity" | "overhead"))
+    })
+}
+
+/// The manager that holds a field, as the API server records it, other than `ourselves`.
+pub fn holder(managed_fields: &Value, path: &Path, ourselves: &str) -> Option<String> {
+    managed_fields.as_array()?.iter().rev().find_map(|entry| {
+        let manager = entry["manager"].as_str()?;
+        (manager != ourselves && owns(&entry["fieldsV1"], &path.0)).then(|| manager.to_owned())
+    })
+}
+
+fn owns(fields: &Value, path: &[Step]) -> bool {
+    let Some((step, rest)) = path.split_first() else { return true };
+    let Some(fields) = fields.as_object() else { return false };
+    let next = match step {
+        Step::Field(name) => fields.get(&format!("f:{name}")),
+        Step::Item { key, value } => fields
+            .iter()
+            .find(|(name, _)| {
+                let keys = name.strip_prefix("k:").and_then(|text| serde_json::from_str::<Value>(text).ok());
+                keys.is_some_and(|keys| keys.get(*key).map(plain).as_deref() == Some(value))
+            })
+            .map(|(_, fields)| fields),
+        Step::Index(_) => return true,
+    };
+    next.is_some_and(|next| owns(next, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn difference(wanted: Value, live: Value) -> Option<String> {
+        first_difference(&wanted, &live).map(|path| path.to_string())
+    }
+
+    #[test]
+    fn what_others_add_does_not_count() {
+        let wanted = json!({"spec": {"containers": [{"name": "model", "image": "a"}]}});
+        let live = json!({"spec": {"dnsPolicy": "x", "containers": [{"name": "side"}, {"name": "model", "image": "a", "x": 1}]}});
+        assert_eq!(difference(wanted, live), None);
+    }
+
+    #[test]
+    fn amounts_are_compared_as_amounts_and_only_there() {
+        let wanted = |amount: &str| json!({"resources": {"limits": {"cpu": amount}}, "value": amount});
+        assert_eq!(difference(wanted("1000m"), json!({"resources": {"limits": {"cpu": "1"}}, "value": "1000m"})), None);
+        assert_eq!(
+            difference(wanted("1000m"), json!({"resources": {"limits": {"cpu": "1"}}, "value": "1"})).as_deref(),
+            Some("value")
+        );
+    }
+
+    #[test]
+    fn the_first_field_that_differs_is_named() {
+        let wanted = json!({"spec": {"containers": [{"name": "model", "image": "a"}], "replicas": 2}});
+        let live = json!({"spec": {"containers": [{"name": "model", "image": "b"}], "replicas": 2}});
+        assert_eq!(difference(wanted.clone(), live).as_deref(), Some("spec.containers[model].image"));
+        assert_eq!(
+            difference(wanted, json!({"spec": {"replicas": 3}})).as_deref(),
+            Some("spec.containers[model].image")
+        );
+    }
+
+    #[test]
+    fn a_list_without_keys_is_compared_as_a_whole() {
+        assert_eq!(difference(json!({"args": ["a"]}), json!({"args": ["a", "b"]})).as_deref(), Some("args"));
+    }
+
+    #[test]
+    fn the_holder_of_a_field_is_found_in_managed_fields() {
+        let path = first_difference(
+            &json!({"spec": {"containers": [{"name": "model", "image": "a"}]}}),
+            &json!({"spec": {"containers": [{"name": "model", "image": "b"}]}}),
+        )
+        .unwrap();
+        let managed = json!([
+            {"manager": "modelship", "fieldsV1": {"f:spec": {}}},
+            {"manager": "other", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+            {"manager": "meddler", "fieldsV1": {"f:spec": {"f:containers": {"k:{\"name\":\"model\"}": {"f:image": {}}}}}},
+        ]);
+        assert_eq!(holder(&managed, &path, "modelship").as_deref(), Some("meddler"));
+    }
+}

@@ -1,0 +1,115 @@
+//! What should be, given what is. Pure: no cluster, no clock.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{live::Live, observe::Observed};
+use crate::{
+    api::{
+        names,
+        valid::{Scale, ValidSpec},
+    },
+    images::{Digest, Observation},
+    resources::{
+        Child, ChildKind, Owner, autoscaler, deployment, disruption_budget,
+        revision::{self, Revision},
+        service, template,
+    },
+    rollout::{Progress, Target, progress, target},
+};
+
+/// Renders a pod template. A parameter, so that a test can stand in for a later release of Modelship.
+pub type Render = fn(&Owner, &ValidSpec, &Digest) -> Value;
+
+/// What should be done for one model.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub service: Child,
+    /// The stored template and the Deployment around it; absent while no version is known.
+    pub workload: Option<Workload>,
+    pub budget: Option<Child>,
+    pub autoscaler: Option<Child>,
+    /// Ours, and not wanted any more.
+    pub orphans: Vec<Arc<Live>>,
+    pub target: Target,
+    pub progress: Progress,
+}
+
+/// The stored template and the Deployment around it.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// The image in the template, `repository@sha256:…`.
+    pub image: String,
+    pub revision: Child,
+    pub deployment: Child,
+    /// The live number of replicas, when Modelship stops sending it and it must be kept.
+    pub hand_over: Option<i32>,
+}
+
+/// Decides for a valid spec.
+pub fn decide(stored_spec: &Value, spec: &ValidSpec, seen: &Observation, observed: &Observed, render: Render) -> Plan {
+    let owner = &observed.owner;
+    let running = observed.running(&spec.image.repository.to_string());
+    let target = target::decide(&spec.image, running.as_ref(), seen, &observed.nodes);
+    let workload = target.digest.as_ref().map(|digest| workload(stored_spec, spec, digest, observed, render));
+    let budget = disruption_budget::build(owner, spec);
+    let autoscaler = autoscaler::build(owner, spec);
+    let progress = match &workload {
+        None => Progress::NotStarted,
+        Some(workload) => progress::judge(spec, &workload.image, observed.deployment.as_ref(), &observed.pods),
+    };
+    Plan {
+        service: service::build(owner, spec),
+        orphans: orphans(observed, workload.as_ref(), budget.is_some(), autoscaler.is_some()),
+        workload,
+        budget,
+        autoscaler,
+        target,
+        progress,
+    }
+}
+
+fn workload(stored_spec: &Value, spec: &ValidSpec, digest: &Digest, observed: &Observed, render: Render) -> Workload {
+    let owner = &observed.owner;
+    let image = template::pinned(spec, digest);
+    let hash = template::inputs_hash(stored_spec, &image);
+    let newest = observed.revisions.first().map_or(0, |revision| revision.number);
+    let wanted = match observed.revisions.iter().find(|revision| revision.inputs_hash == hash) {
+        Some(known) if known.number == newest => known.clone(),
+        Some(known) => Revision { number: newest + 1, ..known.clone() },
+        None => Revision::new(owner, newest + 1, hash, image.clone(), render(owner, spec, digest)),
+    };
+    let deployment = deployment::build(owner, spec, &wanted.template);
+    Workload { image, revision: wanted.child(owner), hand_over: hand_over(spec, observed), deployment }
+}
+
+/// Server-side apply drops a field that its last manager stops sending, and `replicas` would fall back to 1.
+fn hand_over(spec: &ValidSpec, observed: &Observed) -> Option<i32> {
+    if matches!(spec.scale, Scale::Fixed(_)) {
+        return None;
+    }
+    let live = observed.live.iter().find(|live| live.kind == ChildKind::Deployment)?;
+    live.has_annotation(names::SENDS_REPLICAS).then(|| observed.deployment.as_ref().map(|facts| facts.wanted)).flatten()
+}
+
+fn orphans(observed: &Observed, workload: Option<&Workload>, budget: bool, autoscaler: bool) -> Vec<Arc<Live>> {
+    let wanted = workload.map(|workload| workload.revision.name.as_str());
+    // The wanted one is kept whatever its number; of the others the newest.
+    let kept: Vec<&str> = observed
+        .revisions
+        .iter()
+        .map(|revision| revision.name.as_str())
+        .filter(|name| Some(*name) != wanted)
+        .take(revision::LIMIT - 1)
+        .chain(wanted)
+        .collect();
+    let unwanted = |live: &&Arc<Live>| match live.kind {
+        ChildKind::Deployment | ChildKind::Service => false,
+        ChildKind::PodDisruptionBudget => !budget,
+        ChildKind::HorizontalPodAutoscaler => !autoscaler,
+        // Without a known version nothing is tidied up.
+        ChildKind::ControllerRevision => wanted.is_some() && !kept.contains(&live.name.as_str()),
+    };
+    observed.live.iter().filter(|live| !live.deleting).filter(unwanted).cloned().collect()
+}

@@ -1,0 +1,163 @@
+//! Conditions from what is known: the truth table. Pure.
+//!
+//! | situation | Ready | Available | Progressing | ImageResolved | Reconciling | Stalled |
+//! |---|---|---|---|---|---|---|
+//! | first pull | False | False | True | True | True | – |
+//! | serving | True | True | False | True | – | – |
+//! | rolling, old still serving | False | True | True | True | True | – |
+//! | stuck or failed, old serving | False | True | False | True | – | True |
+//! | registry down, serving | True | True | False | False | – | – |
+//! | pinned / autoUpdate off, serving | True | True | False | True | – | – |
+//! | spec invalid | False | as it serves | False | as known | – | True |
+//! | pods refused | False | as it serves | False | True | – | True |
+
+use super::apply::Obstacle;
+use crate::{
+    api::{
+        Invalid,
+        conditions::{AVAILABLE, IMAGE_RESOLVED, Judgement, PROGRESSING, READY, RECONCILING, STALLED},
+        valid::ValidSpec,
+    },
+    images::problem::reason,
+    rollout::{DeploymentFacts, PodFacts, Progress, Target, Unresolved, progress},
+};
+
+/// What the registry's daily look at the served digest found: absent unless the digest is gone.
+pub const IMAGE_PULLABLE: &str = "ImagePullable";
+
+/// All that conditions are judged by.
+pub struct Situation<'a> {
+    pub spec: &'a ValidSpec,
+    pub target: &'a Target,
+    /// The wanted image, if known.
+    pub wanted: Option<&'a str>,
+    pub progress: &'a Progress,
+    pub deployment: Option<&'a DeploymentFacts>,
+    pub pods: &'a [PodFacts],
+    pub obstacles: &'a [Obstacle],
+    pub pullable: Option<bool>,
+}
+
+/// How the way to the spec stands.
+enum Way {
+    /// Arrived.
+    There,
+    /// Under way, nothing to do for anybody.
+    Going,
+    /// Somebody has to do something.
+    Stuck,
+}
+
+/// Conditions of a spec that is wrong. What serves goes on serving.
+pub fn invalid(
+    faults: &[Invalid],
+    deployment: Option<&DeploymentFacts>,
+    resolved: Option<Judgement>,
+) -> Vec<Judgement> {
+    let words = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let ready = Judgement::new(READY, false, "InvalidSpec", words);
+    let mut judgements = vec![ready.clone(), available(deployment), ready.also(PROGRESSING, false)];
+    judgements.extend(resolved);
+    judgements.push(ready.also(STALLED, true));
+    judgements
+}
+
+/// Conditions of a valid spec.
+pub fn judge(situation: &Situation) -> Vec<Judgement> {
+    let (ready, way) = ready(situation);
+    let progressing = match way {
+        Way::Going => ready.also(PROGRESSING, true),
+        Way::There => Judgement::new(PROGRESSING, false, "Complete", "the wanted version is introduced"),
+        Way::Stuck => ready.also(PROGRESSING, false),
+    };
+    let mut judgements = vec![ready.clone(), available(situation.deployment), progressing, resolved(situation.target)];
+    if situation.pullable == Some(false) {
+        judgements.push(Judgement::new(
+            IMAGE_PULLABLE,
+            false,
+            "DigestCollected",
+            "the registry no longer has the digest that runs: a new node could not pull it; push the image again or keep a tag on it",
+        ));
+    }
+    match way {
+        Way::There => {}
+        Way::Going => judgements.push(ready.also(RECONCILING, true)),
+        Way::Stuck => judgements.push(ready.also(STALLED, true)),
+    }
+    judgements
+}
+
+fn ready(situation: &Situation) -> (Judgement, Way) {
+    let not = |reason: &str, message: &str| Judgement::new(READY, false, reason, message);
+    if let Some(obstacle) = situation.obstacles.first() {
+        let way = if obstacle.passing { Way::Going } else { Way::Stuck };
+        let words: Vec<&str> = situation.obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect();
+        return (not(obstacle.reason, &words.join("; ")), way);
+    }
+    let Some(wanted) = situation.wanted else {
+        let Some(unresolved) = &situation.target.unresolved else {
+            return (not("Resolving", "the image is being resolved"), Way::Going);
+        };
+        let way = if passes(unresolved) { Way::Going } else { Way::Stuck };
+        return (not(&unresolved.reason, &unresolved.message), way);
+    };
+    match situation.progress {
+        Progress::NotStarted => (not("Deploying", "the first version is being deployed"), Way::Going),
+        Progress::Rolling { why: Some(why) } => (not(why.reason, &why.message), Way::Going),
+        Progress::Rolling { why: None } => (not("RollingOut", "the wanted version is starting"), Way::Going),
+        Progress::Stuck(why) | Progress::Refused(why) => (not(why.reason, &why.message), Way::Stuck),
+        Progress::Complete => complete(situation, wanted),
+    }
+}
+
+fn complete(situation: &Situation, wanted: &str) -> (Judgement, Way) {
+    let yes = |reason: &str, message: &str| Judgement::new(READY, true, reason, message);
+    let (available, asked) = situation.deployment.map_or((0, 1), |facts| (facts.available, facts.wanted));
+    if asked == 0 {
+        return (yes("ScaledToZero", "the wanted version is introduced and scaled to zero, as asked"), Way::There);
+    }
+    if available > 0 {
+        return (yes("Serving", "the wanted version serves"), Way::There);
+    }
+    match progress::trouble(situation.spec, wanted, situation.pods) {
+        Some(why) => (Judgement::new(READY, false, why.reason, why.message), Way::Stuck),
+        None => (Judgement::new(READY, false, "Unavailable", "no replica answers at the moment"), Way::Going),
+    }
+}
+
+fn available(deployment: Option<&DeploymentFacts>) -> Judgement {
+    match deployment {
+        Some(facts) if facts.available > 0 => {
+            Judgement::new(AVAILABLE, true, "Available", "at least one replica answers")
+        }
+        Some(facts) if facts.wanted == 0 => {
+            Judgement::new(AVAILABLE, false, "ScaledToZero", "scaled to zero, as asked")
+        }
+        Some(_) => Judgement::new(AVAILABLE, false, "Unavailable", "no replica answers"),
+        None => Judgement::new(AVAILABLE, false, "NotDeployed", "nothing is deployed yet"),
+    }
+}
+
+/// What the registry says of the image.
+pub fn resolved(target: &Target) -> Judgement {
+    match (&target.unresolved, &target.digest) {
+        (Some(unresolved), _) => Judgement::new(IMAGE_RESOLVED, false, &unresolved.reason, &unresolved.message),
+        (None, Some(digest)) => {
+            Judgement::new(IMAGE_RESOLVED, true, "Resolved", format!("the wanted version is {digest}"))
+        }
+        (None, None) => Judgement::new(IMAGE_RESOLVED, false, "Resolving", "the image is being resolved"),
+    }
+}
+
+/// Whether time alone may help.
+fn passes(unresolved: &Unresolved) -> bool {
+    unresolved.pending
+        || [
+            reason::REGISTRY_UNREACHABLE,
+            reason::REGISTRY_RATE_LIMITED,
+            reason::REGISTRY_ERROR,
+            reason::BAD_ANSWER,
+            reason::PULL_SECRET_UNAVAILABLE,
+        ]
+        .contains(&unresolved.reason.as_str())
+}

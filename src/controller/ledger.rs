@@ -1,0 +1,115 @@
+//! What this process has tried on a child, so that it is tried once and not for ever. Losing it in a restart costs one
+//! more try.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::live::Live;
+use crate::resources::{Child, ChildKind};
+
+/// A field that was put back this often …
+const PATIENCE: u32 = 3;
+/// … with no longer pause than this between two times is contested, and left alone for as long.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// What became of a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The object holds the intent.
+    Holds,
+    /// The object differs although the intent was applied: which field, and who holds it.
+    Contested { field: String, manager: String },
+}
+
+struct Entry {
+    uid: String,
+    intent: String,
+    version: u64,
+    epoch: u64,
+    outcome: Outcome,
+    put_backs: u32,
+    last_put_back: Option<Instant>,
+}
+
+type Slot = (String, ChildKind, String);
+
+/// The last outcome for each child.
+#[derive(Default)]
+pub struct Ledger(Mutex<HashMap<Slot, Entry>>);
+
+impl Ledger {
+    /// What is known of this intent on this state of the object, if it was tried.
+    pub fn outcome(&self, child: &Child, live: &Live) -> Option<Outcome> {
+        let known = self.lock();
+        let entry = known.get(&slot(child)).filter(|entry| entry.uid == live.uid && entry.intent == child.hash)?;
+        let same = match entry.outcome {
+            Outcome::Holds => entry.version == live.version,
+            // What others write beside the contested field does not open the contest anew.
+            Outcome::Contested { .. } => entry.epoch == live.epoch() || exhausted(entry),
+        };
+        same.then(|| entry.outcome.clone())
+    }
+
+    /// Notes what became of an intent on this state of the object.
+    pub fn note(&self, child: &Child, live: &Live, outcome: Outcome) {
+        let mut known = self.lock();
+        let before = known.remove(&slot(child)).filter(|entry| entry.uid == live.uid && entry.intent == child.hash);
+        let entry = Entry {
+            uid: live.uid.clone(),
+            intent: child.hash.clone(),
+            version: live.version,
+            epoch: live.epoch(),
+            outcome,
+            put_backs: before.as_ref().map_or(0, |entry| entry.put_backs),
+            last_put_back: before.and_then(|entry| entry.last_put_back),
+        };
+        known.insert(slot(child), entry);
+    }
+
+    /// Whether this process had the object hold that intent before.
+    pub fn held(&self, child: &Child, live: &Live) -> bool {
+        self.lock().get(&slot(child)).is_some_and(|entry| entry.uid == live.uid && entry.intent == child.hash)
+    }
+
+    /// Counts a change that is about to be put back; `false` when that has happened too often to go on.
+    pub fn may_put_back(&self, child: &Child, live: &Live) -> bool {
+        let mut known = self.lock();
+        let Some(entry) =
+            known.get_mut(&slot(child)).filter(|entry| entry.uid == live.uid && entry.intent == child.hash)
+        else {
+            return true;
+        };
+        if entry.last_put_back.is_none_or(|last| last.elapsed() > MEMORY) {
+            entry.put_backs = 0;
+        }
+        entry.put_backs += 1;
+        entry.last_put_back = Some(Instant::now());
+        entry.put_backs <= PATIENCE
+    }
+
+    /// Forgets the children of a model that is gone.
+    pub fn forget(&self, namespace: &str, model: &str) {
+        let revision = format!("{model}-");
+        self.lock().retain(|(space, kind, name), _| {
+            space != namespace
+                || !(name == model || (*kind == ChildKind::ControllerRevision && name.starts_with(&revision)))
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Slot, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn slot(child: &Child) -> Slot {
+    (child.namespace.clone(), child.kind, child.name.clone())
+}
+
+fn exhausted(entry: &Entry) -> bool {
+    entry.put_backs > PATIENCE && entry.last_put_back.is_some_and(|last| last.elapsed() <= MEMORY)
+}

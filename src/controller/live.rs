@@ -1,0 +1,159 @@
+//! A child object as it stands in the cluster, reduced to what is compared: 1,000 models hold thousands of them.
+
+use k8s_openapi::api::{
+    apps::v1::{ControllerRevision, Deployment},
+    core::v1::Node,
+};
+use kube::{ResourceExt, core::DynamicObject};
+use serde_json::Value;
+
+use super::index::{Indexed, Key};
+use crate::{
+    api::names,
+    images::Platform,
+    resources::{ChildKind, revision::Revision},
+    rollout::{DeploymentFacts, PodFacts},
+};
+
+/// See the module's documentation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    pub kind: ChildKind,
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    pub version: u64,
+    /// `metadata.generation`, where the kind has one.
+    pub generation: Option<i64>,
+    pub model: Option<String>,
+    /// The controlling owner's uid.
+    pub owner: Option<String>,
+    pub deleting: bool,
+    /// The hash of the intent that was last applied.
+    pub intent: Option<String>,
+    /// JSON text: a tree of values would take several times the memory.
+    body: Box<str>,
+}
+
+impl Live {
+    /// Reduces an object: managed fields and the status of all but Deployments are dropped.
+    pub fn of(kind: ChildKind, mut object: DynamicObject) -> Self {
+        object.metadata.managed_fields = None;
+        if kind != ChildKind::Deployment
+            && let Some(body) = object.data.as_object_mut()
+        {
+            body.remove("status");
+        }
+        let owner = object.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+        Self {
+            kind,
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+            version: version(&object.resource_version().unwrap_or_default()),
+            generation: object.metadata.generation,
+            model: object.labels().get(names::MODEL).cloned(),
+            owner: owner.map(|owner| owner.uid.clone()),
+            deleting: object.metadata.deletion_timestamp.is_some(),
+            intent: object.annotations().get(names::INTENT).cloned(),
+            body: serde_json::to_string(&object).unwrap_or_default().into_boxed_str(),
+        }
+    }
+
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    pub fn key(&self) -> Key {
+        (self.namespace.clone(), self.name.clone())
+    }
+
+    /// Changes when somebody changes what the object asks for; its status alone does not count where that can be told.
+    pub fn epoch(&self) -> u64 {
+        self.generation.filter(|generation| *generation > 0).map_or(self.version, i64::unsigned_abs)
+    }
+
+    pub fn deployment(&self) -> Option<DeploymentFacts> {
+        serde_json::from_str::<Deployment>(&self.body).ok().map(|deployment| DeploymentFacts::of(&deployment))
+    }
+
+    pub fn revision(&self) -> Option<Revision> {
+        serde_json::from_str::<ControllerRevision>(&self.body).ok().as_ref().and_then(Revision::read)
+    }
+
+    /// An annotation, without parsing the whole body where it is certainly absent.
+    pub fn has_annotation(&self, name: &str) -> bool {
+        self.body.contains(name) && self.value()["metadata"]["annotations"].get(name).is_some()
+    }
+}
+
+/// Resource versions are comparable integers (Kubernetes 1.35 documents what has always held for etcd).
+pub fn version(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
+
+impl Indexed for Live {
+    fn key(&self) -> Key {
+        Live::key(self)
+    }
+    fn group(&self) -> Option<Key> {
+        Some((self.namespace.clone(), self.model.clone()?))
+    }
+    fn uid(&self) -> &str {
+        &self.uid
+    }
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Indexed for PodFacts {
+    fn key(&self) -> Key {
+        (self.namespace.clone(), self.name.clone())
+    }
+    fn group(&self) -> Option<Key> {
+        Some((self.namespace.clone(), self.model.clone()))
+    }
+    // Pods are never written by us, and their names are not used twice: every event is newer than the one before.
+    fn uid(&self) -> &str {
+        &self.name
+    }
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
+/// A node, reduced to what it can run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeFacts {
+    name: String,
+    /// `None` for a node that takes no new pods.
+    pub platform: Option<Platform>,
+}
+
+impl NodeFacts {
+    pub fn of(node: &Node) -> Self {
+        let unschedulable = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+        let info = node.status.as_ref().and_then(|status| status.node_info.as_ref()).filter(|_| !unschedulable);
+        Self {
+            name: node.name_any(),
+            platform: info.map(|info| Platform::new(&info.operating_system, &info.architecture, None)),
+        }
+    }
+}
+
+impl Indexed for NodeFacts {
+    fn key(&self) -> Key {
+        (String::new(), self.name.clone())
+    }
+    fn group(&self) -> Option<Key> {
+        // One group for all: any node concerns every model.
+        Some(Key::default())
+    }
+    fn uid(&self) -> &str {
+        &self.name
+    }
+    fn version(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,31 @@
+//! The loop: observe → validate → decide → apply → report. The only room that talks to the Kubernetes API.
+//!
+//! | step | file | may |
+//! |---|---|---|
+//! | observe | [`streams`], [`index`], [`observe`] | read caches |
+//! | validate | [`crate::api::valid`] | – |
+//! | decide | [`decide`], [`judge`] | – (pure) |
+//! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
+//! | report | [`report`], [`story`] | write status and events, through [`writer`] |
+
+pub mod apply;
+pub mod backoff;
+pub mod compare;
+pub mod credentials;
+pub mod decide;
+pub mod error;
+pub mod index;
+pub mod judge;
+pub mod lease;
+pub mod ledger;
+pub mod live;
+pub mod observe;
+pub mod reconcile;
+pub mod report;
+pub mod run;
+pub mod story;
+pub mod streams;
+pub mod writer;
+
+pub use error::Error;
+pub use run::{Settings, run};

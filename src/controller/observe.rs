@@ -1,0 +1,87 @@
+//! Everything that is known of one model, read from caches. Nothing is asked of the API server here.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    index::Index,
+    live::{Live, NodeFacts},
+};
+use crate::{
+    api::ModelDeploymentStatus,
+    images::{Digest, Platform},
+    resources::{ChildKind, Owner, revision::Revision},
+    rollout::{DeploymentFacts, PodFacts},
+};
+
+/// The caches of all kinds but ModelDeployments.
+#[derive(Default)]
+pub struct Caches {
+    children: [Arc<Index<Live>>; ChildKind::ALL.len()],
+    pub pods: Arc<Index<PodFacts>>,
+    pub nodes: Arc<Index<NodeFacts>>,
+}
+
+impl Caches {
+    pub fn children(&self, kind: ChildKind) -> &Arc<Index<Live>> {
+        &self.children[kind as usize]
+    }
+
+    /// Waits until every first list is complete: an incomplete cache would make existing children look absent.
+    pub async fn ready(&self) {
+        for index in &self.children {
+            index.ready().await;
+        }
+        self.pods.ready().await;
+        self.nodes.ready().await;
+    }
+}
+
+/// One model as it stands.
+pub struct Observed {
+    pub owner: Owner,
+    pub generation: i64,
+    pub status: ModelDeploymentStatus,
+    pub deployment: Option<DeploymentFacts>,
+    pub pods: Vec<PodFacts>,
+    /// Stored templates, the wanted one first.
+    pub revisions: Vec<Revision>,
+    /// Our children of every kind.
+    pub live: Vec<Arc<Live>>,
+    /// Platforms of the nodes that take pods.
+    pub nodes: BTreeSet<Platform>,
+}
+
+impl Observed {
+    /// Reads the caches.
+    pub fn read(caches: &Caches, owner: Owner, generation: i64, status: ModelDeploymentStatus) -> Self {
+        let model = (owner.namespace.clone(), owner.name.clone());
+        let live: Vec<Arc<Live>> = ChildKind::ALL
+            .into_iter()
+            .flat_map(|kind| caches.children(kind).group(&model))
+            .filter(|live| live.owner.as_deref() == Some(&owner.uid))
+            .collect();
+        let of = |kind: ChildKind| live.iter().filter(move |live| live.kind == kind && !live.deleting);
+        let mut revisions: Vec<Revision> =
+            of(ChildKind::ControllerRevision).filter_map(|live| live.revision()).collect();
+        revisions.sort_by(|a, b| b.number.cmp(&a.number).then_with(|| a.name.cmp(&b.name)));
+        Self {
+            deployment: of(ChildKind::Deployment).find_map(|live| live.deployment()),
+            pods: caches.pods.group(&model).iter().map(|pod| PodFacts::clone(pod)).collect(),
+            revisions,
+            nodes: caches.nodes.all().iter().filter_map(|node| node.platform.clone()).collect(),
+            live,
+            owner,
+            generation,
+            status,
+        }
+    }
+
+    /// The digest of this repository that was wanted last: what the newest stored template says, since a Deployment may
+    /// have been edited by hand; else what the Deployment says.
+    pub fn running(&self, repository: &str) -> Option<Digest> {
+        let wanted = self.revisions.first().map(|revision| revision.image.as_str());
+        let image = wanted.or(self.deployment.as_ref().map(|deployment| deployment.image.as_str()))?;
+        let (running, digest) = image.split_once('@')?;
+        (running == repository).then(|| Digest::parse(digest).ok()).flatten()
+    }
+}

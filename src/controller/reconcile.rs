@@ -1,0 +1,215 @@
+//! One turn of the loop for one model.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{Resource, ResourceExt, runtime::controller::Action};
+use serde_json::json;
+
+use super::{
+    Error,
+    apply::{Applied, Applier, Obstacle},
+    backoff::Backoff,
+    decide::{Render, decide},
+    index::Key,
+    ledger::Ledger,
+    live::version,
+    observe::{Caches, Observed},
+    report, story,
+    writer::Writer,
+};
+use crate::{
+    api::{ModelDeploymentStatus, StoredModelDeployment, ValidSpec},
+    images::{CredentialRef, Follow, Images, Observation, OwnerKey, Want},
+    resources::Owner,
+    telemetry::Metrics,
+};
+
+/// What every turn needs.
+pub struct Context {
+    pub caches: Caches,
+    pub images: Images,
+    pub writer: Writer,
+    pub ledger: Ledger,
+    pub backoff: Backoff,
+    pub statuses: Statuses,
+    pub render: Render,
+    pub metrics: Metrics,
+}
+
+/// Statuses that were written and that the watch has not brought back yet, by uid: judged by an older one, a transition
+/// would be told twice.
+#[derive(Default)]
+pub struct Statuses(Mutex<HashMap<String, StoredModelDeployment>>);
+
+impl Statuses {
+    fn newest(&self, model: &StoredModelDeployment) -> ModelDeploymentStatus {
+        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let uid = model.uid().unwrap_or_default();
+        let of = |model: &StoredModelDeployment| version(&model.resource_version().unwrap_or_default());
+        match written.get(&uid) {
+            Some(newer) if of(newer) > of(model) => newer.known_status(),
+            Some(_) => {
+                written.remove(&uid);
+                model.known_status()
+            }
+            None => model.known_status(),
+        }
+    }
+
+    fn wrote(&self, model: StoredModelDeployment) {
+        let uid = model.uid().unwrap_or_default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, model);
+    }
+}
+
+impl Context {
+    /// Forgets a model that is gone.
+    pub fn forget(&self, key: &Key, uid: &str) {
+        let (namespace, name) = key.clone();
+        self.images.forget(&OwnerKey { namespace, name, uid: uid.to_owned() });
+        self.backoff.clear(uid);
+        self.ledger.forget(&key.0, &key.1);
+        self.statuses.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// One turn.
+///
+/// # Errors
+/// When something must be tried again; the wait has been noted in the context's back-off.
+pub async fn reconcile(model: Arc<StoredModelDeployment>, context: Arc<Context>) -> Result<Action, Error> {
+    context.caches.ready().await;
+    // Its children go with it, by their owner references.
+    if model.meta().deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let uid = model.uid().unwrap_or_default();
+    let generation = model.meta().generation.unwrap_or(0);
+    if let Some(wait) = context.backoff.remaining(&uid, generation) {
+        return Ok(Action::requeue(wait));
+    }
+    let timer = context.metrics.start_reconcile();
+    let outcome = turn(&model, &context, generation).await;
+    drop(timer);
+    match &outcome {
+        Ok(()) => {
+            context.backoff.clear(&uid);
+            outcome.map(|()| Action::await_change())
+        }
+        Err(error) => {
+            context.metrics.reconcile_failed(error.category());
+            outcome.map(|()| Action::await_change())
+        }
+    }
+}
+
+/// kube asks how long to wait after an error.
+pub fn after_error(model: Arc<StoredModelDeployment>, error: &Error, context: Arc<Context>) -> Action {
+    let wait = context.backoff.failed(&model.uid().unwrap_or_default(), model.meta().generation.unwrap_or(0));
+    let name = format!("{}/{}", model.namespace().unwrap_or_default(), model.name_any());
+    tracing::warn!(model = name, category = error.category(), %error, retry_in = ?wait, "not there yet");
+    Action::requeue(wait)
+}
+
+async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64) -> Result<(), Error> {
+    let owner = Owner {
+        namespace: model.namespace().unwrap_or_default(),
+        name: model.name_any(),
+        uid: model.uid().unwrap_or_default(),
+    };
+    let observed = Observed::read(&context.caches, owner, generation, context.statuses.newest(model));
+    let spec = match ValidSpec::parse(&observed.owner.name, &model.spec) {
+        Ok(spec) => spec,
+        Err(faults) => {
+            let status = report::invalid_status(&faults, &observed, Timestamp::now());
+            return write(context, &observed, model, status, Vec::new()).await;
+        }
+    };
+    let seen = follow(context, &spec, &observed);
+    let plan = decide(&model.spec, &spec, &seen, &observed, context.render);
+    let applier =
+        Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
+    let (applied, failure) = match applier.apply(&plan).await {
+        Ok(applied) => (applied, None),
+        Err(Error::LeaseLost) => return Err(Error::LeaseLost),
+        Err(error) => (Applied { obstacles: vec![unanswered(&error)], ..Applied::default() }, Some(error)),
+    };
+    let status = report::status(&spec, &plan, &applied.obstacles, &seen, &observed, Timestamp::now());
+    write(context, &observed, model, status, applied.notes).await?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    match applied.obstacles.iter().find(|obstacle| obstacle.retry) {
+        Some(obstacle) => Err(Error::Obstructed(obstacle.message.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Tells the poller what to look for, and hears what it knows.
+fn follow(context: &Context, spec: &ValidSpec, observed: &Observed) -> Observation {
+    let owner = &observed.owner;
+    let running = observed.running(&spec.image.repository.to_string());
+    let want = match &spec.image.pin {
+        Some(digest) => Want::Digest(digest.clone()),
+        None => Want::Tag(spec.image.tag.clone()),
+    };
+    let key = OwnerKey { namespace: owner.namespace.clone(), name: owner.name.clone(), uid: owner.uid.clone() };
+    let credentials = CredentialRef {
+        namespace: owner.namespace.clone(),
+        service_account: spec.server.service_account.clone().unwrap_or_else(|| "default".into()),
+        secrets: spec.image.pull_secrets.clone(),
+    };
+    context.images.follow(
+        &key,
+        Follow {
+            repository: spec.image.repository.clone(),
+            want,
+            details_of: running.iter().cloned().collect::<BTreeSet<_>>(),
+            serving: running,
+            interval: spec.image.poll_interval,
+            credentials,
+            generation: observed.generation,
+        },
+    )
+}
+
+/// In words that do not change from try to try.
+fn unanswered(error: &Error) -> Obstacle {
+    Obstacle {
+        reason: "ApiServerError",
+        message: format!("the API server did not take a change ({}); it is tried again", error.category()),
+        passing: true,
+        retry: true,
+    }
+}
+
+async fn write(
+    context: &Context,
+    observed: &Observed,
+    model: &StoredModelDeployment,
+    status: ModelDeploymentStatus,
+    mut notes: Vec<super::writer::Note>,
+) -> Result<(), Error> {
+    // Against what is stored, word by word: an unreadable status is replaced, a read one is compared as it was read.
+    let stored = match observed.status == ModelDeploymentStatus::default() {
+        true => model.status.clone(),
+        false => json!(observed.status),
+    };
+    if let Some(patch) = report::merge_patch(&stored, &json!(status)) {
+        let Some(written) = context.writer.patch_status(&observed.owner, &patch).await? else {
+            // Gone, or replaced by another of the same name: nothing to tell.
+            return Ok(());
+        };
+        context.statuses.wrote(written);
+        notes.extend(story::tell(&observed.status, &status));
+    }
+    // Told after the status is written: a crash in between loses an event, never repeats one.
+    for note in notes {
+        context.writer.publish(&observed.owner, &note).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Events: what changed from one status to the next, told once. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::writer::Note;
+use crate::api::{
+    ModelDeploymentStatus,
+    conditions::{AVAILABLE, IMAGE_RESOLVED, PROGRESSING, READY, STALLED, find},
+    status::Version,
+};
+
+/// What a person should be told about the step from one status to the next.
+pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    introduction(before, after, &mut notes);
+    resolution(before, after, &mut notes);
+    trouble(before, after, &mut notes);
+    arrival(before, after, &mut notes);
+    notes
+}
+
+fn note(warning: bool, reason: &str, text: impl Into<String>) -> Note {
+    Note { warning, reason: reason.to_owned(), text: text.into() }
+}
+
+fn digest(version: Option<&Version>) -> Option<&str> {
+    version.map(|version| version.digest.as_str())
+}
+
+fn introduction(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    let Some(candidate) = &after.candidate else { return };
+    if digest(before.candidate.as_ref()) == Some(&candidate.digest) {
+        return;
+    }
+    let tag = after.tag.as_deref().unwrap_or_default();
+    notes.push(match &after.stable {
+        None => note(false, "Deploying", format!("deploying {} ({tag}, {})", candidate.short, candidate.repository)),
+        Some(stable) => note(
+            false,
+            "RollingOut",
+            format!("introducing {} ({tag}); users get {} until it is available", candidate.short, stable.short),
+        ),
+    });
+}
+
+fn resolution(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    let now = find(&after.conditions, IMAGE_RESOLVED);
+    let then = find(&before.conditions, IMAGE_RESOLVED);
+    let Some(now) = now else { return };
+    let pending = |condition: &Condition| ["Resolving", "Comparing"].contains(&condition.reason.as_str());
+    match (now.status.as_str(), then) {
+        ("True", Some(then)) if then.status == "False" && !pending(then) => {
+            notes.push(note(false, "ImageResolved", "the registry answers again"));
+        }
+        ("False", then) if !pending(now) && then.is_none_or(|then| changed(then, now)) => {
+            notes.push(note(true, &now.reason, &now.message));
+        }
+        _ => {}
+    }
+}
+
+/// Trouble on the way, once for each reason: as soon as it is seen, not only when the deadline has passed.
+fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    const NO_TROUBLE: [&str; 6] =
+        ["Resolving", "Comparing", "Deploying", "RollingOut", "Unavailable", "WaitingForDeletion"];
+    let unavailable =
+        |status: &ModelDeploymentStatus| find(&status.conditions, AVAILABLE).is_some_and(|c| c.status == "False");
+    if before.stable.is_some() && !unavailable(before) && unavailable(after) {
+        let condition = find(&after.conditions, AVAILABLE);
+        notes.push(note(true, "Unavailable", condition.map_or("no replica answers", |condition| &condition.message)));
+    }
+    for kind in [STALLED, PROGRESSING] {
+        let Some(now) = find(&after.conditions, kind).filter(|now| now.status == "True") else { continue };
+        if NO_TROUBLE.contains(&now.reason.as_str()) {
+            continue;
+        }
+        let known = find(&before.conditions, READY).is_some_and(|then| !changed(then, now));
+        let told = notes.iter().any(|note| note.reason == now.reason);
+        let stalled = kind == STALLED && find(&before.conditions, STALLED).is_none();
+        if !told && (!known || stalled) {
+            let text = match kind == STALLED && known {
+                true => format!("the deadline has passed: {}", now.message),
+                false => now.message.clone(),
+            };
+            notes.push(note(true, &now.reason, text));
+        }
+    }
+}
+
+fn arrival(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    let ready = |status: &ModelDeploymentStatus| find(&status.conditions, READY).is_some_and(|c| c.status == "True");
+    if !ready(after) || (ready(before) && digest(before.stable.as_ref()) == digest(after.stable.as_ref())) {
+        return;
+    }
+    let (Some(stable), Some(url)) = (&after.stable, &after.url) else { return };
+    notes.push(note(false, "Serving", format!("users get {} at {url}", stable.short)));
+}
+
+/// Another reason or other words: worth telling.
+fn changed(then: &Condition, now: &Condition) -> bool {
+    (&then.reason, &then.message) != (&now.reason, &now.message)
+}

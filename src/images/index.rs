@@ -1,0 +1,557 @@
+//! The poller's memory: who follows what, what is known, what is due. Plain and synchronous; the clock is passed in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    credentials::CredentialRef,
+    follow::{Follow, Observation, OwnerKey, Want},
+    manifest::ImageDetails,
+    problem::{Failure, FailureKind, Problem},
+    reference::{Digest, Repository},
+    schedule::Schedule,
+};
+
+/// What is polled once for all who follow it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TargetKey {
+    pub repository: Repository,
+    pub want: Want,
+    pub credentials: CredentialRef,
+}
+
+impl TargetKey {
+    fn of(follow: &Follow, want: Want) -> Self {
+        Self { repository: follow.repository.clone(), want, credentials: follow.credentials.clone() }
+    }
+}
+
+pub(super) type TargetId = u64;
+
+/// One poll to be made.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub id: TargetId,
+    pub key: TargetKey,
+    /// Known completely: for a tag, an answer that names this again needs no GET; for a digest, only that it is there.
+    pub known: Option<Arc<ImageDetails>>,
+    /// Whether anybody needs to know what a digest holds.
+    pub needs_details: bool,
+}
+
+/// What a poll brought. `None`: the digest is there, and what it holds nobody needs or everybody knows.
+pub(super) struct Outcome {
+    pub answer: Result<Option<Arc<ImageDetails>>, Failure>,
+    pub pace: u32,
+}
+
+struct Target {
+    id: TargetId,
+    is_tag: bool,
+    followers: HashMap<OwnerKey, Interest>,
+    good: Option<Arc<ImageDetails>>,
+    problem: Option<Problem>,
+    /// Digests only: whether the registry holds it.
+    there: Option<bool>,
+    due: Option<Instant>,
+    polling: bool,
+    /// Something changed while a poll was under way, whose answer may be older than that: when to ask again.
+    again: Option<Instant>,
+    failures: u32,
+    successes: u32,
+    pace: u32,
+    last_poll: Option<Instant>,
+}
+
+/// Why an owner follows a target; one owner may have several reasons for one digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Interest {
+    /// It wants this version, and asks so often.
+    wants: Option<Duration>,
+    details: bool,
+    serving: bool,
+}
+
+struct Owner {
+    follow: Follow,
+    /// What it was told last.
+    told: Seen,
+}
+
+/// An [`Observation`] that shares its parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    latest: Option<Arc<ImageDetails>>,
+    details: BTreeMap<Digest, Result<Arc<ImageDetails>, Problem>>,
+    problem: Option<Problem>,
+    pullable: Option<bool>,
+}
+
+/// Owners to be told, each once, first come first served.
+#[derive(Default)]
+struct Changed {
+    order: BTreeMap<u64, OwnerKey>,
+    places: HashMap<OwnerKey, u64>,
+    next: u64,
+}
+
+/// What a change in the index asks of the poller around it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Effects {
+    /// Something became due earlier than before.
+    pub wake: bool,
+    /// Secrets to read anew before they are used again.
+    pub reread: Option<CredentialRef>,
+    /// Credentials that nobody uses any more.
+    pub unused: Vec<CredentialRef>,
+}
+
+pub(super) struct Index {
+    schedule: Schedule,
+    dice: fn() -> f64,
+    targets: HashMap<TargetKey, Target>,
+    ids: HashMap<TargetId, TargetKey>,
+    next_id: TargetId,
+    due: BTreeSet<(Instant, TargetId)>,
+    owners: HashMap<OwnerKey, Owner>,
+    credentials: HashMap<CredentialRef, usize>,
+    changed: Changed,
+}
+
+impl Index {
+    pub fn new(schedule: Schedule, dice: fn() -> f64) -> Self {
+        Self {
+            schedule,
+            dice,
+            targets: HashMap::new(),
+            ids: HashMap::new(),
+            next_id: 0,
+            due: BTreeSet::new(),
+            owners: HashMap::new(),
+            credentials: HashMap::new(),
+            changed: Changed::default(),
+        }
+    }
+
+    /// Takes in what an owner wants; returns what is known.
+    pub fn follow(&mut self, key: &OwnerKey, follow: Follow, now: Instant) -> (Observation, Effects) {
+        let mut effects = Effects::default();
+        let old = self.owners.get(key).map(|owner| owner.follow.clone());
+        if old.as_ref() != Some(&follow) {
+            self.change(key, old, &follow, now, &mut effects);
+            let told = Seen::default();
+            self.owners.insert(key.clone(), Owner { follow, told });
+        }
+        let seen = self.see(key);
+        if let Some(owner) = self.owners.get_mut(key) {
+            owner.told = seen.clone();
+        }
+        // It knows now.
+        self.changed.remove(key);
+        (seen.into(), effects)
+    }
+
+    fn change(&mut self, key: &OwnerKey, old: Option<Follow>, new: &Follow, now: Instant, effects: &mut Effects) {
+        let interests = interests(new);
+        let wanted = TargetKey::of(new, new.want.clone());
+        let renewed = old.as_ref().is_some_and(|old| old.generation != new.generation);
+        for (target, interest) in &interests {
+            effects.wake |= self.subscribe(target, key, *interest, &wanted, now);
+            if renewed {
+                effects.wake |= self.renew(target, now);
+            }
+        }
+        if renewed {
+            effects.reread = Some(new.credentials.clone());
+        }
+        // Only after the new ones: a credential that both use must not be dropped in between.
+        for (target, _) in old.iter().flat_map(self::interests) {
+            if !interests.contains_key(&target) {
+                effects.unused.extend(self.unsubscribe(&target, key));
+            }
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        key: &TargetKey,
+        owner: &OwnerKey,
+        interest: Interest,
+        wanted: &TargetKey,
+        now: Instant,
+    ) -> bool {
+        if let Some(target) = self.targets.get_mut(key) {
+            let before = target.interval();
+            target.followers.insert(owner.clone(), interest);
+            let sooner = target.interval().is_some_and(|interval| before.is_none_or(|before| interval < before));
+            return self.hurry(key, sooner, now);
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut target = Target {
+            id,
+            is_tag: matches!(key.want, Want::Tag(_)),
+            followers: HashMap::from([(owner.clone(), interest)]),
+            good: None,
+            problem: None,
+            there: None,
+            due: None,
+            polling: false,
+            again: None,
+            failures: 0,
+            successes: 0,
+            pace: 1,
+            last_poll: None,
+        };
+        let first = match self.said_by_tag(key, wanted) {
+            Some((details, at)) => {
+                target.good = Some(details);
+                target.there = Some(true);
+                target.last_poll = Some(at);
+                target.after_success(&self.schedule, (self.dice)()).map(|wait| now + wait)
+            }
+            None => Some(now),
+        };
+        self.ids.insert(id, key.clone());
+        *self.credentials.entry(key.credentials.clone()).or_default() += 1;
+        self.targets.insert(key.clone(), target);
+        self.set_due(key, first);
+        true
+    }
+
+    /// The tag that the owner follows was just seen to point to this very digest: there is nothing to ask.
+    fn said_by_tag(&self, key: &TargetKey, wanted: &TargetKey) -> Option<(Arc<ImageDetails>, Instant)> {
+        let target = self.targets.get(wanted).filter(|target| target.is_tag && target.problem.is_none())?;
+        let good = target.good.as_ref().filter(|good| key.want == Want::Digest(good.digest.clone()))?;
+        Some((good.clone(), target.last_poll?))
+    }
+
+    /// A new follower may be more impatient, or need what nobody needed before.
+    fn hurry(&mut self, key: &TargetKey, sooner: bool, now: Instant) -> bool {
+        let Some(target) = self.targets.get(key) else { return false };
+        if target.polling || target.failures > 0 {
+            return false;
+        }
+        let wanted = if target.lacks_details() {
+            Some(now)
+        } else if sooner || target.due.is_none() {
+            let wait = target.after_success(&self.schedule, (self.dice)());
+            wait.map(|wait| target.last_poll.map_or(now, |last| last + wait).max(now))
+        } else {
+            None
+        };
+        match (wanted, target.due) {
+            (None, _) => false,
+            (Some(wanted), Some(due)) if wanted >= due => false,
+            (Some(wanted), _) => {
+                self.set_due(key, Some(wanted));
+                true
+            }
+        }
+    }
+
+    /// An owner's spec changed: what it wants is looked at right now. What is known and complete needs no second look.
+    fn renew(&mut self, key: &TargetKey, now: Instant) -> bool {
+        let Some(target) = self.targets.get_mut(key) else { return false };
+        if matches!(key.want, Want::Digest(_)) && target.problem.is_none() && !target.lacks_details() {
+            return false;
+        }
+        target.failures = 0;
+        if target.polling {
+            target.again = Some(now);
+            return false;
+        }
+        self.set_due(key, Some(now));
+        true
+    }
+
+    fn unsubscribe(&mut self, key: &TargetKey, owner: &OwnerKey) -> Option<CredentialRef> {
+        let target = self.targets.get_mut(key)?;
+        target.followers.remove(owner);
+        if !target.followers.is_empty() {
+            return None;
+        }
+        self.set_due(key, None);
+        let target = self.targets.remove(key)?;
+        self.ids.remove(&target.id);
+        let users = self.credentials.get_mut(&key.credentials)?;
+        *users -= 1;
+        if *users > 0 {
+            return None;
+        }
+        self.credentials.remove(&key.credentials);
+        Some(key.credentials.clone())
+    }
+
+    /// The owner is gone.
+    pub fn forget(&mut self, key: &OwnerKey) -> Effects {
+        self.changed.remove(key);
+        let Some(owner) = self.owners.remove(key) else { return Effects::default() };
+        let targets = interests(&owner.follow);
+        let unused = targets.keys().filter_map(|target| self.unsubscribe(target, key)).collect();
+        Effects { unused, ..Effects::default() }
+    }
+
+    /// The owners that are not among the living.
+    pub fn owners_besides(&self, live: &HashSet<OwnerKey>) -> Vec<OwnerKey> {
+        self.owners.keys().filter(|key| !live.contains(*key)).cloned().collect()
+    }
+
+    /// Something outside says that the repository changed.
+    pub fn hint(&mut self, repository: &Repository, now: Instant) -> bool {
+        let (floor, spread) = (self.schedule.hint_floor, Duration::from_secs(1).mul_f64(self.schedule.jitter));
+        let keys: Vec<TargetKey> = self
+            .targets
+            .keys()
+            .filter(|key| key.repository == *repository && matches!(key.want, Want::Tag(_)))
+            .cloned()
+            .collect();
+        let mut wake = false;
+        for key in keys {
+            let soon = now + spread.mul_f64((self.dice)());
+            let Some(target) = self.targets.get_mut(&key) else { continue };
+            let soon = target.last_poll.map_or(soon, |last| soon.max(last + floor));
+            if target.polling {
+                target.again.get_or_insert(soon);
+                continue;
+            }
+            if target.due.is_none_or(|due| soon < due) {
+                self.set_due(&key, Some(soon));
+                wake = true;
+            }
+        }
+        wake
+    }
+
+    /// All that is due. Nothing is handed out twice before it was [finished](Index::finish).
+    pub fn take_due(&mut self, now: Instant) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        while let Some((at, id)) = self.due.first().copied()
+            && at <= now
+        {
+            let Some(key) = self.ids.get(&id).cloned() else {
+                self.due.pop_first();
+                continue;
+            };
+            self.set_due(&key, None);
+            let Some(target) = self.targets.get_mut(&key) else { continue };
+            target.polling = true;
+            target.last_poll = Some(now);
+            let needs_details = target.needs_details() || matches!(key.want, Want::Tag(_));
+            jobs.push(Job { id, key, known: target.good.clone(), needs_details });
+        }
+        jobs
+    }
+
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes in what a poll brought and notes whom it concerns. Returns whether somebody is to be told.
+    pub fn finish(&mut self, id: TargetId, outcome: Outcome, now: Instant) -> bool {
+        let Some(key) = self.ids.get(&id).cloned() else { return false };
+        let dice = (self.dice)();
+        let Some(target) = self.targets.get_mut(&key) else { return false };
+        target.polling = false;
+        let changed = target.take_in(outcome.answer.as_ref());
+        let wait = match &outcome.answer {
+            Ok(_) => {
+                target.pace = outcome.pace.max(1);
+                let wait = target.after_success(&self.schedule, dice);
+                target.failures = 0;
+                target.successes = target.successes.saturating_add(1);
+                wait
+            }
+            Err(failure) => {
+                target.failures = target.failures.saturating_add(1);
+                let interval = target.interval();
+                Some(self.schedule.after_failure(target.failures, interval, failure.retry_after, dice))
+            }
+        };
+        let mut due = wait.map(|wait| now + wait);
+        if let Some(again) = target.again.take() {
+            due = Some(due.map_or(again, |due| due.min(again)).max(now));
+        }
+        if outcome.answer.is_ok() && target.lacks_details() {
+            // Somebody began to need them while only a HEAD was under way.
+            due = Some(now);
+        }
+        let mut followers: HashSet<OwnerKey> = HashSet::new();
+        if changed {
+            followers.extend(target.followers.keys().cloned());
+        }
+        let said = target.good.clone().filter(|_| target.is_tag && outcome.answer.is_ok());
+        self.set_due(&key, due);
+        if let Some(said) = said {
+            followers.extend(self.spread(&key, &said, now));
+        }
+        let mut news = false;
+        for owner in followers {
+            news |= self.tell(&owner);
+        }
+        news
+    }
+
+    /// A tag points to this digest: whoever follows the digest by itself need not ask.
+    fn spread(&mut self, tag: &TargetKey, good: &Arc<ImageDetails>, now: Instant) -> Vec<OwnerKey> {
+        let key = TargetKey { want: Want::Digest(good.digest.clone()), ..tag.clone() };
+        let dice = (self.dice)();
+        let Some(target) = self.targets.get_mut(&key).filter(|target| !target.polling) else { return Vec::new() };
+        let changed = target.take_in(Ok(&Some(good.clone())));
+        target.failures = 0;
+        target.last_poll = Some(now);
+        let due = target.after_success(&self.schedule, dice).map(|wait| now + wait);
+        let followers = if changed { target.followers.keys().cloned().collect() } else { Vec::new() };
+        self.set_due(&key, due);
+        followers
+    }
+
+    fn tell(&mut self, key: &OwnerKey) -> bool {
+        let seen = self.see(key);
+        match self.owners.get(key) {
+            Some(owner) if owner.told != seen => self.changed.add(key),
+            // It changed and changed back before anybody looked.
+            _ => self.changed.remove(key),
+        }
+    }
+
+    /// The next owner whose observation is not what it was told last.
+    pub fn next_changed(&mut self) -> Option<OwnerKey> {
+        let (_, key) = self.changed.order.pop_first()?;
+        self.changed.places.remove(&key);
+        Some(key)
+    }
+
+    fn see(&self, key: &OwnerKey) -> Seen {
+        let Some(Owner { follow, .. }) = self.owners.get(key) else { return Seen::default() };
+        let target = |want: Want| self.targets.get(&TargetKey::of(follow, want));
+        let wanted = target(follow.want.clone());
+        let details = follow.details_of.iter().filter_map(|digest| {
+            let target = target(Want::Digest(digest.clone()))?;
+            // What a digest holds never changes: once known, no failure takes it back.
+            let known = target.good.clone().map(Ok).or_else(|| target.problem.clone().map(Err))?;
+            Some((digest.clone(), known))
+        });
+        Seen {
+            latest: wanted.and_then(|target| target.good.clone()),
+            details: details.collect(),
+            problem: wanted.and_then(|target| target.problem.clone()),
+            pullable: follow.serving.clone().and_then(|digest| target(Want::Digest(digest))?.there),
+        }
+    }
+
+    fn set_due(&mut self, key: &TargetKey, due: Option<Instant>) {
+        let Some(target) = self.targets.get_mut(key) else { return };
+        if let Some(old) = target.due.take() {
+            self.due.remove(&(old, target.id));
+        }
+        if let Some(due) = due {
+            target.due = Some(due);
+            self.due.insert((due, target.id));
+        }
+    }
+
+    /// How many references are polled.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+/// The targets of one owner. The same digest may be the pin, the running one and the one that users get.
+fn interests(follow: &Follow) -> HashMap<TargetKey, Interest> {
+    let mut interests = HashMap::<TargetKey, Interest>::new();
+    let key = |want: Want| TargetKey::of(follow, want);
+    let wanted = interests.entry(key(follow.want.clone())).or_default();
+    wanted.wants = Some(follow.interval);
+    wanted.details = true;
+    for digest in &follow.details_of {
+        interests.entry(key(Want::Digest(digest.clone()))).or_default().details = true;
+    }
+    if let Some(digest) = &follow.serving {
+        interests.entry(key(Want::Digest(digest.clone()))).or_default().serving = true;
+    }
+    interests
+}
+
+impl Target {
+    fn needs_details(&self) -> bool {
+        self.followers.values().any(|interest| interest.details)
+    }
+
+    fn lacks_details(&self) -> bool {
+        self.good.is_none() && self.needs_details()
+    }
+
+    /// Of all who want this version the most impatient; `None` when nobody waits.
+    fn interval(&self) -> Option<Duration> {
+        self.followers.values().filter_map(|interest| interest.wants).min()
+    }
+
+    /// The wait after a success; `None` when there is nothing more to learn.
+    fn after_success(&self, schedule: &Schedule, dice: f64) -> Option<Duration> {
+        if self.is_tag {
+            let first = self.successes == 0;
+            return self.interval().map(|interval| schedule.after_success(interval, self.pace, first, dice));
+        }
+        // A digest cannot change; it can only go away.
+        let watched = self.followers.values().any(|interest| interest.serving || interest.wants.is_some());
+        watched.then(|| schedule.after_success(schedule.serving_interval, 1, false, dice))
+    }
+
+    /// Returns whether what followers see is another thing now.
+    fn take_in(&mut self, answer: Result<&Option<Arc<ImageDetails>>, &Failure>) -> bool {
+        let before = (self.good.clone(), self.problem.clone(), self.there);
+        match answer {
+            Ok(details) => {
+                if let Some(details) = details {
+                    self.good = Some(details.clone());
+                }
+                self.there = (!self.is_tag).then_some(true);
+                self.problem = None;
+            }
+            Err(failure) => {
+                if !self.is_tag && failure.kind == FailureKind::Absent {
+                    self.there = Some(false);
+                }
+                self.problem = Some(failure.problem.clone());
+            }
+        }
+        before != (self.good.clone(), self.problem.clone(), self.there)
+    }
+}
+
+impl Changed {
+    fn add(&mut self, key: &OwnerKey) -> bool {
+        if self.places.contains_key(key) {
+            return false;
+        }
+        self.order.insert(self.next, key.clone());
+        self.places.insert(key.clone(), self.next);
+        self.next += 1;
+        true
+    }
+
+    fn remove(&mut self, key: &OwnerKey) -> bool {
+        if let Some(place) = self.places.remove(key) {
+            self.order.remove(&place);
+        }
+        false
+    }
+}
+
+impl From<Seen> for Observation {
+    fn from(seen: Seen) -> Self {
+        let own = |details: Arc<ImageDetails>| (*details).clone();
+        Self {
+            latest: seen.latest.map(own),
+            details: seen.details.into_iter().map(|(digest, known)| (digest, known.map(own))).collect(),
+            problem: seen.problem,
+            pullable: seen.pullable,
+        }
+    }
+}

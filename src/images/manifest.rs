@@ -1,0 +1,202 @@
+//! What a manifest says: [`ImageDetails`], and the reading of the four kinds of manifest. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::{platform::Platform, reference::Digest};
+
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// An index of more children than this is taken for a mistake: real ones have about twenty.
+const MOST_CHILDREN: usize = 500;
+
+/// One image as a registry holds it: the digest that gets pinned, and what it holds per platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageDetails {
+    /// The digest of the index, or of the manifest where there is no index: this is what is pinned.
+    pub digest: Digest,
+    /// One manifest per platform, without attestations. An image without an index has one entry, whose platform comes
+    /// from its configuration.
+    pub platforms: Vec<(Platform, Digest)>,
+}
+
+impl ImageDetails {
+    /// Whether the nodes would run the very same content, so that moving from one to the other changes nothing.
+    ///
+    /// Only the children of the nodes' platforms count: a new attestation or another platform is not a new model. With
+    /// no nodes known, or when neither image has anything for them, all children count.
+    pub fn same_images_as(&self, other: &ImageDetails, nodes: &BTreeSet<Platform>) -> bool {
+        if self.digest == other.digest {
+            return true;
+        }
+        let (mine, theirs) = (self.children_for(nodes), other.children_for(nodes));
+        if mine.is_empty() && theirs.is_empty() {
+            let (mine, theirs) = (self.children(|_| true), other.children(|_| true));
+            return !mine.is_empty() && mine == theirs;
+        }
+        mine == theirs
+    }
+
+    /// Whether there is a child for at least one of the nodes. With no nodes known nothing fits: ask again later.
+    pub fn fits_any(&self, nodes: &BTreeSet<Platform>) -> bool {
+        self.platforms.iter().any(|(platform, _)| platform.fits_any(nodes))
+    }
+
+    /// Whether `digest` is this image or one of its children: which of the two a pod's `imageID` names depends on the
+    /// container runtime.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.digest == *digest || self.platforms.iter().any(|(_, child)| child == digest)
+    }
+
+    fn children_for(&self, nodes: &BTreeSet<Platform>) -> BTreeMap<&Platform, BTreeSet<&Digest>> {
+        self.children(|platform| platform.fits_any(nodes))
+    }
+
+    fn children(&self, counts: impl Fn(&Platform) -> bool) -> BTreeMap<&Platform, BTreeSet<&Digest>> {
+        let mut children = BTreeMap::<_, BTreeSet<_>>::new();
+        for (platform, digest) in self.platforms.iter().filter(|(platform, _)| counts(platform)) {
+            children.entry(platform).or_default().insert(digest);
+        }
+        children
+    }
+}
+
+/// A manifest's bytes, whose digest was checked or computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RawManifest {
+    pub digest: Digest,
+    pub media_type: Option<String>,
+    pub bytes: bytes::Bytes,
+}
+
+/// What a manifest turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Manifest {
+    /// An index, and its children; some builders leave the platform out.
+    Index(Vec<(Option<Platform>, Digest)>),
+    /// A single image: the digest of its configuration, which names the platform.
+    Image { config: Digest },
+}
+
+/// Why bytes are no manifest of an image. The text continues a sentence that begins with the image's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ManifestError {
+    #[error("is answered with something that is no manifest (not JSON, or of another shape)")]
+    NotAManifest,
+    #[error(
+        "is stored in the outdated manifest format (schema 1): push it again with a current docker, buildah or podman"
+    )]
+    Schema1,
+    #[error(
+        "is no container image but another kind of artifact ({0}): name the repository of the image that serves the model"
+    )]
+    Artifact(String),
+    #[error("is an index with no image in it: push it again")]
+    EmptyIndex,
+    #[error("is an index of more than {MOST_CHILDREN} manifests: push one with fewer")]
+    TooMany,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnyManifest {
+    schema_version: Option<u8>,
+    media_type: Option<String>,
+    manifests: Option<Vec<Descriptor>>,
+    config: Option<Descriptor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: Option<String>,
+    digest: Option<String>,
+    platform: Option<RawPlatform>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct RawPlatform {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    variant: Option<String>,
+}
+
+impl RawPlatform {
+    fn normal(&self) -> Platform {
+        Platform::new(&self.os, &self.architecture, self.variant.as_deref())
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest by its shape; the declared type only breaks ties, since registries mislabel more often than
+    /// builders miswrite.
+    pub fn read(raw: &RawManifest) -> Result<Self, ManifestError> {
+        let any: AnyManifest = serde_json::from_slice(&raw.bytes).map_err(|_| ManifestError::NotAManifest)?;
+        if any.schema_version == Some(1) {
+            return Err(ManifestError::Schema1);
+        }
+        let declared = any.media_type.as_deref().or(raw.media_type.as_deref());
+        let index = matches!(declared, Some(OCI_INDEX | DOCKER_LIST));
+        match (any.manifests, any.config) {
+            (Some(children), config) if index || config.is_none() => read_index(&children),
+            (_, Some(config)) => read_image(&config),
+            _ => Err(ManifestError::NotAManifest),
+        }
+    }
+}
+
+fn read_index(children: &[Descriptor]) -> Result<Manifest, ManifestError> {
+    if children.len() > MOST_CHILDREN {
+        return Err(ManifestError::TooMany);
+    }
+    let mut images = Vec::with_capacity(children.len());
+    for child in children {
+        let kind = child.media_type.as_deref();
+        if !matches!(kind, None | Some(OCI_MANIFEST | DOCKER_MANIFEST)) || child.is_attestation() {
+            continue;
+        }
+        let platform = child.platform.as_ref().map(RawPlatform::normal);
+        if platform.as_ref().is_some_and(Platform::is_unknown) {
+            continue;
+        }
+        let digest = child.digest.as_deref().and_then(|digest| Digest::parse(digest).ok());
+        images.push((platform, digest.ok_or(ManifestError::NotAManifest)?));
+    }
+    if images.is_empty() { Err(ManifestError::EmptyIndex) } else { Ok(Manifest::Index(images)) }
+}
+
+fn read_image(config: &Descriptor) -> Result<Manifest, ManifestError> {
+    match config.media_type.as_deref() {
+        None | Some("application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json") => {}
+        Some(other) => {
+            let other = other.chars().filter(|c| c.is_ascii_graphic()).take(80).collect();
+            return Err(ManifestError::Artifact(other));
+        }
+    }
+    let config = config.digest.as_deref().and_then(|digest| Digest::parse(digest).ok());
+    Ok(Manifest::Image { config: config.ok_or(ManifestError::NotAManifest)? })
+}
+
+impl Descriptor {
+    fn is_attestation(&self) -> bool {
+        self.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
+    }
+}
+
+/// The platform in an image's configuration; `None` when it names none.
+pub(crate) fn platform_in_config(bytes: &[u8]) -> Option<Platform> {
+    let platform = serde_json::from_slice::<RawPlatform>(bytes).ok()?.normal();
+    (!platform.is_unknown()).then_some(platform)
+}
+
+#[cfg(test)]
+#[path = "tests/manifest.rs"]
+mod tests;

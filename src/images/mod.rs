@@ -1,0 +1,53 @@
+//! Which image a name means right now, asked of registries, cheaply and without ever changing what runs by itself.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`reference`] | [`Repository`], [`Tag`], [`Digest`]: names that cannot be wrong |
+//! | [`platform`] | [`Platform`]: for which machines an image was built |
+//! | [`manifest`] | [`ImageDetails`]: what a manifest says, and whether two images are the same to these nodes |
+//! | [`mirrors`] | [`Mirrors`]: where a registry's API is served |
+//! | [`credentials`] | [`Keychain`]: pull secrets and their matching; [`CredentialSource`]: where they come from |
+//! | [`problem`] | [`Problem`]: why nothing newer is known, in words for a condition |
+//! | `auth` | the token dance, and the cache of tokens |
+//! | `registry` | the client: HEAD, GET, mirrors and credentials in turn, nothing believed unverified |
+//! | `answer` | what a registry's answer means: sizes, digests, statuses, `Retry-After` |
+//! | `hosts` | what holds for a whole host: concurrency, holds after 429, remaining pulls, metrics |
+//! | [`follow`] | [`Follow`] and [`Observation`]: what an owner wants, and what it is told |
+//! | [`poller`] | [`Images`]: one shared poll per reference, however many owners |
+//! | `index` | the poller's memory: plain and synchronous, its clock passed in |
+//! | `schedule` | when to poll next: intervals, jitter, back-off |
+//! | `details` | what was fetched already: one GET per digest |
+//! | `keychains` | the Secrets' content in use: read once, and again only when there is a reason |
+//!
+//! The rules that the rest of the product rests on:
+//!
+//! 1. A poll is a HEAD, which is no pull. A manifest is fetched once per new digest.
+//! 2. An observation's `latest` is the last **complete** answer. Failures stand beside it, in `problem`; they never
+//!    replace it.
+//! 3. At rest nothing but HEADs happens: Secrets are read again only when a registry refuses or a spec changes.
+
+mod answer;
+mod auth;
+pub mod credentials;
+mod details;
+pub mod follow;
+mod hosts;
+mod index;
+mod keychains;
+pub mod manifest;
+pub mod mirrors;
+pub mod platform;
+pub mod poller;
+pub mod problem;
+pub mod reference;
+mod registry;
+mod schedule;
+
+pub use credentials::{CredentialError, CredentialRef, CredentialSource, Keychain};
+pub use follow::{Follow, Observation, OwnerKey, Want};
+pub use manifest::ImageDetails;
+pub use mirrors::{MirrorError, Mirrors};
+pub use platform::{Platform, PlatformError};
+pub use poller::{Config, Images, SetupError};
+pub use problem::Problem;
+pub use reference::{Digest, ReferenceError, Repository, Tag, digest_in_image};

@@ -1,0 +1,21 @@
+//! Modelship puts machine-learning models into service on Kubernetes and keeps them there.
+//!
+//! The rooms, in the order in which data flows through them:
+//!
+//! * [`api`]: what a user writes and reads. No I/O.
+//! * [`images`]: references, registries, and the poller that notices a push.
+//! * [`rollout`]: which version is wanted, how far it has got, and what happened before. Pure.
+//! * [`resources`]: one pure function for each child object.
+//! * [`controller`]: the loop; the only room that talks to the Kubernetes API.
+//! * [`cli`]: the subcommands.
+//! * [`telemetry`]: logs, metrics and health.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod api;
+pub mod cli;
+pub mod controller;
+pub mod images;
+pub mod resources;
+pub mod rollout;
+pub mod telemetry;

@@ -1,0 +1,89 @@
+//! Merges a user's `podTemplate` into the rendered one, the way the API server merges patches of these types: lists of
+//! named things by their key, all other lists as a whole.
+
+use serde_json::Value;
+
+/// The merge key of each keyed list in a pod template.
+///
+/// Source: `x-kubernetes-patch-merge-key` in the Kubernetes 1.33 OpenAPI document, `io.k8s.api.core.v1.PodSpec` and below.
+/// Lists that are not here (tolerations, command, args …) are replaced.
+fn merge_key(list: &str) -> Option<&'static str> {
+    Some(match list {
+        "containers" | "initContainers" | "volumes" | "env" | "imagePullSecrets" => "name",
+        "ports" => "containerPort",
+        "volumeMounts" => "mountPath",
+        "volumeDevices" => "devicePath",
+        "hostAliases" => "ip",
+        "topologySpreadConstraints" => "topologyKey",
+        "resourceClaims" | "schedulingGates" => "name",
+        _ => return None,
+    })
+}
+
+/// Merges `patch` into `base`. A null removes the field, as in a merge patch.
+pub fn merge(base: &mut Value, patch: &Value) {
+    let (Value::Object(base), Value::Object(patch)) = (&mut *base, patch) else {
+        *base = patch.clone();
+        return;
+    };
+    for (field, wanted) in patch {
+        if wanted.is_null() {
+            base.remove(field);
+            continue;
+        }
+        let slot = base.entry(field.clone()).or_insert(Value::Null);
+        match (merge_key(field), slot, wanted) {
+            (Some(key), Value::Array(list), Value::Array(additions)) => merge_list(list, additions, key),
+            (_, slot @ Value::Object(_), Value::Object(_)) => merge(slot, wanted),
+            (_, slot, _) => *slot = wanted.clone(),
+        }
+    }
+}
+
+fn merge_list(list: &mut Vec<Value>, additions: &[Value], key: &str) {
+    for addition in additions {
+        let known = addition.get(key).and_then(|wanted| list.iter_mut().find(|item| item.get(key) == Some(wanted)));
+        match known {
+            Some(item) => merge(item, addition),
+            None => list.push(addition.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn merged(mut base: Value, patch: Value) -> Value {
+        merge(&mut base, &patch);
+        base
+    }
+
+    #[test]
+    fn containers_are_merged_by_name_and_others_are_added() {
+        let base = json!({"containers": [{"name": "model", "image": "a", "env": [{"name": "A", "value": "1"}]}]});
+        let patch = json!({"containers": [
+            {"name": "model", "env": [{"name": "B", "value": "2"}]},
+            {"name": "side", "image": "b"},
+        ]});
+        assert_eq!(
+            merged(base, patch),
+            json!({"containers": [
+                {"name": "model", "image": "a", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
+                {"name": "side", "image": "b"},
+            ]})
+        );
+    }
+
+    #[test]
+    fn a_list_without_a_key_is_replaced() {
+        assert_eq!(merged(json!({"args": ["a", "b"]}), json!({"args": ["c"]})), json!({"args": ["c"]}));
+    }
+
+    #[test]
+    fn null_removes_a_field() {
+        assert_eq!(merged(json!({"a": 1, "b": 2}), json!({"a": null})), json!({"b": 2}));
+    }
+}

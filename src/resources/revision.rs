@@ -1,0 +1,51 @@
+//! The rendered pod template, kept under the hash of what it was rendered from.
+//!
+//! Equal inputs re-use the stored template, whatever this version of Modelship would render: a release that adds a label
+//! restarts nothing, and the new shape comes with the next roll-out. The revision with the highest number is the one
+//! wanted now; a return to an earlier version raises that revision's number, as StatefulSets do it.
+
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use serde_json::{Value, json};
+
+use super::{Child, ChildKind, Owner};
+
+/// How many templates are kept, the wanted one included.
+pub const LIMIT: usize = 5;
+
+/// A stored template.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revision {
+    pub name: String,
+    pub number: i64,
+    pub inputs_hash: String,
+    /// The image reference in the template, `repository@sha256:…`.
+    pub image: String,
+    pub template: Value,
+}
+
+impl Revision {
+    /// A new revision for these inputs.
+    pub fn new(owner: &Owner, number: i64, inputs_hash: String, image: String, template: Value) -> Self {
+        let name = format!("{}-{}", owner.name, &inputs_hash[..10.min(inputs_hash.len())]);
+        Self { name, number, inputs_hash, image, template }
+    }
+
+    /// Reads a stored one; `None` if it is not of our making.
+    pub fn read(stored: &ControllerRevision) -> Option<Self> {
+        let data = &stored.data.as_ref()?.0;
+        Some(Self {
+            name: stored.metadata.name.clone()?,
+            number: stored.revision,
+            inputs_hash: data["inputsHash"].as_str()?.to_owned(),
+            image: data["image"].as_str()?.to_owned(),
+            template: data.get("template")?.clone(),
+        })
+    }
+
+    pub fn child(&self, owner: &Owner) -> Child {
+        let data = json!({"inputsHash": self.inputs_hash, "image": self.image, "template": self.template});
+        let mut body = json!({"metadata": owner.child_metadata(&self.name), "revision": self.number});
+        body["data"] = data;
+        Child::seal(ChildKind::ControllerRevision, body)
+    }
+}

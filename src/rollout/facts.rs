@@ -1,0 +1,149 @@
+//! What a roll-out is judged by, reduced from Deployments and pods at the watch's edge.
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ContainerState, ContainerStatus, Pod},
+};
+
+use crate::api::names;
+
+/// The Deployment as its controller reports it.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DeploymentFacts {
+    /// The image in the template, `repository@sha256:…`.
+    pub image: String,
+    /// The Deployment controller has seen the newest template.
+    pub observed: bool,
+    pub wanted: i32,
+    pub existing: i32,
+    pub updated: i32,
+    pub available: i32,
+    /// The newest template became available once (`NewReplicaSetAvailable`); scaling does not undo it.
+    pub introduced: bool,
+    /// The progress deadline has passed.
+    pub overdue: bool,
+    /// Why pods cannot be created at all: quota, Pod Security, LimitRange, in the API server's words.
+    pub refused: Option<String>,
+}
+
+impl DeploymentFacts {
+    pub fn of(deployment: &Deployment) -> Self {
+        let spec = deployment.spec.as_ref();
+        let status = deployment.status.clone().unwrap_or_default();
+        let condition = |kind: &str| status.conditions.iter().flatten().find(|condition| condition.type_ == kind);
+        let progressing = condition("Progressing");
+        let reason = progressing.and_then(|condition| condition.reason.as_deref()).unwrap_or_default();
+        let observed = status.observed_generation >= deployment.metadata.generation;
+        Self {
+            image: spec
+                .and_then(|spec| spec.template.spec.as_ref())
+                .and_then(|pod| pod.containers.iter().find(|container| container.name == names::MODEL_CONTAINER))
+                .and_then(|container| container.image.clone())
+                .unwrap_or_default(),
+            observed,
+            wanted: spec.and_then(|spec| spec.replicas).unwrap_or(1),
+            existing: status.replicas.unwrap_or(0),
+            updated: status.updated_replicas.unwrap_or(0),
+            available: status.available_replicas.unwrap_or(0),
+            introduced: reason == "NewReplicaSetAvailable",
+            overdue: observed && reason == "ProgressDeadlineExceeded",
+            refused: condition("ReplicaFailure")
+                .filter(|condition| condition.status == "True")
+                .map(|condition| condition.message.clone().unwrap_or_default()),
+        }
+    }
+
+    /// The whole Deployment runs its newest template.
+    pub fn complete(&self) -> bool {
+        self.observed && self.introduced && self.existing == self.updated
+    }
+}
+
+/// What keeps a pod from serving, by kind. Derived from states and codes, never from the kubelet's sentences: those change
+/// with every attempt.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    Unschedulable(String),
+    ImagePull,
+    /// A Secret, ConfigMap or volume that the pod refers to is not there.
+    Configuration,
+    Crashing {
+        exit_code: i32,
+    },
+    OutOfMemory,
+    /// The container was killed because its start-up or liveness probe got no answer.
+    NotAnswering,
+    /// Something else that a container waits for.
+    Waiting(String),
+}
+
+/// One pod of a model, reduced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFacts {
+    pub namespace: String,
+    pub name: String,
+    pub model: String,
+    /// The image that the pod was told to run.
+    pub image: String,
+    pub ready: bool,
+    pub leaving: bool,
+    pub trouble: Option<Trouble>,
+}
+
+impl PodFacts {
+    /// `None` for a pod that is no model's.
+    pub fn of(pod: &Pod) -> Option<Self> {
+        let labels = pod.metadata.labels.as_ref()?;
+        let spec = pod.spec.as_ref()?;
+        let container = spec.containers.iter().find(|container| container.name == names::MODEL_CONTAINER)?;
+        let status = pod.status.as_ref();
+        let condition = |kind: &str| {
+            status.and_then(|status| status.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind))
+        };
+        let containers = || {
+            let status = status?;
+            let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+            all.filter(|container| !container.ready).find_map(container_trouble)
+        };
+        let unschedulable = condition("PodScheduled")
+            .filter(|condition| condition.reason.as_deref() == Some("Unschedulable"))
+            .map(|condition| Trouble::Unschedulable(condition.message.clone().unwrap_or_default()));
+        Some(Self {
+            namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+            name: pod.metadata.name.clone().unwrap_or_default(),
+            model: labels.get(names::MODEL)?.clone(),
+            image: container.image.clone().unwrap_or_default(),
+            ready: condition("Ready").is_some_and(|condition| condition.status == "True"),
+            leaving: pod.metadata.deletion_timestamp.is_some(),
+            trouble: unschedulable.or_else(containers),
+        })
+    }
+}
+
+fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
+    let state = container.state.as_ref();
+    let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.as_deref());
+    match waiting {
+        Some(
+            "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" | "RegistryUnavailable",
+        ) => {
+            return Some(Trouble::ImagePull);
+        }
+        Some("CreateContainerConfigError" | "CreateContainerError") => return Some(Trouble::Configuration),
+        Some("ContainerCreating" | "PodInitializing" | "CrashLoopBackOff") | None => {}
+        Some(other) => return Some(Trouble::Waiting(other.to_owned())),
+    }
+    // A container that crashed before is in trouble while it starts once more, too: the answer must not flip with every
+    // turn of the loop.
+    ended(state).or_else(|| ended(container.last_state.as_ref()))
+}
+
+/// How a container ended. 137 and 143 are SIGKILL and SIGTERM: the kubelet's own doing, after a probe failed.
+fn ended(state: Option<&ContainerState>) -> Option<Trouble> {
+    let ended = state?.terminated.as_ref()?;
+    Some(match (ended.reason.as_deref(), ended.exit_code) {
+        (Some("OOMKilled"), _) => Trouble::OutOfMemory,
+        (_, 137 | 143) => Trouble::NotAnswering,
+        (_, exit_code) => Trouble::Crashing { exit_code },
+    })
+}

@@ -1,0 +1,11 @@
+//! Which version is wanted ([`target`]), how far it has got ([`progress`]), and which came before ([`history`]). Pure:
+//! everything is a function of what was observed ([`facts`]).
+
+pub mod facts;
+pub mod history;
+pub mod progress;
+pub mod target;
+
+pub use facts::{DeploymentFacts, PodFacts, Trouble};
+pub use progress::Progress;
+pub use target::{Target, Unresolved};

@@ -1,0 +1,107 @@
+//! How far the wanted version has got, with the reason when it does not get on.
+
+use super::facts::{DeploymentFacts, PodFacts, Trouble};
+use crate::api::valid::ValidSpec;
+
+/// Where a roll-out stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is no Deployment yet.
+    NotStarted,
+    /// On its way; `why` names what it waits for, if something is in the way already.
+    Rolling { why: Option<Reason> },
+    /// The deadline has passed.
+    Stuck(Reason),
+    /// The API server refuses the pods.
+    Refused(Reason),
+    /// Every pod runs the wanted template.
+    Complete,
+}
+
+/// A condition's reason and words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    pub reason: &'static str,
+    pub message: String,
+}
+
+/// Judges a Deployment and its pods. `wanted` is the image that the template should hold.
+pub fn judge(spec: &ValidSpec, wanted: &str, deployment: Option<&DeploymentFacts>, pods: &[PodFacts]) -> Progress {
+    let Some(deployment) = deployment else { return Progress::NotStarted };
+    if deployment.image != wanted || !deployment.observed {
+        return Progress::Rolling { why: None };
+    }
+    if let Some(words) = &deployment.refused {
+        return Progress::Refused(Reason {
+            reason: "PodsRefused",
+            message: format!("the API server refuses the pods: {words}"),
+        });
+    }
+    if deployment.complete() {
+        return Progress::Complete;
+    }
+    let why = trouble(spec, wanted, pods);
+    match deployment.overdue {
+        false => Progress::Rolling { why },
+        true => Progress::Stuck(why.unwrap_or_else(|| no_answer(spec))),
+    }
+}
+
+/// The worst trouble of the pods that run the wanted image.
+pub fn trouble(spec: &ValidSpec, wanted: &str, pods: &[PodFacts]) -> Option<Reason> {
+    let worst =
+        pods.iter().filter(|pod| pod.image == wanted && !pod.leaving).filter_map(|pod| pod.trouble.as_ref()).min()?;
+    Some(match worst {
+        Trouble::Unschedulable(words) => Reason {
+            reason: "Unschedulable",
+            message: format!("no node can take the pod: {words}"),
+        },
+        Trouble::ImagePull => Reason {
+            reason: "ImagePullFailed",
+            message: "the node cannot pull the image; kubectl describe pod tells why (for a private repository, name its Secret in spec.image.pullSecrets)".into(),
+        },
+        Trouble::Configuration => Reason {
+            reason: "ConfigurationMissing",
+            message: "the container cannot be created; a Secret or ConfigMap named in spec.server.env or spec.podTemplate may be missing (kubectl describe pod names it)".into(),
+        },
+        Trouble::Crashing { exit_code } => Reason {
+            reason: "CrashLooping",
+            message: format!("the container ends with exit code {exit_code}; kubectl logs shows what the model says"),
+        },
+        Trouble::OutOfMemory => Reason {
+            reason: "OutOfMemory",
+            message: "the container needs more memory than its limit; raise spec.server.resources.limits.memory or lower spec.server.workers".into(),
+        },
+        Trouble::NotAnswering => no_answer(spec),
+        Trouble::Waiting(state) => Reason {
+            reason: "Waiting",
+            message: format!("the container waits: {state}; kubectl describe pod tells more"),
+        },
+    })
+}
+
+fn no_answer(spec: &ValidSpec) -> Reason {
+    let port = spec.server.port;
+    let asked = match &spec.server.health_path {
+        Some(path) => format!("GET {path} on port {port}"),
+        None => format!("port {port}"),
+    };
+    Reason {
+        reason: "NotAnswering",
+        message: format!(
+            "the container runs but does not answer {asked}; check that the model listens on spec.server.port on all interfaces, and that it loads within spec.server.startupTimeout"
+        ),
+    }
+}
+
+/// The image that users get: what every pod runs once a roll-out is complete; before that, what the serving pods ran
+/// before it, if any of them still serves.
+pub fn served(deployment: Option<&DeploymentFacts>, pods: &[PodFacts], progress: &Progress) -> Option<String> {
+    let deployment = deployment?;
+    if *progress == Progress::Complete {
+        return Some(deployment.image.clone());
+    }
+    let serving = || pods.iter().filter(|pod| pod.ready && !pod.leaving);
+    let pod = serving().find(|pod| pod.image != deployment.image).or_else(|| serving().next())?;
+    Some(pod.image.clone())
+}

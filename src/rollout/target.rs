@@ -1,0 +1,118 @@
+//! Which digest should run. Missing data never changes what runs: without an answer from the registry, what runs stays.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    api::valid,
+    images::{Digest, ImageDetails, Observation, Platform, problem::reason},
+};
+
+/// What should run, and what the registry has to say about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// `None`: not known yet, and nothing runs that could be kept.
+    pub digest: Option<Digest>,
+    /// Why the registry's answer is missing or unusable.
+    pub unresolved: Option<Unresolved>,
+}
+
+/// Why it is not known which digest is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    pub reason: String,
+    pub message: String,
+    /// The first answer is still on its way: nothing is wrong yet.
+    pub pending: bool,
+}
+
+/// Decides what should run.
+///
+/// `running` is the digest of the same repository that Modelship last wanted, if any; `nodes` the platforms of the nodes
+/// that pods can be scheduled to (empty: not known, nothing is refused for it).
+pub fn decide(
+    image: &valid::Image,
+    running: Option<&Digest>,
+    seen: &Observation,
+    nodes: &BTreeSet<Platform>,
+) -> Target {
+    let unresolved = unresolved(image, seen, nodes);
+    if let Some(pin) = &image.pin {
+        // A person said exactly this: it is run even when the registry is away. The nodes may hold it.
+        return Target { digest: Some(pin.clone()), unresolved };
+    }
+    let keep = |unresolved| Target { digest: running.cloned(), unresolved };
+    if running.is_some() && !image.auto_update {
+        return keep(unresolved);
+    }
+    let Some(latest) = seen.latest.as_ref().filter(|latest| latest.fits_any(nodes)) else {
+        return keep(unresolved);
+    };
+    match running {
+        Some(running) if *running != latest.digest => match same_images(running, latest, seen, nodes) {
+            // Only an attestation or a platform nobody has was pushed: not a new model.
+            Some(true) => keep(unresolved),
+            Some(false) => Target { digest: Some(latest.digest.clone()), unresolved },
+            None => keep(unresolved.or_else(|| Some(comparing(&latest.digest)))),
+        },
+        _ => Target { digest: Some(latest.digest.clone()), unresolved },
+    }
+}
+
+/// Whether two index digests hold the same images for our nodes; `None` while what runs cannot be compared.
+fn same_images(
+    running: &Digest,
+    latest: &ImageDetails,
+    seen: &Observation,
+    nodes: &BTreeSet<Platform>,
+) -> Option<bool> {
+    match seen.details.get(running)? {
+        Ok(details) => Some(latest.same_images_as(details, nodes)),
+        // The registry has collected what runs: then the tag holds something else for certain.
+        Err(problem) if problem.reason == reason::DIGEST_NOT_FOUND => Some(false),
+        Err(_) => None,
+    }
+}
+
+fn comparing(digest: &Digest) -> Unresolved {
+    Unresolved {
+        reason: "Comparing".into(),
+        message: format!("the tag holds {}; comparing it with what runs", digest.short()),
+        pending: true,
+    }
+}
+
+fn unresolved(image: &valid::Image, seen: &Observation, nodes: &BTreeSet<Platform>) -> Option<Unresolved> {
+    if let Some(problem) = &seen.problem {
+        return Some(Unresolved {
+            reason: problem.reason.to_owned(),
+            message: problem.message.clone(),
+            pending: false,
+        });
+    }
+    let Some(latest) = &seen.latest else {
+        return Some(Unresolved {
+            reason: "Resolving".into(),
+            message: format!("asking the registry for {}", image.repository),
+            pending: true,
+        });
+    };
+    (!latest.fits_any(nodes)).then(|| Unresolved {
+        reason: "NoMatchingPlatform".into(),
+        message: format!(
+            "{} at {} is built for {} only, and the cluster's nodes are {}; build the image for one of them (docker buildx build --platform)",
+            image.repository,
+            latest.digest.short(),
+            list(latest.platforms.iter().map(|(platform, _)| platform)),
+            list(nodes.iter()),
+        ),
+        pending: false,
+    })
+}
+
+fn list<'a>(platforms: impl Iterator<Item = &'a Platform>) -> String {
+    let names: BTreeSet<String> = platforms.map(ToString::to_string).collect();
+    match names.is_empty() {
+        true => "no known platform".to_owned(),
+        false => names.into_iter().collect::<Vec<_>>().join(", "),
+    }
+}

@@ -1,0 +1,172 @@
+//! Logs, metrics and health. Served from a thread of its own: a busy reconciler must not look dead to the kubelet.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, histogram_opts,
+};
+
+/// The operator's own metrics. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    requests: IntCounterVec,
+    watch_failures: IntCounterVec,
+    reconciles: Histogram,
+    reconcile_failures: IntCounterVec,
+    leader: IntGauge,
+}
+
+impl Metrics {
+    /// Registers all metrics on a fresh registry.
+    ///
+    /// # Errors
+    /// When a name is taken twice, which a test rules out.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let options: HistogramOpts = histogram_opts!(
+            "modelship_reconcile_duration_seconds",
+            "Duration of one turn of the loop for one ModelDeployment.",
+            vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0]
+        );
+        let inner = Inner {
+            requests: counter(
+                "modelship_kubernetes_requests_total",
+                "Requests to the Kubernetes API by verb, kind and outcome (watches and the lease left out).",
+                &["verb", "kind", "outcome"],
+            )?,
+            watch_failures: counter("modelship_watch_failures_total", "Interrupted watches by kind.", &["kind"])?,
+            reconciles: Histogram::with_opts(options)?,
+            reconcile_failures: counter(
+                "modelship_reconcile_failures_total",
+                "Turns of the loop that must be tried again, by category.",
+                &["category"],
+            )?,
+            leader: IntGauge::new("modelship_leader", "1 while this controller holds the lease.")?,
+            registry,
+        };
+        inner.registry.register(Box::new(inner.requests.clone()))?;
+        inner.registry.register(Box::new(inner.watch_failures.clone()))?;
+        inner.registry.register(Box::new(inner.reconciles.clone()))?;
+        inner.registry.register(Box::new(inner.reconcile_failures.clone()))?;
+        inner.registry.register(Box::new(inner.leader.clone()))?;
+        #[cfg(target_os = "linux")]
+        inner.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub fn request(&self, verb: &str, kind: &str, outcome: &str) {
+        self.0.requests.with_label_values(&[verb, kind, outcome]).inc();
+    }
+
+    pub fn watch_failed(&self, kind: &str) {
+        self.0.watch_failures.with_label_values(&[kind]).inc();
+    }
+
+    /// Observes the duration when dropped.
+    pub fn start_reconcile(&self) -> prometheus::HistogramTimer {
+        self.0.reconciles.start_timer()
+    }
+
+    pub fn reconcile_failed(&self, category: &str) {
+        self.0.reconcile_failures.with_label_values(&[category]).inc();
+    }
+
+    pub fn leads(&self, leads: bool) {
+        self.0.leader.set(i64::from(leads));
+    }
+
+    /// The metrics page in the Prometheus text format.
+    pub fn page(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&self.0.registry.gather(), &mut page)?;
+        Ok(page)
+    }
+}
+
+/// Serves `/metrics`, `/healthz` and `/readyz` on a thread of its own, for as long as the process lives.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn serve(address: SocketAddr, metrics: Metrics) -> std::io::Result<()> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("telemetry".into()).spawn(move || {
+        let served = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            axum::serve(listener, routes(metrics)).await
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "metrics and health are no longer served");
+        }
+    })?;
+    Ok(())
+}
+
+fn routes(metrics: Metrics) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        // A controller that waits for the lease is ready to take it: with one replica there is nobody else to route to.
+        .route("/readyz", get(|| async { "ok\n" }))
+        .route("/metrics", get(page))
+        .with_state(metrics)
+}
+
+async fn page(State(metrics): State<Metrics>) -> impl IntoResponse {
+    match metrics.page() {
+        Ok(page) => (StatusCode::OK, [("content-type", prometheus::TEXT_FORMAT)], page),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, [("content-type", "text/plain")], error.to_string().into_bytes())
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Sends logs to standard error.
+///
+/// # Errors
+/// When the filter cannot be read; the message shows a right one.
+pub fn log(format: LogFormat, filter: &str) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
+        format!("--log-filter '{filter}' cannot be read ({error}); write for example info,modelship=debug")
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_registered_once_and_shown() {
+        let metrics = Metrics::new().unwrap();
+        metrics.request("apply", "Deployment", "ok");
+        metrics.leads(true);
+        let page = String::from_utf8(metrics.page().unwrap()).unwrap();
+        assert!(
+            page.contains(r#"modelship_kubernetes_requests_total{kind="Deployment",outcome="ok",verb="apply"} 1"#),
+            "{page}"
+        );
+        assert!(page.contains("modelship_leader 1"));
+    }
+}
