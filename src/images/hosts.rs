@@ -188,7 +188,9 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         text.parse().map_or(LONGEST_HOLD, Duration::from_secs)
     } else {
-        let at = SystemTime::from(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
+        // The weekday says nothing that the date does not, so a wrong one does no harm.
+        let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
+        let at = SystemTime::from(parser.parse_timestamp(text).ok()?);
         at.duration_since(now).unwrap_or_default()
     };
     Some(wait.min(LONGEST_HOLD))
@@ -277,7 +279,7 @@ mod tests {
         let requests = families.iter().find(|f| f.name() == "modelship_registry_requests_total").unwrap();
         assert_eq!(requests.get_metric().len(), MOST_HOST_LABELS + 1);
         let remaining = families.iter().find(|f| f.name() == "modelship_registry_ratelimit_remaining").unwrap();
-        assert_eq!(remaining.get_metric()[0].get_gauge().value(), 7.0);
+        assert_eq!(remaining.get_metric()[0].get_gauge().get_value(), 7.0);
     }
 
     #[tokio::test]

@@ -43,6 +43,10 @@ pub mod reference;
 mod registry;
 mod schedule;
 
+#[cfg(test)]
+#[path = "tests/fake.rs"]
+mod fake;
+
 pub use credentials::{CredentialError, CredentialRef, CredentialSource, Keychain};
 pub use follow::{Follow, Observation, OwnerKey, Want};
 pub use manifest::ImageDetails;

@@ -44,7 +44,7 @@ pub fn decide(
     if running.is_some() && !image.auto_update {
         return keep(unresolved);
     }
-    let Some(latest) = seen.latest.as_ref().filter(|latest| latest.fits_any(nodes)) else {
+    let Some(latest) = seen.latest.as_ref().filter(|latest| fits(latest, nodes)) else {
         return keep(unresolved);
     };
     match running {
@@ -73,6 +73,11 @@ fn same_images(
     }
 }
 
+/// A cluster whose nodes are not known yet refuses nothing.
+fn fits(image: &ImageDetails, nodes: &BTreeSet<Platform>) -> bool {
+    nodes.is_empty() || image.fits_any(nodes)
+}
+
 fn comparing(digest: &Digest) -> Unresolved {
     Unresolved {
         reason: "Comparing".into(),
@@ -96,7 +101,7 @@ fn unresolved(image: &valid::Image, seen: &Observation, nodes: &BTreeSet<Platfor
             pending: true,
         });
     };
-    (!latest.fits_any(nodes)).then(|| Unresolved {
+    (!fits(latest, nodes)).then(|| Unresolved {
         reason: "NoMatchingPlatform".into(),
         message: format!(
             "{} at {} is built for {} only, and the cluster's nodes are {}; build the image for one of them (docker buildx build --platform)",

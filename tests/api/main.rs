@@ -1,0 +1,7 @@
+//! Against a real kube-apiserver, etcd and controller-manager, without nodes: `tests/run` starts them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crash;
+mod lifecycle;

@@ -1,0 +1,2 @@
+//! With real pods.
+fn main() {}

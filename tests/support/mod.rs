@@ -1,0 +1,14 @@
+//! What the tests against a real API server share: a world of its own for each test, an operator in the test's process,
+//! and a tap on its requests.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+pub mod kubelet;
+pub mod operator;
+pub mod registry;
+pub mod tap;
+pub mod world;
+
+pub use kubelet::Kubelet;
+pub use operator::{Operator, Options};
+pub use tap::Tap;
+pub use world::{World, eventually};

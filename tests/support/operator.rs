@@ -1,0 +1,84 @@
+//! The real controller, in the test's own process: it can be started, cut off and started again in milliseconds.
+
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
+use modelship::{
+    controller::{self, Error, Settings, decide::Render, lease::LeaseSettings},
+    images::{self, Mirrors},
+    resources::template,
+    telemetry::Metrics,
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{Tap, World, world::setting};
+
+/// What may differ from one operator to the next.
+pub struct Options {
+    pub tap: Tap,
+    pub render: Render,
+    /// Where Docker Hub is; the test registry unless a test needs another.
+    pub docker_hub: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { tap: Tap::default(), render: template::render, docker_hub: setting("MODELSHIP_TEST_REGISTRY") }
+    }
+}
+
+/// A running controller that watches the world's namespace alone.
+pub struct Operator {
+    pub tap: Tap,
+    pub metrics: Metrics,
+    task: JoinHandle<Result<(), Error>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Operator {
+    pub fn start(world: &World) -> Self {
+        Self::start_with(world, Options::default())
+    }
+
+    pub fn start_with(world: &World, options: Options) -> Self {
+        let Options { tap, render, docker_hub } = options;
+        let client = ClientBuilder::try_from(world.config.clone()).expect("a client").with_layer(&tap).build();
+        let mut mirrors = Mirrors::none();
+        mirrors.add(&format!("docker.io={docker_hub}")).expect("a mirror");
+        let metrics = Metrics::new().expect("metrics");
+        let settings = Settings {
+            client,
+            namespace: Some(world.namespace.clone()),
+            lease: LeaseSettings {
+                namespace: world.namespace.clone(),
+                name: "modelship-controller".into(),
+                // The same after a crash: the lease counts as expired at once.
+                identity: "operator".into(),
+            },
+            images: images::Config {
+                mirrors,
+                jitter: 0.0,
+                shortest_interval: Duration::from_millis(100),
+                first_back_off: Duration::from_millis(200),
+                ..images::Config::default()
+            },
+            render,
+            metrics: metrics.clone(),
+        };
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(controller::run(settings, stopped));
+        Self { tap, metrics, task, stop }
+    }
+
+    /// Ends it as SIGKILL would: nothing is given back, nothing is finished.
+    pub async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    /// Ends it as SIGTERM does.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.task.await.expect("the controller does not panic").expect("the controller ends well");
+    }
+}
