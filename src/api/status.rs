@@ -25,7 +25,7 @@ pub struct ModelDeploymentStatus {
     /// Where to POST requests from inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The tag that is followed.
+    /// The tag that the wanted version came from; another tag in the spec shows here once it is resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
     /// The version that users get.

@@ -94,6 +94,17 @@ pub enum Scale {
     },
 }
 
+impl Scale {
+    /// The number of replicas that a new Deployment begins with.
+    pub fn at_first(self) -> i32 {
+        match self {
+            Self::Unset => 1,
+            Self::Fixed(replicas) => replicas,
+            Self::Auto { min, .. } => min,
+        }
+    }
+}
+
 /// Collects what is wrong instead of stopping at the first.
 #[derive(Default)]
 struct Findings(Vec<Invalid>);

@@ -28,13 +28,16 @@ pub const IMAGE_PULLABLE: &str = "ImagePullable";
 /// All that conditions are judged by.
 pub struct Situation<'a> {
     pub spec: &'a ValidSpec,
-    pub target: &'a Target,
     /// The wanted image, if known.
     pub wanted: Option<&'a str>,
     pub progress: &'a Progress,
     pub deployment: Option<&'a DeploymentFacts>,
     pub pods: &'a [PodFacts],
     pub obstacles: &'a [Obstacle],
+    /// The registry's answer to a tag that was not resolved before: what runs is not yet, or not at all, what is wanted.
+    pub awaited: Option<&'a Unresolved>,
+    /// What the registry says of the image.
+    pub resolved: Judgement,
     pub pullable: Option<bool>,
 }
 
@@ -70,7 +73,7 @@ pub fn judge(situation: &Situation) -> Vec<Judgement> {
         Way::There => Judgement::new(PROGRESSING, false, "Complete", "the wanted version is introduced"),
         Way::Stuck => ready.also(PROGRESSING, false),
     };
-    let mut judgements = vec![ready.clone(), available(situation.deployment), progressing, resolved(situation.target)];
+    let mut judgements = vec![ready.clone(), available(situation.deployment), progressing, situation.resolved.clone()];
     if situation.pullable == Some(false) {
         judgements.push(Judgement::new(
             IMAGE_PULLABLE,
@@ -94,19 +97,27 @@ fn ready(situation: &Situation) -> (Judgement, Way) {
         let words: Vec<&str> = situation.obstacles.iter().map(|obstacle| obstacle.message.as_str()).collect();
         return (not(obstacle.reason, &words.join("; ")), way);
     }
-    let Some(wanted) = situation.wanted else {
-        let Some(unresolved) = &situation.target.unresolved else {
-            return (not("Resolving", "the image is being resolved"), Way::Going);
-        };
+    if let Some(unresolved) = situation.awaited {
         let way = if passes(unresolved) { Way::Going } else { Way::Stuck };
         return (not(&unresolved.reason, &unresolved.message), way);
+    }
+    let Some(wanted) = situation.wanted else {
+        return (not("Resolving", "the image is being resolved"), Way::Going);
     };
     match situation.progress {
-        Progress::NotStarted => (not("Deploying", "the first version is being deployed"), Way::Going),
+        Progress::NotStarted => (starting(situation), Way::Going),
         Progress::Rolling { why: Some(why) } => (not(why.reason, &why.message), Way::Going),
-        Progress::Rolling { why: None } => (not("RollingOut", "the wanted version is starting"), Way::Going),
+        Progress::Rolling { why: None } => (starting(situation), Way::Going),
         Progress::Stuck(why) | Progress::Refused(why) => (not(why.reason, &why.message), Way::Stuck),
         Progress::Complete => complete(situation, wanted),
+    }
+}
+
+fn starting(situation: &Situation) -> Judgement {
+    let serves = situation.deployment.is_some_and(|facts| facts.available > 0);
+    match serves {
+        true => Judgement::new(READY, false, "RollingOut", "the wanted version is starting; the one before it serves"),
+        false => Judgement::new(READY, false, "Deploying", "the wanted version is starting"),
     }
 }
 

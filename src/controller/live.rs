@@ -4,7 +4,10 @@ use k8s_openapi::api::{
     apps::v1::{ControllerRevision, Deployment},
     core::v1::Node,
 };
-use kube::{ResourceExt, core::DynamicObject};
+use kube::{
+    ResourceExt,
+    core::{DynamicObject, TypeMeta},
+};
 use serde_json::Value;
 
 use super::index::{Indexed, Key};
@@ -39,6 +42,9 @@ impl Live {
     /// Reduces an object: managed fields and the status of all but Deployments are dropped.
     pub fn of(kind: ChildKind, mut object: DynamicObject) -> Self {
         object.metadata.managed_fields = None;
+        // Items of a list come without them, and they are compared like every other field.
+        let resource = kind.api_resource();
+        object.types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
         if kind != ChildKind::Deployment
             && let Some(body) = object.data.as_object_mut()
         {

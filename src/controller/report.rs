@@ -9,7 +9,7 @@ use crate::{
         Invalid, ModelDeploymentStatus,
         conditions::{self, IMAGE_RESOLVED, Judgement},
         status::Version,
-        valid::ValidSpec,
+        valid::{Scale, ValidSpec},
     },
     images::Observation,
     resources::service,
@@ -36,9 +36,24 @@ pub fn status(
     let candidate = wanted
         .and_then(Version::of_image)
         .filter(|wanted| plan.progress != Progress::Complete && stable.as_ref() != Some(wanted));
+    let unresolved = plan.target.unresolved.as_ref();
+    // The tag in status is the one that what runs came from. Until another tag is resolved, what runs is not what is
+    // wanted; a registry that fails later, or a controller that has just started, changes nothing.
+    let known_tag = before.tag.as_deref() == Some(spec.image.tag.as_str());
+    let follows = spec.image.pin.is_none() && (spec.image.auto_update || wanted.is_none());
+    let awaited = unresolved.filter(|_| wanted.is_none() || (follows && seen.latest.is_none() && !known_tag));
+    let no_news = unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag;
+    let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED)
+        .filter(|_| no_news)
+        .map_or_else(|| judge::resolved(&plan.target), as_before);
+    let tag = match seen.latest.is_some() || spec.image.pin.is_some() {
+        true => Some(spec.image.tag.to_string()),
+        false => before.tag.clone(),
+    };
     let situation = judge::Situation {
         spec,
-        target: &plan.target,
+        awaited,
+        resolved,
         wanted,
         progress: &plan.progress,
         deployment: observed.deployment.as_ref(),
@@ -50,20 +65,18 @@ pub fn status(
         observed_generation: Some(observed.generation),
         conditions: conclude(&judge::judge(&situation), observed, now),
         url: Some(service::url(&observed.owner, spec)),
-        tag: Some(spec.image.tag.to_string()),
+        tag,
         history: history::record(before.history.clone(), stable.as_ref(), now),
         stable,
         candidate,
-        ..counts(observed)
+        ..counts(observed, spec.scale)
     }
 }
 
 /// The status of a model whose spec is wrong: what was known of its versions stays.
 pub fn invalid_status(faults: &[Invalid], observed: &Observed, now: Timestamp) -> ModelDeploymentStatus {
     let before = &observed.status;
-    let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED).map(|condition| {
-        Judgement::new(IMAGE_RESOLVED, condition.status == "True", &condition.reason, &condition.message)
-    });
+    let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED).map(as_before);
     ModelDeploymentStatus {
         observed_generation: Some(observed.generation),
         conditions: conclude(&judge::invalid(faults, observed.deployment.as_ref(), resolved), observed, now),
@@ -72,21 +85,27 @@ pub fn invalid_status(faults: &[Invalid], observed: &Observed, now: Timestamp) -
         stable: before.stable.clone(),
         candidate: before.candidate.clone(),
         history: before.history.clone(),
-        ..counts(observed)
+        ..counts(observed, Scale::Unset)
     }
+}
+
+fn as_before(condition: &Condition) -> Judgement {
+    Judgement::new(IMAGE_RESOLVED, condition.status == "True", &condition.reason, &condition.message)
 }
 
 fn conclude(judgements: &[Judgement], observed: &Observed, now: Timestamp) -> Vec<Condition> {
     conditions::conclude(judgements, &observed.status.conditions, observed.generation, now)
 }
 
-fn counts(observed: &Observed) -> ModelDeploymentStatus {
+fn counts(observed: &Observed, scale: Scale) -> ModelDeploymentStatus {
     let selector: Vec<String> =
         observed.owner.selector().iter().map(|(label, value)| format!("{label}={value}")).collect();
     let facts = observed.deployment.as_ref();
+    // Before there is a Deployment, what it will begin with: one status less to write.
+    let wanted = facts.map_or_else(|| scale.at_first(), |facts| facts.wanted);
     ModelDeploymentStatus {
         replicas: Some(facts.map_or(0, |facts| facts.existing)),
-        available: Some(facts.map_or_else(|| "0/0".into(), |facts| format!("{}/{}", facts.available, facts.wanted))),
+        available: Some(format!("{}/{wanted}", facts.map_or(0, |facts| facts.available))),
         selector: Some(selector.join(",")),
         ..ModelDeploymentStatus::default()
     }

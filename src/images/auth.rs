@@ -202,6 +202,11 @@ impl Tokens {
         lock(&self.inner).tokens.remove(key);
     }
 
+    /// The same where only the header is at hand. Refusals are rare, so looking through all is fine.
+    pub fn forget(&self, header: &HeaderValue) {
+        lock(&self.inner).tokens.retain(|_, token| token.header != *header);
+    }
+
     pub fn challenge_of(&self, endpoint: &Url, path: &str) -> Option<Challenge> {
         lock(&self.inner).challenges.get(&(endpoint.to_string(), path.to_owned())).cloned()
     }

@@ -1,7 +1,7 @@
 //! The poller's memory: who follows what, what is known, what is due. Plain and synchronous; the clock is passed in.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -12,9 +12,11 @@ use super::{
     credentials::CredentialRef,
     follow::{Follow, Observation, OwnerKey, Want},
     manifest::ImageDetails,
-    problem::{Failure, FailureKind, Problem},
-    reference::{Digest, Repository},
+    problem::Failure,
+    reference::Repository,
     schedule::Schedule,
+    target::{Interest, Target, TargetId},
+    told::{Changed, Seen},
 };
 
 /// What is polled once for all who follow it.
@@ -30,8 +32,6 @@ impl TargetKey {
         Self { repository: follow.repository.clone(), want, credentials: follow.credentials.clone() }
     }
 }
-
-pub(super) type TargetId = u64;
 
 /// One poll to be made.
 #[derive(Debug)]
@@ -50,54 +50,10 @@ pub(super) struct Outcome {
     pub pace: u32,
 }
 
-struct Target {
-    id: TargetId,
-    is_tag: bool,
-    followers: HashMap<OwnerKey, Interest>,
-    good: Option<Arc<ImageDetails>>,
-    problem: Option<Problem>,
-    /// Digests only: whether the registry holds it.
-    there: Option<bool>,
-    due: Option<Instant>,
-    polling: bool,
-    /// Something changed while a poll was under way, whose answer may be older than that: when to ask again.
-    again: Option<Instant>,
-    failures: u32,
-    successes: u32,
-    pace: u32,
-    last_poll: Option<Instant>,
-}
-
-/// Why an owner follows a target; one owner may have several reasons for one digest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Interest {
-    /// It wants this version, and asks so often.
-    wants: Option<Duration>,
-    details: bool,
-    serving: bool,
-}
-
 struct Owner {
     follow: Follow,
     /// What it was told last.
     told: Seen,
-}
-
-/// An [`Observation`] that shares its parts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    latest: Option<Arc<ImageDetails>>,
-    details: BTreeMap<Digest, Result<Arc<ImageDetails>, Problem>>,
-    problem: Option<Problem>,
-    pullable: Option<bool>,
-}
-
-/// Owners to be told, each once, first come first served.
-#[derive(Default)]
-struct Changed {
-    order: BTreeMap<u64, OwnerKey>,
-    places: HashMap<OwnerKey, u64>,
-    next: u64,
 }
 
 /// What a change in the index asks of the poller around it.
@@ -193,21 +149,7 @@ impl Index {
         }
         let id = self.next_id;
         self.next_id += 1;
-        let mut target = Target {
-            id,
-            is_tag: matches!(key.want, Want::Tag(_)),
-            followers: HashMap::from([(owner.clone(), interest)]),
-            good: None,
-            problem: None,
-            there: None,
-            due: None,
-            polling: false,
-            again: None,
-            failures: 0,
-            successes: 0,
-            pace: 1,
-            last_poll: None,
-        };
+        let mut target = Target::new(id, matches!(key.want, Want::Tag(_)), owner, interest);
         let first = match self.said_by_tag(key, wanted) {
             Some((details, at)) => {
                 target.good = Some(details);
@@ -422,9 +364,7 @@ impl Index {
 
     /// The next owner whose observation is not what it was told last.
     pub fn next_changed(&mut self) -> Option<OwnerKey> {
-        let (_, key) = self.changed.order.pop_first()?;
-        self.changed.places.remove(&key);
-        Some(key)
+        self.changed.next()
     }
 
     fn see(&self, key: &OwnerKey) -> Seen {
@@ -476,82 +416,4 @@ fn interests(follow: &Follow) -> HashMap<TargetKey, Interest> {
         interests.entry(key(Want::Digest(digest.clone()))).or_default().serving = true;
     }
     interests
-}
-
-impl Target {
-    fn needs_details(&self) -> bool {
-        self.followers.values().any(|interest| interest.details)
-    }
-
-    fn lacks_details(&self) -> bool {
-        self.good.is_none() && self.needs_details()
-    }
-
-    /// Of all who want this version the most impatient; `None` when nobody waits.
-    fn interval(&self) -> Option<Duration> {
-        self.followers.values().filter_map(|interest| interest.wants).min()
-    }
-
-    /// The wait after a success; `None` when there is nothing more to learn.
-    fn after_success(&self, schedule: &Schedule, dice: f64) -> Option<Duration> {
-        if self.is_tag {
-            let first = self.successes == 0;
-            return self.interval().map(|interval| schedule.after_success(interval, self.pace, first, dice));
-        }
-        // A digest cannot change; it can only go away.
-        let watched = self.followers.values().any(|interest| interest.serving || interest.wants.is_some());
-        watched.then(|| schedule.after_success(schedule.serving_interval, 1, false, dice))
-    }
-
-    /// Returns whether what followers see is another thing now.
-    fn take_in(&mut self, answer: Result<&Option<Arc<ImageDetails>>, &Failure>) -> bool {
-        let before = (self.good.clone(), self.problem.clone(), self.there);
-        match answer {
-            Ok(details) => {
-                if let Some(details) = details {
-                    self.good = Some(details.clone());
-                }
-                self.there = (!self.is_tag).then_some(true);
-                self.problem = None;
-            }
-            Err(failure) => {
-                if !self.is_tag && failure.kind == FailureKind::Absent {
-                    self.there = Some(false);
-                }
-                self.problem = Some(failure.problem.clone());
-            }
-        }
-        before != (self.good.clone(), self.problem.clone(), self.there)
-    }
-}
-
-impl Changed {
-    fn add(&mut self, key: &OwnerKey) -> bool {
-        if self.places.contains_key(key) {
-            return false;
-        }
-        self.order.insert(self.next, key.clone());
-        self.places.insert(key.clone(), self.next);
-        self.next += 1;
-        true
-    }
-
-    fn remove(&mut self, key: &OwnerKey) -> bool {
-        if let Some(place) = self.places.remove(key) {
-            self.order.remove(&place);
-        }
-        false
-    }
-}
-
-impl From<Seen> for Observation {
-    fn from(seen: Seen) -> Self {
-        let own = |details: Arc<ImageDetails>| (*details).clone();
-        Self {
-            latest: seen.latest.map(own),
-            details: seen.details.into_iter().map(|(digest, known)| (digest, known.map(own))).collect(),
-            problem: seen.problem,
-            pullable: seen.pullable,
-        }
-    }
 }

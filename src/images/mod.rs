@@ -8,13 +8,16 @@
 //! | [`mirrors`] | [`Mirrors`]: where a registry's API is served |
 //! | [`credentials`] | [`Keychain`]: pull secrets and their matching; [`CredentialSource`]: where they come from |
 //! | [`problem`] | [`Problem`]: why nothing newer is known, in words for a condition |
-//! | `auth` | the token dance, and the cache of tokens |
 //! | `registry` | the client: HEAD, GET, mirrors and credentials in turn, nothing believed unverified |
+//! | `transport` | how a request leaves and an answer comes in: the token dance, holds, redirects, sizes |
+//! | `auth` | challenges, and the cache of tokens |
 //! | `answer` | what a registry's answer means: sizes, digests, statuses, `Retry-After` |
 //! | `hosts` | what holds for a whole host: concurrency, holds after 429, remaining pulls, metrics |
 //! | [`follow`] | [`Follow`] and [`Observation`]: what an owner wants, and what it is told |
 //! | [`poller`] | [`Images`]: one shared poll per reference, however many owners |
 //! | `index` | the poller's memory: plain and synchronous, its clock passed in |
+//! | `target` | one reference that is polled |
+//! | `told` | what owners were told, and who is next |
 //! | `schedule` | when to poll next: intervals, jitter, back-off |
 //! | `details` | what was fetched already: one GET per digest |
 //! | `keychains` | the Secrets' content in use: read once, and again only when there is a reason |
@@ -42,6 +45,9 @@ pub mod problem;
 pub mod reference;
 mod registry;
 mod schedule;
+mod target;
+mod told;
+mod transport;
 
 #[cfg(test)]
 #[path = "tests/fake.rs"]

@@ -7,15 +7,10 @@ use k8s_openapi::{
 use serde_json::json;
 
 use super::{Child, ChildKind, Owner};
-use crate::api::valid::{Scale, ValidSpec};
+use crate::api::valid::ValidSpec;
 
 pub fn build(owner: &Owner, spec: &ValidSpec) -> Option<Child> {
-    let at_least = match spec.scale {
-        Scale::Unset => 1,
-        Scale::Fixed(replicas) => replicas,
-        Scale::Auto { min, .. } => min,
-    };
-    if at_least <= 1 {
+    if spec.scale.at_first() <= 1 {
         // With one replica a budget would only stop nodes from being drained.
         return None;
     }

@@ -1,0 +1,239 @@
+//! How a request leaves and an answer comes in: the token dance, holds, redirects, sizes.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use super::{
+    answer::{self, Subject},
+    auth::{self, Challenge, Token, TokenKey, Tokens},
+    credentials::{Credential, Login},
+    hosts::{Hosts, retry_after},
+    manifest,
+    mirrors::{Endpoint, Mirrors},
+    problem::{Failure, FailureKind},
+};
+
+/// Tokens carry lists of rights; some kilobytes are usual.
+const LARGEST_TOKEN: usize = 256 << 10;
+
+/// The client of all registries.
+pub(super) struct Client {
+    http: reqwest::Client,
+    pub(super) mirrors: Mirrors,
+    pub(super) hosts: Hosts,
+    tokens: Tokens,
+}
+
+/// One place, one identity, one question.
+pub(super) struct Attempt<'a> {
+    pub subject: Subject<'a>,
+    pub endpoint: &'a Endpoint,
+    pub credential: &'a Credential,
+}
+
+impl Client {
+    pub fn new(mirrors: Mirrors, hosts: Hosts, timeout: Duration, system_proxy: bool) -> Result<Self, reqwest::Error> {
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .user_agent(concat!("modelship/", env!("CARGO_PKG_VERSION")))
+                .timeout(timeout)
+                .connect_timeout(timeout.min(Duration::from_secs(10)))
+                .referer(false)
+                .redirect(reqwest::redirect::Policy::custom(redirect));
+            if system_proxy { builder } else { builder.no_proxy() }
+        };
+        let http = builder().build().or_else(|error| {
+            // A machine without a certificate store can still use mirrors without TLS; with TLS each says what is wrong.
+            tracing::warn!(%error, "no trusted certificates found: registries with TLS cannot be asked");
+            builder().tls_certs_only([]).build()
+        })?;
+        Ok(Self { http, mirrors, hosts, tokens: Tokens::default() })
+    }
+
+    /// One request, with the token dance around it: at most one more request after a refusal.
+    pub(super) async fn exchange(
+        &self,
+        at: &Attempt<'_>,
+        method: &Method,
+        url: Url,
+    ) -> Result<reqwest::Response, Failure> {
+        let (base, path) = (&at.endpoint.base, at.subject.repository.path());
+        if let Login::RegistryToken(token) = &at.credential.login {
+            return self.send(at, method, url, auth::bearer(token)).await;
+        }
+        let known = self.tokens.challenge_of(base, path);
+        let (mut authorization, mut fresh) = (None, false);
+        if let Some(challenge) = &known {
+            (authorization, fresh) = self.authorize(at, challenge, false).await?;
+        }
+        let response = self.send(at, method, url.clone(), authorization.clone()).await?;
+        let refused = match response.status() {
+            StatusCode::UNAUTHORIZED => true,
+            // A token may have been taken from the cache since before the rights changed.
+            StatusCode::FORBIDDEN => known.is_some(),
+            _ => false,
+        };
+        if !refused {
+            return Ok(response);
+        }
+        let told = auth::challenge(response.headers());
+        let again = match (told.or_else(|| known.clone()), &known) {
+            (None, _) => return Ok(response),
+            // The very question that was just answered with a new token: asking once more changes nothing.
+            (Some(told), Some(known)) if told == *known && fresh => {
+                authorization.iter().for_each(|header| self.tokens.forget(header));
+                return Ok(response);
+            }
+            (Some(told), _) => told,
+        };
+        self.tokens.remember_challenge(base, path, &again);
+        let (Some(authorization), _) = self.authorize(at, &again, true).await? else { return Ok(response) };
+        let response = self.send(at, method, url, Some(authorization.clone())).await?;
+        if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            self.tokens.forget(&authorization);
+        }
+        Ok(response)
+    }
+
+    /// The header that answers a challenge, and whether it is as new as can be.
+    async fn authorize(
+        &self,
+        at: &Attempt<'_>,
+        challenge: &Challenge,
+        renew: bool,
+    ) -> Result<(Option<HeaderValue>, bool), Failure> {
+        match challenge {
+            Challenge::Basic => Ok(match &at.credential.login {
+                Login::Password { username, password } => (auth::basic(username, password), true),
+                _ => (None, true),
+            }),
+            Challenge::Bearer { realm, service, scope } => {
+                let path = at.subject.repository.path();
+                let key = TokenKey::new(realm, service.as_deref(), scope.as_deref(), path, at.credential);
+                if renew {
+                    self.tokens.drop(&key);
+                } else if let Some(header) = self.tokens.get(&key) {
+                    return Ok((Some(header), false));
+                }
+                let token = self.fetch_token(at, &key).await?;
+                let header = token.header.clone();
+                self.tokens.put(key, token);
+                Ok((Some(header), true))
+            }
+        }
+    }
+
+    async fn fetch_token(&self, at: &Attempt<'_>, key: &TokenKey) -> Result<Token, Failure> {
+        let bad = |why: &str| answer::bad(at.subject, at.endpoint, why);
+        let request = key.request(&at.endpoint.base, at.credential).map_err(|error| bad(&format!("it {error}")))?;
+        // Messages name the token service, which may be the one that is away.
+        let service = Endpoint { base: request.url.clone(), mirror_of: None, forward_credentials: false };
+        let mut builder = match request.form {
+            Some(form) => {
+                self.http.post(request.url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+            }
+            None => self.http.get(request.url),
+        };
+        if let Some(authorization) = request.authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization);
+        }
+        let response = self.transmit(at.subject, &service, "token", builder).await?;
+        let at_service = Attempt { subject: at.subject, endpoint: &service, credential: at.credential };
+        let response = match response.status() {
+            // Some services say 400 to a refresh token they do not know, and 404 to a user.
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
+                return Err(answer::refused(at.subject, at.endpoint, at.credential));
+            }
+            _ => at_service.succeeded(response)?,
+        };
+        let body = at_service.body(response, LARGEST_TOKEN).await?;
+        Token::read(&body, tokio::time::Instant::now())
+            .ok_or_else(|| answer::bad(at.subject, &service, "there is no token in the token service's answer"))
+    }
+
+    async fn send(
+        &self,
+        at: &Attempt<'_>,
+        method: &Method,
+        url: Url,
+        authorization: Option<HeaderValue>,
+    ) -> Result<reqwest::Response, Failure> {
+        let mut builder = self.http.request(method.clone(), url);
+        for accept in [manifest::OCI_INDEX, manifest::OCI_MANIFEST, manifest::DOCKER_LIST, manifest::DOCKER_MANIFEST] {
+            builder = builder.header(header::ACCEPT, accept);
+        }
+        // Configurations are served under many names.
+        builder = builder.header(header::ACCEPT, "*/*;q=0.1");
+        if let Some(authorization) = authorization {
+            builder = builder.header(header::AUTHORIZATION, authorization);
+        }
+        self.transmit(at.subject, at.endpoint, method.as_str(), builder).await
+    }
+
+    /// The only place from which a request leaves.
+    async fn transmit(
+        &self,
+        subject: Subject<'_>,
+        endpoint: &Endpoint,
+        method: &str,
+        builder: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, Failure> {
+        let host = endpoint.host();
+        let held = |wait| Failure { retry_after: Some(wait), ..answer::rate_limited(endpoint) };
+        let _place = self.hosts.enter(&host).await;
+        // Asked only now: a hold may have begun while we stood in line.
+        if let Some(wait) = self.hosts.hold(&host) {
+            return Err(held(wait));
+        }
+        let response = builder.send().await.map_err(|error| {
+            self.hosts.unanswered(&host, method);
+            answer::unanswered(subject, endpoint, &error)
+        })?;
+        match self.hosts.answered(&host, method, response.status(), response.headers()) {
+            Some(wait) => Err(held(wait)),
+            None => Ok(response),
+        }
+    }
+}
+
+/// reqwest takes `Authorization` off when the host or the port changes; what is left to forbid is the way out of TLS.
+fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
+    let leaves_tls = attempt.url().scheme() != "https" && attempt.previous().iter().any(|url| url.scheme() == "https");
+    if attempt.previous().len() > 5 || leaves_tls {
+        return attempt.error("a redirect that is not followed");
+    }
+    attempt.follow()
+}
+
+impl Attempt<'_> {
+    pub fn succeeded(&self, response: reqwest::Response) -> Result<reqwest::Response, Failure> {
+        let status = response.status();
+        if status == StatusCode::OK {
+            return Ok(response);
+        }
+        let mut failure = answer::status(self.subject, self.endpoint, status, self.credential);
+        if failure.kind == FailureKind::Unknown {
+            failure.retry_after = retry_after(response.headers(), std::time::SystemTime::now());
+        }
+        Err(failure)
+    }
+
+    pub async fn body(&self, mut response: reqwest::Response, most: usize) -> Result<Bytes, Failure> {
+        let too_long = || answer::bad(self.subject, self.endpoint, "the answer is far too long");
+        if response.content_length().is_some_and(|length| length > most as u64) {
+            return Err(too_long());
+        }
+        let mut body = BytesMut::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > most => return Err(too_long()),
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(body.freeze()),
+                Err(error) => return Err(answer::unanswered(self.subject, self.endpoint, &error)),
+            }
+        }
+    }
+}
