@@ -15,6 +15,8 @@ pub const IMAGE_RESOLVED: &str = "ImageResolved";
 pub const RECONCILING: &str = "Reconciling";
 /// kstatus: present only while somebody has to do something.
 pub const STALLED: &str = "Stalled";
+/// What the registry's daily look at the served digest found: absent unless the digest is gone.
+pub const IMAGE_PULLABLE: &str = "ImagePullable";
 
 /// The API server refuses longer messages (`metav1.Condition`: 32768); readers do long before.
 const MESSAGE_MAX: usize = 2048;
@@ -39,7 +41,11 @@ impl Judgement {
     }
 }
 
-/// Turns judgements into conditions, keeping the transition time of those whose status is unchanged.
+/// The types that Modelship sets, whether they are present now or not; all others belong to other writers.
+const OURS: [&str; 7] = [READY, AVAILABLE, PROGRESSING, IMAGE_RESOLVED, IMAGE_PULLABLE, RECONCILING, STALLED];
+
+/// Turns judgements into conditions, keeping the transition time of those whose status is unchanged, and the conditions
+/// of other writers as they are.
 pub fn conclude(judgements: &[Judgement], before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
     judgements
         .iter()
@@ -58,6 +64,7 @@ pub fn conclude(judgements: &[Judgement], before: &[Condition], generation: i64,
                 observed_generation: Some(generation),
             }
         })
+        .chain(before.iter().filter(|old| !OURS.contains(&old.type_.as_str())).cloned())
         .collect()
 }
 

@@ -16,7 +16,9 @@ pub const PERCENT_PATTERN: &str = "^[0-9]{1,3}%$";
 /// A sentence that says what was expected.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is not a duration; write a number with a unit, such as 30s, 5m or 1h30m");
-    if text.is_empty() || text.len() > 16 || !text.ends_with(['s', 'm', 'h']) {
+    // What DURATION_PATTERN allows; jiff alone would also read days, words and signs.
+    let plain = text.chars().all(|c| c.is_ascii_digit() || matches!(c, 's' | 'm' | 'h'));
+    if !plain || text.is_empty() || text.len() > 16 || text.ends_with(|c: char| c.is_ascii_digit()) {
         return Err(wrong());
     }
     let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;

@@ -370,6 +370,12 @@ fn check_pod_template(template: &Value, server: &Server, findings: &mut Findings
             }
         }
     }
+    // A null removes what it names, and selectors, the Service and the autoscaler stand on these.
+    for part in ["/metadata", "/metadata/labels", "/spec", "/spec/containers"] {
+        if template.pointer(part).is_some_and(Value::is_null) {
+            findings.add(format!("{AT}{}", part.replace('/', ".")), "must not be null; leave it out");
+        }
+    }
     for list in ["containers", "initContainers"] {
         let containers = template.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
         for (index, container) in containers.into_iter().flatten().enumerate() {
@@ -388,6 +394,9 @@ fn check_container(at: &str, container: &Value, server: &Server, findings: &mut 
             format!("{at}.image"),
             format!("the image of container '{name}' is Modelship's to set; use spec.image for the model's"),
         );
+    }
+    if name == names::MODEL_CONTAINER && container.get("ports").is_some_and(|ports| !ports.is_array()) {
+        findings.add(format!("{at}.ports"), "must be a list; the model's own port stays whatever it holds");
     }
     let ports = container.get("ports").and_then(Value::as_array);
     for (index, port) in ports.into_iter().flatten().enumerate() {

@@ -100,7 +100,7 @@ fn unknown_fields(name: &str, document: &Value) -> Result<(), String> {
     let mut unknown = Vec::new();
     let spec = &document["spec"];
     let parsed: Result<ModelDeploymentSpec, _> =
-        serde_ignored::deserialize(spec, |path| unknown.push(path.to_string()));
+        serde_ignored::deserialize(spec, |path| unknown.push(path.to_string().replace(".?", "").replace("?.", "")));
     match (parsed, unknown.is_empty()) {
         (Ok(_), false) => Err(format!(
             "ModelDeployment '{name}' has fields that do not exist: spec.{} (kubectl explain mdl.spec lists them)",

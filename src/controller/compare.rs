@@ -31,7 +31,8 @@ impl std::fmt::Display for Path {
 }
 
 /// Keys by which list items are matched, tried in this order. The API server may add items of others to such lists.
-const KEYS: [&str; 5] = ["name", "containerPort", "port", "mountPath", "uid"];
+/// `mountPath` comes before `name`: one volume may be mounted twice.
+const KEYS: [&str; 5] = ["mountPath", "containerPort", "uid", "name", "port"];
 
 /// The first field that `live` does not hold as `wanted` has it; `None` if it holds everything.
 pub fn first_difference(wanted: &Value, live: &Value) -> Option<Path> {
@@ -52,16 +53,21 @@ fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
             false
         }
         (Value::Array(items), _) => list_differs(items, live.as_array().map_or(&[], Vec::as_slice), path),
-        (Value::String(a), Value::String(b)) => a != b && !(in_quantities(path) && same_quantity(a, b)),
-        // An empty string is what the server stores as absent.
+        // A podTemplate may say `cpu: 1`, which the server stores as text.
+        (Value::String(_) | Value::Number(_), Value::String(_)) if in_quantities(path) => {
+            let (a, b) = (plain(wanted), plain(live));
+            a != b && !same_quantity(&a, &b)
+        }
+        // What is empty, zero or false the server stores as absent.
         (Value::String(text), Value::Null) => !text.is_empty(),
+        (Value::Number(number), Value::Null) => number.as_f64() != Some(0.0),
         (Value::Bool(false), Value::Null) => false,
         _ => wanted != live,
     }
 }
 
 fn list_differs(wanted: &[Value], live: &[Value], path: &mut Vec<Step>) -> bool {
-    let key = KEYS.into_iter().find(|key| !wanted.is_empty() && wanted.iter().all(|item| item.get(*key).is_some()));
+    let key = KEYS.into_iter().find(|key| !wanted.is_empty() && identifies(key, wanted));
     if key.is_none() && wanted.len() != live.len() {
         return true;
     }
@@ -80,6 +86,12 @@ fn list_differs(wanted: &[Value], live: &[Value], path: &mut Vec<Step>) -> bool 
         path.pop();
     }
     false
+}
+
+/// Whether every item has the key, and no two have the same.
+fn identifies(key: &str, items: &[Value]) -> bool {
+    let keys: Option<Vec<&Value>> = items.iter().map(|item| item.get(key)).collect();
+    keys.is_some_and(|keys| keys.iter().enumerate().all(|(index, key)| !keys[..index].contains(key)))
 }
 
 fn plain(value: &Value) -> String {

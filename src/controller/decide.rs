@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{live::Live, observe::Observed};
+use super::{compare::first_difference, live::Live, observe::Observed};
 use crate::{
     api::{
         names,
@@ -47,6 +47,18 @@ pub struct Workload {
     pub hand_over: Option<i32>,
 }
 
+impl Workload {
+    /// Whether the live Deployment holds the wanted template.
+    fn is_live(&self, observed: &Observed) -> bool {
+        let live = observed.live.iter().find(|live| live.kind == ChildKind::Deployment && !live.deleting);
+        live.is_some_and(|live| {
+            let template = |deployment: &Value| deployment["spec"]["template"].clone();
+            live.intent.as_deref() == Some(&self.deployment.hash)
+                || first_difference(&template(&self.deployment.body), &template(&live.value())).is_none()
+        })
+    }
+}
+
 /// Decides for a valid spec.
 pub fn decide(stored_spec: &Value, spec: &ValidSpec, seen: &Observation, observed: &Observed, render: Render) -> Plan {
     let owner = &observed.owner;
@@ -57,6 +69,10 @@ pub fn decide(stored_spec: &Value, spec: &ValidSpec, seen: &Observation, observe
     let autoscaler = autoscaler::build(owner, spec);
     let progress = match &workload {
         None => Progress::NotStarted,
+        // The image alone does not tell: other variables or resources are another template with the same image.
+        Some(workload) if observed.deployment.is_some() && !workload.is_live(observed) => {
+            Progress::Rolling { why: None }
+        }
         Some(workload) => progress::judge(spec, &workload.image, observed.deployment.as_ref(), &observed.pods),
     };
     Plan {

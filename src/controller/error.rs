@@ -1,7 +1,5 @@
 //! What can go wrong on the way to the API server, by what should be done about it.
 
-use kube::core::Status;
-
 /// An error of one request or of the loop. Each carries a category for metrics and conditions.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -24,7 +22,7 @@ impl Error {
     pub fn of(what: impl Into<String>, error: kube::Error) -> Self {
         let what = what.into();
         match error {
-            kube::Error::Api(status) => Self::Refused { what, code: code(&status), message: status.message.clone() },
+            kube::Error::Api(status) => Self::Refused { what, code: status.code, message: status.message.clone() },
             other => Self::Unreachable { what, source: Box::new(other) },
         }
     }
@@ -54,10 +52,11 @@ impl Error {
 
     /// The API server has judged the object itself: only a change of the spec or of its rules helps.
     pub fn is_verdict(&self) -> bool {
-        matches!(self, Self::Refused { code: 400 | 403 | 422, .. })
+        match self {
+            Self::Refused { code: 400 | 403 | 422, .. } => true,
+            // Server-side apply of a field that no schema knows, or of the wrong type, is answered by 500.
+            Self::Refused { code: 500, message, .. } => message.starts_with("failed to create typed patch object"),
+            _ => false,
+        }
     }
-}
-
-fn code(status: &Status) -> u16 {
-    status.code
 }

@@ -15,15 +15,12 @@ use super::apply::Obstacle;
 use crate::{
     api::{
         Invalid,
-        conditions::{AVAILABLE, IMAGE_RESOLVED, Judgement, PROGRESSING, READY, RECONCILING, STALLED},
+        conditions::{AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, Judgement, PROGRESSING, READY, RECONCILING, STALLED},
         valid::ValidSpec,
     },
     images::problem::reason,
     rollout::{DeploymentFacts, PodFacts, Progress, Target, Unresolved, progress},
 };
-
-/// What the registry's daily look at the served digest found: absent unless the digest is gone.
-pub const IMAGE_PULLABLE: &str = "ImagePullable";
 
 /// All that conditions are judged by.
 pub struct Situation<'a> {

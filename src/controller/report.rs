@@ -42,7 +42,8 @@ pub fn status(
     let known_tag = before.tag.as_deref() == Some(spec.image.tag.as_str());
     let follows = spec.image.pin.is_none() && (spec.image.auto_update || wanted.is_none());
     let awaited = unresolved.filter(|_| wanted.is_none() || (follows && seen.latest.is_none() && !known_tag));
-    let no_news = unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag;
+    // Of another repository nothing was known before.
+    let no_news = unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag && wanted.is_some();
     let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED)
         .filter(|_| no_news)
         .map_or_else(|| judge::resolved(&plan.target), as_before);

@@ -63,8 +63,10 @@ fn resolution(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, not
 fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
     const NO_TROUBLE: [&str; 6] =
         ["Resolving", "Comparing", "Deploying", "RollingOut", "Unavailable", "WaitingForDeletion"];
-    let unavailable =
-        |status: &ModelDeploymentStatus| find(&status.conditions, AVAILABLE).is_some_and(|c| c.status == "False");
+    let unavailable = |status: &ModelDeploymentStatus| {
+        let available = find(&status.conditions, AVAILABLE);
+        available.is_some_and(|condition| condition.status == "False" && condition.reason != "ScaledToZero")
+    };
     if before.stable.is_some() && !unavailable(before) && unavailable(after) {
         let condition = find(&after.conditions, AVAILABLE);
         notes.push(note(true, "Unavailable", condition.map_or("no replica answers", |condition| &condition.message)));

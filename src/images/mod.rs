@@ -2,7 +2,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | [`reference`] | [`Repository`], [`Tag`], [`Digest`]: names that cannot be wrong |
+//! | [`mod@reference`] | [`Repository`], [`Tag`], [`Digest`]: names that cannot be wrong |
 //! | [`platform`] | [`Platform`]: for which machines an image was built |
 //! | [`manifest`] | [`ImageDetails`]: what a manifest says, and whether two images are the same to these nodes |
 //! | [`mirrors`] | [`Mirrors`]: where a registry's API is served |

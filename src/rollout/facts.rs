@@ -55,7 +55,9 @@ impl DeploymentFacts {
 
     /// The whole Deployment runs its newest template.
     pub fn complete(&self) -> bool {
-        self.observed && self.introduced && self.existing == self.updated
+        // With Recreate no pod exists between the versions, and the condition still speaks of the one before.
+        let any = self.updated > 0 || self.wanted == 0;
+        self.observed && self.introduced && self.existing == self.updated && any
     }
 }
 
@@ -86,6 +88,8 @@ pub struct PodFacts {
     /// The image that the pod was told to run.
     pub image: String,
     pub ready: bool,
+    /// The model's container runs, or has run.
+    pub started: bool,
     pub leaving: bool,
     pub trouble: Option<Trouble>,
 }
@@ -105,6 +109,10 @@ impl PodFacts {
             let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
             all.filter(|container| !container.ready).find_map(container_trouble)
         };
+        let model = status.and_then(|status| {
+            status.container_statuses.iter().flatten().find(|container| container.name == names::MODEL_CONTAINER)
+        });
+        let has_run = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
         let unschedulable = condition("PodScheduled")
             .filter(|condition| condition.reason.as_deref() == Some("Unschedulable"))
             .map(|condition| Trouble::Unschedulable(condition.message.clone().unwrap_or_default()));
@@ -114,6 +122,7 @@ impl PodFacts {
             model: labels.get(names::MODEL)?.clone(),
             image: container.image.clone().unwrap_or_default(),
             ready: condition("Ready").is_some_and(|condition| condition.status == "True"),
+            started: model.is_some_and(|model| model.state.iter().chain(model.last_state.as_ref()).any(has_run)),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             trouble: unschedulable.or_else(containers),
         })
@@ -131,7 +140,10 @@ fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
         }
         Some("CreateContainerConfigError" | "CreateContainerError") => return Some(Trouble::Configuration),
         Some("ContainerCreating" | "PodInitializing" | "CrashLoopBackOff") | None => {}
-        Some(other) => return Some(Trouble::Waiting(other.to_owned())),
+        // Between two tries the kubelet shows only how the last one ended.
+        Some(other) => {
+            return ended(container.last_state.as_ref()).or_else(|| Some(Trouble::Waiting(other.to_owned())));
+        }
     }
     // A container that crashed before is in trouble while it starts once more, too: the answer must not flip with every
     // turn of the loop.
@@ -147,3 +159,7 @@ fn ended(state: Option<&ContainerState>) -> Option<Trouble> {
         (_, exit_code) => Trouble::Crashing { exit_code },
     })
 }
+
+#[cfg(test)]
+#[path = "tests/facts.rs"]
+mod tests;

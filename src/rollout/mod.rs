@@ -9,3 +9,7 @@ pub mod target;
 pub use facts::{DeploymentFacts, PodFacts, Trouble};
 pub use progress::Progress;
 pub use target::{Target, Unresolved};
+
+#[cfg(test)]
+#[path = "tests/fixtures.rs"]
+pub(crate) mod fixtures;

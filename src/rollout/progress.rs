@@ -41,9 +41,15 @@ pub fn judge(spec: &ValidSpec, wanted: &str, deployment: Option<&DeploymentFacts
         return Progress::Complete;
     }
     let why = trouble(spec, wanted, pods);
-    match deployment.overdue {
+    let ours = || pods.iter().filter(|pod| pod.image == wanted && !pod.leaving);
+    // After a return to a version whose pods still serve, the condition speaks of the version in between for a moment.
+    let all_ready = ours().next().is_some() && ours().all(|pod| pod.ready);
+    match deployment.overdue && !all_ready {
         false => Progress::Rolling { why },
-        true => Progress::Stuck(why.unwrap_or_else(|| no_answer(spec))),
+        true => Progress::Stuck(why.unwrap_or_else(|| match ours().any(|pod| pod.started) {
+            true => no_answer(spec),
+            false => not_started(),
+        })),
     }
 }
 
@@ -64,6 +70,14 @@ pub fn trouble(spec: &ValidSpec, wanted: &str, pods: &[PodFacts]) -> Option<Reas
             reason: "ConfigurationMissing",
             message: "the container cannot be created; a Secret or ConfigMap named in spec.server.env or spec.podTemplate may be missing (kubectl describe pod names it)".into(),
         },
+        // MLflow's images end with 0 when their server crashes, and when they are stopped: the code tells nothing.
+        Trouble::Crashing { exit_code: 0 } => Reason {
+            reason: "CrashLooping",
+            message: format!(
+                "the container ends (exit code 0): by itself, or because it did not answer {}; kubectl logs --previous shows what the model says",
+                asked(spec)
+            ),
+        },
         Trouble::Crashing { exit_code } => Reason {
             reason: "CrashLooping",
             message: format!("the container ends with exit code {exit_code}; kubectl logs shows what the model says"),
@@ -80,12 +94,23 @@ pub fn trouble(spec: &ValidSpec, wanted: &str, pods: &[PodFacts]) -> Option<Reas
     })
 }
 
-fn no_answer(spec: &ValidSpec) -> Reason {
+fn asked(spec: &ValidSpec) -> String {
     let port = spec.server.port;
-    let asked = match &spec.server.health_path {
+    match &spec.server.health_path {
         Some(path) => format!("GET {path} on port {port}"),
         None => format!("port {port}"),
-    };
+    }
+}
+
+fn not_started() -> Reason {
+    Reason {
+        reason: "Waiting",
+        message: "the container has not started yet: the pull takes longer than spec.rollout.deadline, or a volume cannot be mounted; kubectl describe pod tells which".into(),
+    }
+}
+
+fn no_answer(spec: &ValidSpec) -> Reason {
+    let asked = asked(spec);
     Reason {
         reason: "NotAnswering",
         message: format!(
@@ -98,10 +123,14 @@ fn no_answer(spec: &ValidSpec) -> Reason {
 /// before it, if any of them still serves.
 pub fn served(deployment: Option<&DeploymentFacts>, pods: &[PodFacts], progress: &Progress) -> Option<String> {
     let deployment = deployment?;
-    if *progress == Progress::Complete {
+    if *progress == Progress::Complete && (deployment.available > 0 || deployment.wanted == 0) {
         return Some(deployment.image.clone());
     }
     let serving = || pods.iter().filter(|pod| pod.ready && !pod.leaving);
     let pod = serving().find(|pod| pod.image != deployment.image).or_else(|| serving().next())?;
     Some(pod.image.clone())
 }
+
+#[cfg(test)]
+#[path = "tests/progress.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     api::valid,
-    images::{Digest, ImageDetails, Observation, Platform, problem::reason},
+    images::{Digest, ImageDetails, Observation, Platform, Problem, problem::reason},
 };
 
 /// What should run, and what the registry has to say about it.
@@ -50,32 +50,37 @@ pub fn decide(
     match running {
         Some(running) if *running != latest.digest => match same_images(running, latest, seen, nodes) {
             // Only an attestation or a platform nobody has was pushed: not a new model.
-            Some(true) => keep(unresolved),
-            Some(false) => Target { digest: Some(latest.digest.clone()), unresolved },
-            None => keep(unresolved.or_else(|| Some(comparing(&latest.digest)))),
+            Ok(true) => keep(unresolved),
+            Ok(false) => Target { digest: Some(latest.digest.clone()), unresolved },
+            Err(unknown) => keep(unresolved.or(Some(unknown))),
         },
         _ => Target { digest: Some(latest.digest.clone()), unresolved },
     }
 }
 
-/// Whether two index digests hold the same images for our nodes; `None` while what runs cannot be compared.
+/// Whether two index digests hold the same images for our nodes, or why what runs cannot be compared yet.
 fn same_images(
     running: &Digest,
     latest: &ImageDetails,
     seen: &Observation,
     nodes: &BTreeSet<Platform>,
-) -> Option<bool> {
-    match seen.details.get(running)? {
-        Ok(details) => Some(latest.same_images_as(details, nodes)),
+) -> Result<bool, Unresolved> {
+    match seen.details.get(running) {
+        None => Err(comparing(&latest.digest)),
+        Some(Ok(details)) => Ok(latest.same_images_as(details, nodes)),
         // The registry has collected what runs: then the tag holds something else for certain.
-        Err(problem) if problem.reason == reason::DIGEST_NOT_FOUND => Some(false),
-        Err(_) => None,
+        Some(Err(problem)) if problem.reason == reason::DIGEST_NOT_FOUND => Ok(false),
+        Some(Err(problem)) => Err(said(problem)),
     }
 }
 
 /// A cluster whose nodes are not known yet refuses nothing.
 fn fits(image: &ImageDetails, nodes: &BTreeSet<Platform>) -> bool {
     nodes.is_empty() || image.fits_any(nodes)
+}
+
+fn said(problem: &Problem) -> Unresolved {
+    Unresolved { reason: problem.reason.to_owned(), message: problem.message.clone(), pending: false }
 }
 
 fn comparing(digest: &Digest) -> Unresolved {
@@ -88,11 +93,7 @@ fn comparing(digest: &Digest) -> Unresolved {
 
 fn unresolved(image: &valid::Image, seen: &Observation, nodes: &BTreeSet<Platform>) -> Option<Unresolved> {
     if let Some(problem) = &seen.problem {
-        return Some(Unresolved {
-            reason: problem.reason.to_owned(),
-            message: problem.message.clone(),
-            pending: false,
-        });
+        return Some(said(problem));
     }
     let Some(latest) = &seen.latest else {
         return Some(Unresolved {
@@ -121,3 +122,7 @@ fn list<'a>(platforms: impl Iterator<Item = &'a Platform>) -> String {
         false => names.into_iter().collect::<Vec<_>>().join(", "),
     }
 }
+
+#[cfg(test)]
+#[path = "tests/target.rs"]
+mod tests;

@@ -5,3 +5,8 @@ mod support;
 
 mod crash;
 mod lifecycle;
+mod ownership;
+mod refused;
+mod rest;
+mod trouble;
+mod versions;

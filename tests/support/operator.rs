@@ -42,9 +42,14 @@ impl Operator {
 
     pub fn start_with(world: &World, options: Options) -> Self {
         let Options { tap, render, docker_hub } = options;
-        let client = ClientBuilder::try_from(world.config.clone()).expect("a client").with_layer(&tap).build();
+        let mut config = world.config.clone();
+        // A user of its own in the audit log, with an administrator's rights.
+        config.auth_info.impersonate = Some(format!("operator-{}", world.namespace));
+        config.auth_info.impersonate_groups = Some(vec!["system:masters".into()]);
+        let client = ClientBuilder::try_from(config).expect("a client").with_layer(&tap).build();
         let mut mirrors = Mirrors::none();
-        mirrors.add(&format!("docker.io={docker_hub}")).expect("a mirror");
+        // Never the real one: what the stand-in does not have does not exist.
+        mirrors.add(&format!("docker.io={docker_hub}?upstream=never")).expect("a mirror");
         let metrics = Metrics::new().expect("metrics");
         let settings = Settings {
             client,

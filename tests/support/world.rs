@@ -23,6 +23,9 @@ use modelship::{
 };
 use serde_json::{Value, json};
 
+/// Read by tests that rely on the CRD's rules, or on watches that nothing interrupts; written by the one that changes it.
+pub static CRD_UNCHANGED: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
 /// How long anything may take before the test fails. Generous: it costs only failing tests.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -94,6 +97,12 @@ impl World {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// ModelDeployments as they are sent, whatever is in them.
+    pub fn models(&self) -> Api<DynamicObject> {
+        let resource = kube::core::ApiResource::erase::<StoredModelDeployment>(&());
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
     pub fn children(&self, kind: ChildKind) -> Api<DynamicObject> {

@@ -1,0 +1,151 @@
+use serde_json::json;
+
+use super::*;
+use crate::rollout::fixtures::{PodOf, Rollout, image, spec};
+
+/// The wanted version is the second; the first came before it.
+fn judged(rollout: &Rollout, pods: &[PodOf]) -> Progress {
+    let pods: Vec<PodFacts> = pods.iter().map(PodOf::facts).collect();
+    judge(&spec(json!({})), &image(2), Some(&rollout.of(2)), &pods)
+}
+
+#[track_caller]
+fn stuck(progress: &Progress, reason: &str, words: &str) {
+    let Progress::Stuck(why) = progress else { panic!("not stuck: {progress:?}") };
+    assert_eq!(why.reason, reason);
+    assert!(why.message.contains(words), "no '{words}' in: {}", why.message);
+}
+
+#[test]
+fn without_a_deployment_nothing_has_started() {
+    assert_eq!(judge(&spec(json!({})), &image(2), None, &[]), Progress::NotStarted);
+}
+
+#[test]
+fn a_deployment_of_another_image_is_on_its_way_whatever_it_says_of_itself() {
+    let rolling = Progress::Rolling { why: None };
+    for rollout in [Rollout::complete(1), Rollout::overdue(1), Rollout::refused(1, "no")] {
+        assert_eq!(judge(&spec(json!({})), &image(2), Some(&rollout.of(1)), &[]), rolling);
+        assert_eq!(judged(&Rollout { behind: 1, ..rollout }, &[]), rolling, "its controller has not seen it");
+    }
+}
+
+#[test]
+fn a_deployment_whose_pods_all_run_the_wanted_template_is_complete() {
+    assert_eq!(judged(&Rollout::complete(3), &[]), Progress::Complete);
+}
+
+#[test]
+fn scaling_a_complete_deployment_leaves_it_complete() {
+    assert_eq!(judged(&Rollout { wanted: 9, ..Rollout::complete(3) }, &[]), Progress::Complete);
+}
+
+#[test]
+fn refused_pods_are_told_at_once_with_the_api_servers_words() {
+    let words = "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\"";
+    let Progress::Refused(why) = judged(&Rollout::refused(1, words), &[PodOf::ready(1)]) else { panic!() };
+    assert_eq!(why.reason, "PodsRefused");
+    assert!(why.message.contains(words), "{}", why.message);
+}
+
+/// What is in the way is named before the deadline, and in the same words after it.
+#[test]
+fn each_trouble_has_its_reason_and_its_remedy() {
+    let ended = |exit_code: i32, reason: &str| {
+        PodOf::new(2).state(json!({"terminated": {"exitCode": exit_code, "reason": reason}}), json!({}))
+    };
+    let rows = [
+        (PodOf::new(2).unschedulable("0/1 nodes are available"), "Unschedulable", "0/1 nodes are available"),
+        (PodOf::new(2).waiting("ErrImagePull"), "ImagePullFailed", "spec.image.pullSecrets"),
+        (PodOf::new(2).waiting("CreateContainerConfigError"), "ConfigurationMissing", "spec.server.env"),
+        (PodOf::new(2).crashing(3), "CrashLooping", "exit code 3"),
+        (PodOf::new(2).crashing(0), "CrashLooping", "did not answer GET /ping on port 8080"),
+        (ended(137, "OOMKilled"), "OutOfMemory", "spec.server.resources.limits.memory"),
+        (ended(137, "Error"), "NotAnswering", "GET /ping on port 8080"),
+        (ended(143, "Error"), "NotAnswering", "spec.server.startupTimeout"),
+        (PodOf::new(2).waiting("PreCreateHookError"), "Waiting", "PreCreateHookError"),
+    ];
+    for (pod, reason, words) in rows {
+        let pods = [PodOf::ready(1), pod];
+        let before = judged(&Rollout::introducing(1), &pods);
+        let Progress::Rolling { why: Some(why) } = &before else { panic!("{reason}: {before:?}") };
+        let after = judged(&Rollout::overdue(1), &pods);
+        stuck(&after, reason, words);
+        assert_eq!(after, Progress::Stuck(why.clone()), "the deadline changes the verdict, not the words");
+    }
+}
+
+#[test]
+fn a_server_without_a_health_path_is_told_by_its_port() {
+    let spec = spec(json!({"server": {"type": "http", "port": 5000}}));
+    let pods = [PodOf::new(2).state(json!({"running": {}}), json!({})).facts()];
+    stuck(&judge(&spec, &image(2), Some(&Rollout::overdue(1).of(2)), &pods), "NotAnswering", "answer port 5000");
+}
+
+#[test]
+fn a_container_that_runs_and_never_answers_is_told_when_the_deadline_has_passed() {
+    let pods = [PodOf::ready(1), PodOf::new(2).state(json!({"running": {}}), json!({}))];
+    assert_eq!(judged(&Rollout::introducing(1), &pods), Progress::Rolling { why: None });
+    stuck(&judged(&Rollout::overdue(1), &pods), "NotAnswering", "on all interfaces");
+}
+
+#[test]
+fn a_container_that_has_not_started_is_not_said_to_run() {
+    let pods = [PodOf::ready(1), PodOf::new(2).waiting("ContainerCreating")];
+    stuck(&judged(&Rollout::overdue(1), &pods), "Waiting", "volume cannot be mounted");
+}
+
+/// After a rollback, `ProgressDeadlineExceeded` of the version in between stands until its pods are gone.
+#[test]
+fn a_return_to_pods_that_still_serve_is_not_stuck() {
+    let pods = [PodOf::ready(2), PodOf::new(1).crashing(1)];
+    assert_eq!(judged(&Rollout::overdue(1), &pods), Progress::Rolling { why: None });
+    stuck(&judged(&Rollout::overdue(1), &[PodOf::ready(2), PodOf::new(2).crashing(1)]), "CrashLooping", "exit code 1");
+}
+
+#[test]
+fn only_pods_of_the_wanted_image_that_stay_are_asked_and_the_worst_is_told() {
+    let others = [PodOf::new(1).crashing(1), PodOf::new(2).crashing(1).leaving()];
+    assert_eq!(judged(&Rollout::introducing(1), &others), Progress::Rolling { why: None });
+    let many = [PodOf::new(2).crashing(7), PodOf::new(2).waiting("ImagePullBackOff"), PodOf::new(2).crashing(3)];
+    let pods: Vec<PodFacts> = many.iter().map(PodOf::facts).collect();
+    let told = trouble(&spec(json!({})), &image(2), &pods).unwrap();
+    let reversed: Vec<PodFacts> = pods.iter().rev().cloned().collect();
+    assert_eq!(told.reason, "ImagePullFailed");
+    assert_eq!(trouble(&spec(json!({})), &image(2), &reversed), Some(told), "whatever order pods are listed in");
+}
+
+fn got(rollout: &Rollout, deployed: u8, pods: &[PodOf], progress: &Progress) -> Option<String> {
+    let pods: Vec<PodFacts> = pods.iter().map(PodOf::facts).collect();
+    served(Some(&rollout.of(deployed)), &pods, progress)
+}
+
+#[test]
+fn users_get_the_old_version_until_the_new_one_is_complete() {
+    let rolling = Progress::Rolling { why: None };
+    let both = [PodOf::ready(2), PodOf::ready(1)];
+    assert_eq!(got(&Rollout::introducing(1), 2, &both, &rolling), Some(image(1)));
+    assert_eq!(got(&Rollout::complete(1), 2, &[PodOf::ready(2)], &Progress::Complete), Some(image(2)));
+    let leaving = [PodOf::ready(2), PodOf::ready(1).leaving()];
+    assert_eq!(got(&Rollout::introducing(1), 2, &leaving, &rolling), Some(image(2)));
+}
+
+#[test]
+fn before_the_deployment_is_updated_users_get_what_it_runs() {
+    let rolling = Progress::Rolling { why: None };
+    assert_eq!(got(&Rollout::complete(1), 1, &[PodOf::ready(1)], &rolling), Some(image(1)));
+}
+
+#[test]
+fn when_nothing_serves_nobody_gets_anything() {
+    let rolling = Progress::Rolling { why: None };
+    assert_eq!(got(&Rollout::introducing(0), 2, &[PodOf::new(2)], &rolling), None);
+    assert_eq!(served(None, &[PodOf::ready(1).facts()], &Progress::NotStarted), None);
+    let down = Rollout { available: 0, ..Rollout::complete(1) };
+    assert_eq!(got(&down, 2, &[PodOf::new(2).crashing(1)], &Progress::Complete), None);
+}
+
+#[test]
+fn scaled_to_zero_the_version_is_still_named() {
+    assert_eq!(got(&Rollout::complete(0), 2, &[], &Progress::Complete), Some(image(2)));
+}

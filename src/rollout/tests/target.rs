@@ -1,0 +1,239 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::rollout::fixtures::{answered, built_for, digest, platform, pushed, same_images, spec, unreachable};
+
+/// One question: a spec's image, what runs, what the registry said, and which nodes there are.
+struct Question {
+    image: valid::Image,
+    running: Option<Digest>,
+    seen: Observation,
+    nodes: BTreeSet<Platform>,
+}
+
+impl Question {
+    fn new(seen: Observation) -> Self {
+        Self { image: spec(json!({})).image, running: None, seen, nodes: BTreeSet::from([platform("linux/amd64")]) }
+    }
+
+    fn image(mut self, fields: Value) -> Self {
+        self.image = spec(json!({"image": fields})).image;
+        self
+    }
+
+    fn running(mut self, number: u8) -> Self {
+        self.running = Some(digest(number));
+        self
+    }
+
+    fn nodes(mut self, nodes: &[&str]) -> Self {
+        self.nodes = nodes.iter().map(|name| platform(name)).collect();
+        self
+    }
+
+    fn decide(&self) -> Target {
+        decide(&self.image, self.running.as_ref(), &self.seen, &self.nodes)
+    }
+}
+
+#[track_caller]
+fn wants(target: &Target, number: u8, unresolved: Option<&str>) {
+    assert_eq!(target.digest, Some(digest(number)));
+    assert_eq!(target.unresolved.as_ref().map(|why| why.reason.as_str()), unresolved);
+}
+
+fn silent() -> Observation {
+    Observation::default()
+}
+
+fn down() -> Observation {
+    Observation { problem: Some(unreachable()), ..silent() }
+}
+
+#[test]
+fn nothing_is_wanted_before_the_first_answer() {
+    let target = Question::new(silent()).decide();
+    assert_eq!(target.digest, None);
+    let why = target.unresolved.unwrap();
+    assert_eq!((why.reason.as_str(), why.pending), ("Resolving", true));
+    assert!(why.message.contains("docker.io/vintner/wine-quality"), "{}", why.message);
+}
+
+#[test]
+fn the_first_answer_is_taken() {
+    wants(&Question::new(answered(pushed(1))).decide(), 1, None);
+}
+
+#[test]
+fn a_push_is_taken() {
+    wants(&Question::new(answered(pushed(2))).running(1).decide(), 2, None);
+}
+
+#[test]
+fn a_push_back_to_an_earlier_digest_is_a_push() {
+    wants(&Question::new(answered(pushed(1))).running(2).decide(), 1, None);
+}
+
+#[test]
+fn a_new_attestation_on_the_same_images_changes_nothing() {
+    let seen = answered(same_images(2, &pushed(1)));
+    wants(&Question::new(seen).running(1).decide(), 1, None);
+}
+
+#[test]
+fn a_push_for_a_platform_that_no_node_has_changes_nothing() {
+    let mut seen = answered(built_for(2, &["linux/amd64", "linux/arm64"]));
+    let mut before = built_for(1, &["linux/amd64", "linux/arm64"]);
+    before.platforms[0] = seen.latest.as_ref().unwrap().platforms[0].clone();
+    seen.details.insert(digest(1), Ok(before));
+    let question = Question::new(seen).running(1);
+    wants(&question.decide(), 1, None);
+    wants(&question.nodes(&["linux/amd64", "linux/arm64"]).decide(), 2, None);
+}
+
+#[test]
+fn while_nodes_are_unknown_all_platforms_count_and_none_is_refused() {
+    wants(&Question::new(answered(pushed(2))).running(1).nodes(&[]).decide(), 2, None);
+    wants(&Question::new(answered(same_images(2, &pushed(1)))).running(1).nodes(&[]).decide(), 1, None);
+    wants(&Question::new(answered(built_for(1, &["linux/s390x"]))).nodes(&[]).decide(), 1, None);
+}
+
+#[test]
+fn when_the_registry_has_collected_what_runs_the_tag_holds_something_else() {
+    let mut seen = answered(pushed(2));
+    seen.details.insert(digest(1), Err(Problem::new(reason::DIGEST_NOT_FOUND, "gone")));
+    wants(&Question::new(seen).running(1).decide(), 2, None);
+}
+
+#[test]
+fn what_runs_is_kept_until_it_has_been_compared() {
+    let seen = Observation { latest: Some(pushed(2)), ..silent() };
+    let target = Question::new(seen).running(1).decide();
+    wants(&target, 1, Some("Comparing"));
+    assert!(target.unresolved.unwrap().pending);
+}
+
+#[test]
+fn what_runs_is_kept_while_it_cannot_be_compared_and_the_problem_is_told() {
+    for reason in [reason::REGISTRY_UNREACHABLE, reason::UNAUTHORIZED, reason::REGISTRY_RATE_LIMITED] {
+        let mut seen = answered(pushed(2));
+        seen.details.insert(digest(1), Err(Problem::new(reason, "no manifest for you")));
+        let target = Question::new(seen).running(1).decide();
+        wants(&target, 1, Some(reason));
+        let why = target.unresolved.unwrap();
+        assert_eq!((why.message.as_str(), why.pending), ("no manifest for you", false));
+    }
+}
+
+#[test]
+fn auto_update_off_keeps_what_runs() {
+    let question = Question::new(answered(pushed(2))).image(json!({"autoUpdate": false})).running(1);
+    wants(&question.decide(), 1, None);
+}
+
+#[test]
+fn auto_update_off_takes_the_first_version_when_nothing_runs() {
+    wants(&Question::new(answered(pushed(2))).image(json!({"autoUpdate": false})).decide(), 2, None);
+}
+
+#[test]
+fn a_pin_wins_over_everything_even_with_the_registry_away() {
+    let pin = json!({"pin": digest(5), "autoUpdate": false});
+    let mut seen = answered(pushed(2));
+    wants(&Question::new(seen.clone()).image(pin.clone()).running(1).decide(), 5, None);
+    seen.problem = Some(unreachable());
+    wants(&Question::new(seen).image(pin.clone()).running(1).decide(), 5, Some("RegistryUnreachable"));
+    wants(&Question::new(down()).image(pin.clone()).decide(), 5, Some("RegistryUnreachable"));
+    wants(&Question::new(silent()).image(pin).decide(), 5, Some("Resolving"));
+}
+
+#[test]
+fn another_repository_keeps_nothing_and_invents_nothing_until_it_is_resolved() {
+    // What ran came from another repository: nothing of this one runs.
+    let other = json!({"repository": "ghcr.io/vintner/other"});
+    assert_eq!(Question::new(down()).image(other.clone()).decide().digest, None);
+    wants(&Question::new(answered(pushed(3))).image(other).decide(), 3, None);
+}
+
+#[test]
+fn an_image_for_no_node_is_named_with_the_remedy_and_what_runs_stays() {
+    let seen = answered(built_for(2, &["linux/amd64", "windows/amd64"]));
+    let question = Question::new(seen).nodes(&["linux/arm64"]);
+    let why = question.decide().unresolved.unwrap();
+    assert_eq!((question.decide().digest, why.reason.as_str(), why.pending), (None, "NoMatchingPlatform", false));
+    for part in ["linux/amd64, windows/amd64 only", "nodes are linux/arm64", "docker buildx build --platform"] {
+        assert!(why.message.contains(part), "no '{part}' in: {}", why.message);
+    }
+    wants(&question.running(1).decide(), 1, Some("NoMatchingPlatform"));
+}
+
+#[test]
+fn a_registry_that_fails_keeps_what_runs() {
+    wants(&Question::new(down()).running(1).decide(), 1, Some("RegistryUnreachable"));
+    wants(&Question::new(silent()).running(1).decide(), 1, Some("Resolving"));
+    let seen = Observation { problem: Some(unreachable()), ..answered(pushed(1)) };
+    wants(&Question::new(seen).running(1).decide(), 1, Some("RegistryUnreachable"));
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn problem() -> impl Strategy<Value = Problem> {
+        use reason::*;
+        let reasons = [
+            REGISTRY_UNREACHABLE,
+            REGISTRY_RATE_LIMITED,
+            REGISTRY_ERROR,
+            BAD_ANSWER,
+            UNAUTHORIZED,
+            TAG_NOT_FOUND,
+            NOT_AN_IMAGE,
+            PULL_SECRET_MISSING,
+        ];
+        prop::sample::select(reasons.to_vec()).prop_map(|reason| Problem::new(reason, "told"))
+    }
+
+    proptest! {
+        /// Missing data never changes what runs, and nothing runs but what was complete, running, or pinned.
+        #[test]
+        fn nothing_is_wanted_that_nobody_named(
+            running in prop::option::of(0u8..4),
+            latest in prop::option::of(0u8..4),
+            pin in prop::option::of(0u8..4),
+            problem in prop::option::of(problem()),
+            compared in prop::option::of(prop::result::maybe_err(Just(()), problem())),
+            auto_update: bool,
+            arm: bool,
+        ) {
+            let mut fields = json!({"autoUpdate": auto_update});
+            if let Some(pin) = pin {
+                fields["pin"] = json!(digest(pin));
+            }
+            let mut seen = Observation { latest: latest.map(pushed), problem: problem.clone(), ..Observation::default() };
+            if let (Some(running), Some(compared)) = (running, compared.clone()) {
+                seen.details.insert(digest(running), compared.map(|()| pushed(running)));
+            }
+            let mut question = Question::new(seen).image(fields);
+            question.running = running.map(digest);
+            if arm {
+                question = question.nodes(&["linux/arm64"]);
+            }
+            let target = question.decide();
+            let moved = target.digest != running.map(digest);
+            match pin {
+                Some(pin) => prop_assert_eq!(target.digest, Some(digest(pin))),
+                None if moved => {
+                    prop_assert_eq!(target.digest, latest.map(digest));
+                    prop_assert!(latest.is_some() && !arm);
+                    prop_assert!(running.is_none() || (auto_update && matches!(compared, Some(Ok(())))));
+                }
+                None => {}
+            }
+            if let Some(problem) = problem {
+                prop_assert_eq!(target.unresolved.map(|why| why.reason), Some(problem.reason.to_owned()));
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What Modelship does not own it does not touch; what it owns it puts back; what others contest it names.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Api,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use modelship::{api::conditions, resources::ChildKind};
+use serde_json::{Value, json};
+
+use crate::{
+    lifecycle::{repository, spec},
+    support::{Kubelet, Operator, World, eventually, kubelet, registry},
+};
+
+#[tokio::test]
+async fn a_users_own_service_of_that_name_is_left_alone_and_named() {
+    let world = World::new("conflict").await;
+    registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let service: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "churn"},
+        "spec": {"ports": [{"port": 1234}], "selector": {"app": "mine"}},
+    }))
+    .expect("a Service");
+    let before = world.children(ChildKind::Service).create(&PostParams::default(), &service).await.expect("created");
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    let status = world.condition("churn", conditions::READY, "False", "NameConflict").await;
+    let words = &conditions::find(&status.conditions, conditions::STALLED).expect("stalled").message;
+    assert!(words.contains("Service churn") && words.contains("choose another metadata.name"), "{words}");
+    let after = world.children(ChildKind::Service).get("churn").await.expect("still there");
+    assert_eq!(before.metadata.resource_version, after.metadata.resource_version, "nothing was written to it");
+    // Once it is gone the model recovers by itself.
+    world.delete(ChildKind::Service, "churn").await;
+    world.condition("churn", conditions::READY, "True", "Serving").await;
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_change_by_hand_is_put_back_with_the_command_to_use_instead() {
+    let world = World::new("byhand").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "model", "image": "busybox:latest"}]}}}});
+    let params = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    let deployments: Api<Deployment> = world.api();
+    deployments.patch("churn", &params, &Patch::Strategic(&image)).await.expect("edited");
+    eventually("the image to be put back", || async {
+        let live = world.child(ChildKind::Deployment, "churn").await.unwrap_or_default();
+        let image = live["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+        if image.as_str().is_some_and(|image| image.ends_with(&digest)) { Ok(()) } else { Err(image) }
+    })
+    .await;
+    let told = eventually("the event", || async {
+        let events = world.events("churn").await;
+        events.iter().find(|(reason, _)| reason == "PutBack").cloned().ok_or(events)
+    })
+    .await;
+    assert!(told.1.contains("[model].image") && told.1.contains("spec.image.pin"), "{told:?}");
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_rollout_restart_is_respected() {
+    let world = World::new("rrestart").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let deployments: Api<Deployment> = world.api();
+    deployments.restart("churn").await.expect("restarted");
+    eventually("a second ReplicaSet", || async {
+        let sets = world.replica_sets().await.len();
+        if sets == 2 { Ok(()) } else { Err(sets) }
+    })
+    .await;
+    world.serves("churn", &digest).await;
+    let live = world.child(ChildKind::Deployment, "churn").await.expect("a Deployment");
+    let annotations = &live["spec"]["template"]["metadata"]["annotations"];
+    assert!(annotations.to_string().contains("/restartedAt"), "{annotations}");
+    operator.stop().await;
+    world.end().await;
+}
+
+async fn replicas(world: &World) -> Option<i64> {
+    world.child(ChildKind::Deployment, "churn").await?["spec"]["replicas"].as_i64()
+}
+
+/// What an autoscaler does: a write to the scale subresource.
+async fn autoscale(world: &World, replicas: i32) {
+    let deployments: Api<Deployment> = world.api();
+    let params = PatchParams { field_manager: Some("autoscaler".into()), ..PatchParams::default() };
+    let patch = json!({"spec": {"replicas": replicas}});
+    deployments.patch_scale("churn", &params, &Patch::Merge(&patch)).await.expect("scaled");
+}
+
+async fn model_wants(world: &World, wanted: i64) {
+    eventually(&format!("{wanted} replicas"), || async {
+        let found = replicas(world).await;
+        if found == Some(wanted) { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
+
+async fn seen(world: &World, name: &str) {
+    eventually("the newest spec to be observed", || async {
+        let model = world.model(name).await;
+        let observed = model.known_status().observed_generation;
+        if observed == model.metadata.generation { Ok(()) } else { Err(observed) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn replicas_survive_the_way_to_autoscaling_and_back() {
+    let world = World::new("autoscale").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let with = |part: &str, value: Value| {
+        let mut spec = spec(&world);
+        spec["server"] = json!({"resources": {"requests": {"cpu": "10m"}}});
+        spec[part] = value;
+        spec
+    };
+    world.apply("churn", with("replicas", json!(5))).await;
+    world.serves("churn", &digest).await;
+    model_wants(&world, 5).await;
+    world.apply("churn", with("autoscaling", json!({"min": 2, "max": 8}))).await;
+    eventually("the autoscaler", || async {
+        world.child(ChildKind::HorizontalPodAutoscaler, "churn").await.ok_or("none yet")
+    })
+    .await;
+    seen(&world, "churn").await;
+    assert_eq!(replicas(&world).await, Some(5), "handed over at the live value, not dropped to the default of 1");
+    autoscale(&world, 7).await;
+    world.apply("churn", with("service", json!({"port": 81}))).await;
+    seen(&world, "churn").await;
+    assert_eq!(replicas(&world).await, Some(7), "with nothing asked for, the last word stays");
+    eventually("the autoscaler to go", || async {
+        world.child(ChildKind::HorizontalPodAutoscaler, "churn").await.map_or(Ok(()), Err)
+    })
+    .await;
+    world.apply("churn", with("replicas", json!(3))).await;
+    model_wants(&world, 3).await;
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_foreign_autoscalers_writes_stand() {
+    let world = World::new("foreign").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    autoscale(&world, 4).await;
+    // Even through a roll-out.
+    let second = registry::push(&repository(&world), "latest", "2");
+    world.serves("churn", &second).await;
+    assert_eq!(replicas(&world).await, Some(4));
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_a_mutating_policy_changes_back_is_named_and_not_fought_over() {
+    let world = World::new("contested").await;
+    registry::push(&repository(&world), "latest", "1");
+    let policies = install_meddler(&world).await;
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    let status = world.condition("churn", conditions::READY, "False", "Contested").await;
+    let words = &conditions::find(&status.conditions, conditions::READY).expect("Ready").message;
+    assert!(words.contains("spec.progressDeadlineSeconds of Deployment churn"), "{words}");
+    let applied = || operator.tap.writes().iter().filter(|call| call.resource == "deployments").count();
+    let before = applied();
+    // Another turn of the loop, and another: the Deployment is not written again.
+    for port in [81, 82] {
+        let mut changed = spec(&world);
+        changed["service"] = json!({"port": port});
+        world.apply("churn", changed).await;
+        seen(&world, "churn").await;
+    }
+    assert_eq!(applied(), before);
+    operator.stop().await;
+    for (api, name) in policies {
+        api.delete(&name, &Default::default()).await.expect("the policy goes");
+    }
+    world.end().await;
+}
+
+/// Sets `progressDeadlineSeconds` of every Deployment of the namespace to 77, whoever writes what.
+async fn install_meddler(world: &World) -> Vec<(Api<DynamicObject>, String)> {
+    let name = format!("meddler-{}", world.namespace);
+    let api = |kind: &str, plural: &str| {
+        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+        Api::<DynamicObject>::all_with(world.client.clone(), &ApiResource::from_gvk_with_plural(&gvk, plural))
+    };
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]},
+            ]},
+            "mutations": [{
+                "patchType": "ApplyConfiguration",
+                "applyConfiguration": {"expression": "Object{spec: Object.spec{progressDeadlineSeconds: 77}}"},
+            }],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name},
+        "spec": {
+            "policyName": name,
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}},
+        },
+    });
+    let policies = api("MutatingAdmissionPolicy", "mutatingadmissionpolicies");
+    let bindings = api("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings");
+    for (api, body) in [(&policies, policy), (&bindings, binding)] {
+        api.patch(&name, &PatchParams::apply("test"), &Patch::Apply(&body)).await.expect("the policy is taken");
+    }
+    in_force(world).await;
+    vec![(bindings, name.clone()), (policies, name)]
+}
+
+/// Policies come into force some time after they are stored.
+async fn in_force(world: &World) {
+    let deployments: Api<Deployment> = world.api();
+    eventually("the policy to be in force", || async {
+        let probe: Deployment = serde_json::from_value(json!({
+            "metadata": {"name": "probe"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "probe"}},
+                "template": {"metadata": {"labels": {"app": "probe"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}},
+            },
+        }))
+        .expect("a Deployment");
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let made = deployments.create(&dry, &probe).await.expect("an answer");
+        let deadline = made.spec.and_then(|spec| spec.progress_deadline_seconds);
+        if deadline == Some(77) { Ok(()) } else { Err(deadline) }
+    })
+    .await;
+}

@@ -1,0 +1,280 @@
+//! Which version runs, whatever happens meanwhile.
+
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use modelship::{
+    api::{ValidSpec, conditions},
+    images::Digest,
+    resources::{ChildKind, Owner, template},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    lifecycle::{repository, spec},
+    support::{Kubelet, Operator, Options, Tap, World, eventually, kubelet, registry},
+};
+
+#[tokio::test]
+async fn a_push_while_the_controller_is_down_is_rolled_out_at_its_start() {
+    let world = World::new("missed").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    operator.kill().await;
+    let second = registry::push(&repository(&world), "latest", "2");
+    let operator = Operator::start(&world);
+    world.serves("churn", &second).await;
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_restart_with_all_in_place_writes_nothing() {
+    let world = World::new("restart").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let mut wanted = spec(&world);
+    // With amounts that the server writes in another way, and every kind of child.
+    wanted["server"] = json!({"resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}, "limits": {"cpu": 2}}});
+    wanted["autoscaling"] = json!({"min": 2, "max": 3});
+    wanted["podTemplate"] = json!({"spec": {"tolerations": [{"key": "gpu", "operator": "Exists"}]}});
+    world.apply("churn", wanted).await;
+    world.serves("churn", &digest).await;
+    eventually("two replicas", || async {
+        let available = world.status("churn").await.available;
+        if available.as_deref() == Some("2/2") { Ok(()) } else { Err(available) }
+    })
+    .await;
+    operator.stop().await;
+    let events = world.events("churn").await.len();
+    let operator = Operator::start(&world);
+    // The second turn comes with the registry's answer; after it nothing is left to be done.
+    eventually("two turns of the loop", || async {
+        let page = String::from_utf8(operator.metrics.page().expect("a page")).expect("text");
+        let turns = page.lines().find_map(|line| line.strip_prefix("modelship_reconcile_duration_seconds_count "));
+        let answered = page.contains(r#"method="HEAD""#);
+        if turns.is_some_and(|turns| turns.parse::<u32>().is_ok_and(|turns| turns >= 2)) && answered {
+            Ok(())
+        } else {
+            Err(page)
+        }
+    })
+    .await;
+    assert_eq!(operator.tap.writes(), []);
+    assert_eq!(world.events("churn").await.len(), events);
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_pinned_model_runs_its_digest_until_the_pin_is_lifted() {
+    let world = World::new("pin").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    let second = registry::push(&repository(&world), "latest", "2");
+    world.serves("churn", &second).await;
+    let mut pinned = spec(&world);
+    pinned["image"]["pin"] = json!(first);
+    world.apply("churn", pinned).await;
+    world.serves("churn", &first).await;
+    // Going back re-uses the stored template, and so the ReplicaSet.
+    assert_eq!(world.replica_sets().await.len(), 2);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &second).await;
+    assert_eq!(world.replica_sets().await.len(), 2);
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn without_auto_update_the_running_version_stays() {
+    let world = World::new("manual").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let mut manual = spec(&world);
+    manual["image"]["autoUpdate"] = json!(false);
+    world.apply("churn", manual.clone()).await;
+    world.serves("churn", &first).await;
+    registry::push(&repository(&world), "latest", "2");
+    // Another change of the spec is taken, the push is not.
+    manual["service"] = json!({"port": 8000});
+    world.apply("churn", manual).await;
+    eventually("the new port", || async {
+        let service = world.child(ChildKind::Service, "churn").await.unwrap_or_default();
+        if service["spec"]["ports"][0]["port"] == 8000 { Ok(()) } else { Err(service) }
+    })
+    .await;
+    registry_was_asked_again(&operator).await;
+    world.serves("churn", &first).await;
+    operator.stop().await;
+    world.end().await;
+}
+
+/// Waits until the poller has asked once more: what it heard has had its chance to change something.
+async fn registry_was_asked_again(operator: &Operator) {
+    let heads = || {
+        let page = String::from_utf8(operator.metrics.page().expect("a page")).expect("text");
+        let head = page.lines().find(|line| line.contains(r#"method="HEAD""#) && line.contains(r#"code="200""#));
+        head.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let before = heads();
+    eventually("two more polls", || async { if heads() >= before + 2 { Ok(()) } else { Err(heads()) } }).await;
+}
+
+#[tokio::test]
+async fn a_new_attestation_is_not_a_new_model() {
+    let world = World::new("attest").await;
+    let index = |n: &str| {
+        let options = ["--answer", "1", "--platforms", "linux/amd64,linux/arm64", "--attestation", n];
+        registry::push_with(&repository(&world), "latest", &options)
+    };
+    let first = index("1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    let moved = index("2");
+    assert_ne!(first, moved, "the index itself did change");
+    registry_was_asked_again(&operator).await;
+    world.serves("churn", &first).await;
+    assert_eq!(world.replica_sets().await.len(), 1);
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn deletion_in_the_middle_of_a_roll_out_leaves_nothing() {
+    let world = World::new("gone").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    // The next version never becomes ready.
+    drop(kubelet);
+    registry::push(&repository(&world), "latest", "2");
+    world.condition("churn", conditions::PROGRESSING, "True", "*").await;
+    let models: Api<modelship::api::StoredModelDeployment> = world.api();
+    models.delete("churn", &DeleteParams::foreground()).await.expect("deleted");
+    eventually("everything to be gone", || async {
+        let mut left = Vec::new();
+        for kind in ChildKind::ALL {
+            left.extend(world.list(kind).await.iter().map(ResourceExt::name_any));
+        }
+        let model = models.get_opt("churn").await.expect("an answer");
+        if left.is_empty() && model.is_none() { Ok(()) } else { Err(left) }
+    })
+    .await;
+    operator.stop().await;
+    world.end().await;
+}
+
+/// Stands in for a later release, whose templates have a label more.
+fn later_release(owner: &Owner, spec: &ValidSpec, digest: &Digest) -> Value {
+    let mut rendered = template::render(owner, spec, digest);
+    rendered["metadata"]["labels"]["example.org/later"] = json!("true");
+    rendered
+}
+
+#[tokio::test]
+async fn an_upgrade_of_modelship_restarts_nothing_until_the_next_roll_out() {
+    let world = World::new("upgrade").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    operator.stop().await;
+
+    let tap = Tap::default();
+    let options = Options { tap: tap.clone(), render: later_release, ..Options::default() };
+    let operator = Operator::start_with(&world, options);
+    registry_was_asked_again(&operator).await;
+    assert_eq!(world.replica_sets().await.len(), 1);
+    assert_eq!(tap.writes(), []);
+    let second = registry::push(&repository(&world), "latest", "2");
+    world.serves("churn", &second).await;
+    let deployment = world.child(ChildKind::Deployment, "churn").await.expect("a Deployment");
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(labels["example.org/later"], "true", "the new shape comes with the next roll-out");
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn another_tag_that_does_not_exist_is_told_and_the_old_version_serves_on() {
+    let world = World::new("notag").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    let mut other = spec(&world);
+    other["image"]["follow"] = json!({"tag": "v2"});
+    world.apply("churn", other).await;
+    let status = world.condition("churn", conditions::READY, "False", "TagNotFound").await;
+    assert_eq!(status.stable.map(|stable| stable.digest), Some(first));
+    assert_eq!(status.tag.as_deref(), Some("latest"), "the tag that what runs came from");
+    world.condition("churn", conditions::AVAILABLE, "True", "*").await;
+    // Pushing it heals.
+    let second = registry::push(&repository(&world), "v2", "2");
+    let status = world.serves("churn", &second).await;
+    assert_eq!(status.tag.as_deref(), Some("v2"));
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_model_that_never_gets_ready_is_stuck_and_the_old_version_serves_on() {
+    let world = World::new("stuck").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let mut impatient = spec(&world);
+    impatient["rollout"] = json!({"deadline": "5s"});
+    world.apply("churn", impatient.clone()).await;
+    world.serves("churn", &first).await;
+    drop(kubelet);
+    let _kubelet = Kubelet::start(&world, kubelet::crashing);
+    registry::push(&repository(&world), "latest", "2");
+    let status = world.condition("churn", conditions::STALLED, "True", "CrashLooping").await;
+    assert_eq!(status.stable.map(|stable| stable.digest), Some(first.clone()));
+    assert!(status.candidate.is_some());
+    world.condition("churn", conditions::AVAILABLE, "True", "*").await;
+    world.condition("churn", conditions::READY, "False", "CrashLooping").await;
+    // A person's pin wins over the unfinished roll-out at once.
+    impatient["image"]["pin"] = json!(first);
+    world.apply("churn", impatient).await;
+    world.serves("churn", &first).await;
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn scaling_by_the_scale_subresource_reaches_the_deployment() {
+    let world = World::new("scalesub").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let models: Api<modelship::api::StoredModelDeployment> = world.api();
+    let patch = json!({"spec": {"replicas": 3}});
+    models.patch_scale("churn", &PatchParams::default(), &Patch::Merge(&patch)).await.expect("scaled");
+    eventually("three replicas", || async {
+        let status = world.status("churn").await;
+        if status.replicas == Some(3) && status.available.as_deref() == Some("3/3") { Ok(()) } else { Err(status) }
+    })
+    .await;
+    operator.stop().await;
+    world.end().await;
+}
