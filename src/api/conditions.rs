@@ -108,4 +108,14 @@ mod tests {
         let cut = shorten(&long);
         assert!(cut.len() <= MESSAGE_MAX && cut.ends_with('…'), "{}", cut.len());
     }
+
+    #[test]
+    fn a_condition_that_is_not_judged_any_more_is_gone_and_one_of_another_writer_stays() {
+        let mut before = conclude(&[Judgement::new(STALLED, true, "Broken", "x")], &[], 1, at(1));
+        before.push(Condition { type_: "example.org/Audited".into(), ..before[0].clone() });
+        let after = conclude(&[Judgement::new(READY, true, "Serving", "x")], &before, 2, at(2));
+        let types: Vec<&str> = after.iter().map(|condition| condition.type_.as_str()).collect();
+        assert_eq!(types, [READY, "example.org/Audited"]);
+        assert_eq!(after[1], before[1]);
+    }
 }

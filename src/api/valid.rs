@@ -548,4 +548,68 @@ mod tests {
         .unwrap_err();
         assert_eq!(found.len(), 3, "{found:?}");
     }
+
+    /// What stands at `tests/golden/refused.json` is refused here and by the API server, in the same sense: the words are
+    /// those of the CRD's rules, which tests/api hears from a real API server.
+    #[test]
+    fn what_the_crd_refuses_is_refused_here_too_and_the_other_way_round() {
+        let rows: Vec<Value> = serde_json::from_str(include_str!("../../tests/golden/refused.json")).unwrap();
+        let crd = json!(crate::api::schema::crd());
+        let mut rules = Vec::new();
+        messages(&crd, &mut rules);
+        for row in &rows {
+            let text = |field: &str| row[field].as_str().unwrap();
+            let name = row["name"].as_str().unwrap_or("grape-scorer");
+            let found = ValidSpec::parse(name, &row["spec"]).expect_err(text("case"));
+            assert!(found.iter().any(|invalid| invalid.field == text("field")), "{}: {found:?}", text("case"));
+            assert_eq!(found.len(), 1, "{}: wrong in one way only: {found:?}", text("case"));
+            let by_rule = row["by"] != "schema";
+            let said = rules.iter().any(|rule| rule.contains(text("words")));
+            assert_eq!(said, by_rule, "{}: '{}' is no rule's message", text("case"), text("words"));
+        }
+        for rule in rules.iter().filter(|rule| !rule.starts_with("an annotation's value")) {
+            assert!(
+                rows.iter().any(|row| rule.contains(row["words"].as_str().unwrap())),
+                "no row for the rule: {rule}"
+            );
+        }
+    }
+
+    /// The messages of all rules of the CRD.
+    fn messages(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                for rule in map.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+                    found.push(rule["message"].as_str().unwrap().to_owned());
+                }
+                map.values().for_each(|value| messages(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| messages(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_null_that_would_remove_what_we_stand_on_is_refused() {
+        let image = json!({"repository": "alice/churn-model"});
+        for (template, field) in [
+            (json!({"metadata": null}), "spec.podTemplate.metadata"),
+            (json!({"metadata": {"labels": null}}), "spec.podTemplate.metadata.labels"),
+            (json!({"spec": null}), "spec.podTemplate.spec"),
+            (json!({"spec": {"containers": null}}), "spec.podTemplate.spec.containers"),
+            (
+                json!({"spec": {"containers": [{"name": "model", "ports": null}]}}),
+                "spec.podTemplate.spec.containers[0].ports",
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "model", "image": null}]}}),
+                "spec.podTemplate.spec.containers[0].image",
+            ),
+        ] {
+            let found = parse(json!({"image": image, "podTemplate": template})).expect_err(field);
+            assert_eq!(found.iter().map(|invalid| invalid.field.as_str()).collect::<Vec<_>>(), [field]);
+        }
+        assert!(parse(json!({"image": image, "podTemplate": null})).is_ok(), "a null is an absent field");
+        assert!(parse(json!({"image": image, "podTemplate": {"spec": {"topologySpreadConstraints": null}}})).is_ok());
+    }
 }

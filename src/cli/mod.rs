@@ -2,7 +2,7 @@
 
 mod controller;
 mod crds;
-mod render;
+pub mod render;
 
 use std::process::ExitCode;
 

@@ -37,7 +37,7 @@ const KEYS: [&str; 5] = ["mountPath", "containerPort", "uid", "name", "port"];
 /// The first field that `live` does not hold as `wanted` has it; `None` if it holds everything.
 pub fn first_difference(wanted: &Value, live: &Value) -> Option<Path> {
     let mut path = Vec::new();
-    differs(wanted, live, &mut path).then(|| Path(path))
+    differs(wanted, live, &mut path).then_some(Path(path))
 }
 
 fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
@@ -88,9 +88,10 @@ fn list_differs(wanted: &[Value], live: &[Value], path: &mut Vec<Step>) -> bool 
     false
 }
 
-/// Whether every item has the key, and no two have the same.
+/// Whether every item has the key, as text or a number, and no two have the same.
 fn identifies(key: &str, items: &[Value]) -> bool {
-    let keys: Option<Vec<&Value>> = items.iter().map(|item| item.get(key)).collect();
+    let plain = |key: &&Value| key.is_string() || key.is_number();
+    let keys: Option<Vec<&Value>> = items.iter().map(|item| item.get(key).filter(plain)).collect();
     keys.is_some_and(|keys| keys.iter().enumerate().all(|(index, key)| !keys[..index].contains(key)))
 }
 
@@ -186,5 +187,135 @@ mod tests {
             {"manager": "meddler", "fieldsV1": {"f:spec": {"f:containers": {"k:{\"name\":\"model\"}": {"f:image": {}}}}}},
         ]);
         assert_eq!(holder(&managed, &path, "modelship").as_deref(), Some("meddler"));
+    }
+
+    #[test]
+    fn a_volume_that_is_mounted_twice_is_told_apart_by_its_paths() {
+        let wanted = json!({"volumeMounts": [
+            {"name": "cellar", "mountPath": "/red", "subPath": "red"},
+            {"name": "cellar", "mountPath": "/white", "subPath": "white"},
+        ]});
+        assert_eq!(difference(wanted.clone(), wanted.clone()), None);
+        let mut live = wanted.clone();
+        live["volumeMounts"][1]["subPath"] = json!("rose");
+        assert_eq!(difference(wanted, live).as_deref(), Some("volumeMounts[/white].subPath"));
+    }
+
+    #[test]
+    fn amounts_may_be_written_as_numbers() {
+        let wanted = json!({"requests": {"cpu": 1, "memory": 1024}, "maxSurge": 1});
+        let live = json!({"requests": {"cpu": "1", "memory": "1Ki"}, "maxSurge": "1"});
+        assert_eq!(difference(wanted, live).as_deref(), Some("maxSurge"));
+    }
+
+    #[test]
+    fn what_the_server_stores_as_absent_is_no_difference() {
+        let wanted = json!({"hostNetwork": false, "value": "", "initialDelaySeconds": 0, "emptyDir": {}, "args": []});
+        assert_eq!(difference(wanted, json!({})), None);
+        for present in
+            [json!({"a": true}), json!({"a": "x"}), json!({"a": 1}), json!({"a": [1]}), json!({"a": {"b": 1}})]
+        {
+            assert!(difference(present.clone(), json!({})).is_some(), "{present}");
+        }
+    }
+
+    #[test]
+    fn a_false_that_became_true_and_a_zero_that_became_one_are_differences() {
+        assert_eq!(difference(json!({"a": false}), json!({"a": true})).as_deref(), Some("a"));
+        assert_eq!(difference(json!({"a": 0}), json!({"a": 1})).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn an_item_that_is_gone_and_an_order_that_changed() {
+        let env = |names: &[&str]| json!({"env": names.iter().map(|name| json!({"name": name, "value": name})).collect::<Vec<_>>()});
+        assert_eq!(difference(env(&["A", "B"]), env(&["B", "C", "A"])), None);
+        assert_eq!(difference(env(&["A", "B"]), env(&["A"])).as_deref(), Some("env[B].name"));
+    }
+
+    #[test]
+    fn our_own_fields_and_fields_that_nobody_holds_have_no_holder() {
+        let path = first_difference(&json!({"spec": {"replicas": 2}}), &json!({"spec": {"replicas": 3}})).unwrap();
+        let managed = json!([{"manager": "modelship", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        assert_eq!(holder(&managed, &path, "modelship"), None);
+        assert_eq!(holder(&json!(null), &path, "modelship"), None);
+        assert_eq!(holder(&managed, &path, "someone").as_deref(), Some("modelship"));
+    }
+
+    #[test]
+    fn the_holder_of_a_port_is_found_by_its_number() {
+        let ports = |name: &str| json!({"ports": [{"containerPort": 8080, "name": name, "protocol": "TCP"}]});
+        let path = first_difference(&ports("http"), &ports("web")).unwrap();
+        let key = "k:{\"containerPort\":8080,\"protocol\":\"TCP\"}";
+        let managed = json!([{"manager": "meddler", "fieldsV1": {"f:ports": {key: {"f:name": {}}}}}]);
+        assert_eq!(holder(&managed, &path, "modelship").as_deref(), Some("meddler"));
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+        use crate::resources::hash::json::any_json;
+
+        /// Adds a field that nobody asked for to every object.
+        fn adorn(value: &mut Value) {
+            match value {
+                Value::Object(map) => {
+                    map.values_mut().for_each(adorn);
+                    map.insert("somebodyElses".into(), json!({"x": 1}));
+                }
+                Value::Array(items) => items.iter_mut().for_each(adorn),
+                _ => {}
+            }
+        }
+
+        proptest! {
+            #[test]
+            fn whatever_it_is_it_holds_itself(value in any_json()) {
+                prop_assert_eq!(first_difference(&value, &value), None);
+            }
+
+            #[test]
+            fn what_others_add_is_never_a_difference(value in any_json()) {
+                let mut live = value.clone();
+                adorn(&mut live);
+                prop_assert_eq!(first_difference(&value, &live), None);
+            }
+
+            #[test]
+            fn a_difference_leads_somewhere_and_is_shown(wanted in any_json(), live in any_json()) {
+                if let Some(path) = first_difference(&wanted, &live)
+                    && (wanted.is_object() || wanted.as_array().is_some_and(|items| items.len() == 1 && live.as_array().is_some_and(|live| live.len() == 1)))
+                {
+                    prop_assert!(!path.0.is_empty());
+                    prop_assert!(!path.to_string().is_empty());
+                }
+            }
+
+            #[test]
+            fn what_is_wanted_is_held_after_it_was_merged_in(wanted in any_json(), live in any_json()) {
+                // Not with amounts and empty values alone: a merge writes every wanted field as it is.
+                let mut merged = live;
+                crate::resources::merge::merge(&mut merged, &wanted);
+                if !holds_null(&wanted) && !holds_list(&wanted) {
+                    prop_assert_eq!(first_difference(&wanted, &merged), None);
+                }
+            }
+        }
+
+        fn holds_null(value: &Value) -> bool {
+            match value {
+                Value::Object(map) => map.values().any(holds_null),
+                Value::Array(items) => items.iter().any(holds_null),
+                other => other.is_null(),
+            }
+        }
+
+        /// A list with a key may keep items of both sides, in an order of its own.
+        fn holds_list(value: &Value) -> bool {
+            match value {
+                Value::Object(map) => map.values().any(holds_list),
+                other => other.is_array(),
+            }
+        }
     }
 }

@@ -129,3 +129,11 @@ fn orphans(observed: &Observed, workload: Option<&Workload>, budget: bool, autos
     };
     observed.live.iter().filter(|live| !live.deleting).filter(unwanted).cloned().collect()
 }
+
+#[cfg(test)]
+#[path = "tests/world.rs"]
+pub(super) mod world;
+
+#[cfg(test)]
+#[path = "tests/decide.rs"]
+mod tests;

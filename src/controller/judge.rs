@@ -169,3 +169,7 @@ fn passes(unresolved: &Unresolved) -> bool {
         ]
         .contains(&unresolved.reason.as_str())
 }
+
+#[cfg(test)]
+#[path = "tests/judge.rs"]
+mod tests;

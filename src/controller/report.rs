@@ -146,4 +146,51 @@ mod tests {
         assert_eq!(merge_patch(&after, &after), None);
         assert_eq!(merge_patch(&Value::Null, &after), Some(after));
     }
+
+    /// RFC 7396, section 2.
+    fn apply(target: Value, patch: &Value) -> Value {
+        let Value::Object(patch) = patch else { return patch.clone() };
+        let Value::Object(mut target) = target else { return apply(Value::Object(Map::new()), &json!(patch)) };
+        for (field, change) in patch {
+            match target.remove(field) {
+                _ if change.is_null() => {}
+                before => drop(target.insert(field.clone(), apply(before.unwrap_or_default(), change))),
+            }
+        }
+        Value::Object(target)
+    }
+
+    #[test]
+    fn the_patches_of_the_rfc_are_applied_as_it_says() {
+        let rows = [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
+            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+            (json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+        ];
+        for (target, patch, result) in rows {
+            assert_eq!(apply(target, &patch), result, "{patch}");
+        }
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+        use crate::resources::hash::json::{any_json, without_nulls};
+
+        proptest! {
+            #[test]
+            fn the_patch_turns_what_was_into_what_is(before in any_json(), after in without_nulls()) {
+                match merge_patch(&before, &after) {
+                    None => prop_assert_eq!(before, after),
+                    Some(patch) => prop_assert_eq!(apply(before, &patch), after),
+                }
+            }
+        }
+    }
 }

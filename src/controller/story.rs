@@ -63,13 +63,10 @@ fn resolution(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, not
 fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
     const NO_TROUBLE: [&str; 6] =
         ["Resolving", "Comparing", "Deploying", "RollingOut", "Unavailable", "WaitingForDeletion"];
-    let unavailable = |status: &ModelDeploymentStatus| {
-        let available = find(&status.conditions, AVAILABLE);
-        available.is_some_and(|condition| condition.status == "False" && condition.reason != "ScaledToZero")
-    };
-    if before.stable.is_some() && !unavailable(before) && unavailable(after) {
-        let condition = find(&after.conditions, AVAILABLE);
-        notes.push(note(true, "Unavailable", condition.map_or("no replica answers", |condition| &condition.message)));
+    let answered = find(&before.conditions, AVAILABLE).is_some_and(|then| then.status == "True");
+    let silent = find(&after.conditions, AVAILABLE).filter(|now| now.status == "False" && now.reason != "ScaledToZero");
+    if let Some(silent) = silent.filter(|_| answered) {
+        notes.push(note(true, "Unavailable", &silent.message));
     }
     for kind in [STALLED, PROGRESSING] {
         let Some(now) = find(&after.conditions, kind).filter(|now| now.status == "True") else { continue };
@@ -102,3 +99,7 @@ fn arrival(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes:
 fn changed(then: &Condition, now: &Condition) -> bool {
     (&then.reason, &then.message) != (&now.reason, &now.message)
 }
+
+#[cfg(test)]
+#[path = "tests/story.rs"]
+mod tests;

@@ -86,4 +86,77 @@ mod tests {
     fn null_removes_a_field() {
         assert_eq!(merged(json!({"a": 1, "b": 2}), json!({"a": null})), json!({"b": 2}));
     }
+
+    #[test]
+    fn every_keyed_list_is_merged_by_its_key() {
+        let rows = [
+            ("initContainers", "name", json!("fetch")),
+            ("volumes", "name", json!("cellar")),
+            ("imagePullSecrets", "name", json!("key")),
+            ("ports", "containerPort", json!(9000)),
+            ("volumeMounts", "mountPath", json!("/cellar")),
+            ("volumeDevices", "devicePath", json!("/dev/barrel")),
+            ("hostAliases", "ip", json!("127.0.0.1")),
+            ("topologySpreadConstraints", "topologyKey", json!("zone")),
+        ];
+        for (list, key, value) in rows {
+            let base = json!({list: [{key: value, "a": 1}, {key: "other", "a": 2}]});
+            let patch = json!({list: [{key: value, "b": 3}, {key: "third"}]});
+            assert_eq!(
+                merged(base, patch),
+                json!({list: [{key: value, "a": 1, "b": 3}, {key: "other", "a": 2}, {key: "third"}]})
+            );
+        }
+    }
+
+    #[test]
+    fn an_item_without_its_key_is_added() {
+        assert_eq!(merged(json!({"env": [{"name": "A"}]}), json!({"env": [{}]})), json!({"env": [{"name": "A"}, {}]}));
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+        use crate::resources::hash::json::{any_json, object};
+
+        proptest! {
+            #[test]
+            fn an_empty_patch_changes_nothing(base in object()) {
+                prop_assert_eq!(merged(base.clone(), json!({})), base);
+            }
+
+            #[test]
+            fn a_field_that_the_patch_does_not_name_stays(base in object(), patch in object()) {
+                let after = merged(base.clone(), patch.clone());
+                for (field, value) in base.as_object().unwrap() {
+                    if patch.get(field).is_none() {
+                        prop_assert_eq!(&after[field], value);
+                    }
+                }
+            }
+
+            #[test]
+            fn a_plain_value_of_the_patch_wins_and_a_null_removes(base in object(), patch in object()) {
+                let after = merged(base, patch.clone());
+                for (field, value) in patch.as_object().unwrap() {
+                    match value {
+                        Value::Null => prop_assert_eq!(after.get(field), None),
+                        Value::Object(_) | Value::Array(_) => prop_assert!(after.get(field).is_some()),
+                        plain => prop_assert_eq!(&after[field], plain),
+                    }
+                }
+            }
+
+            #[test]
+            fn no_item_of_a_keyed_list_is_lost(base in prop::collection::vec(any_json(), 0..4), patch in prop::collection::vec(any_json(), 0..4)) {
+                let after = merged(json!({"containers": base}), json!({"containers": patch}));
+                let after = after["containers"].as_array().unwrap();
+                prop_assert!(after.len() >= base.len() && after.len() <= base.len() + patch.len());
+                for (index, item) in base.iter().enumerate() {
+                    prop_assert_eq!(after[index].get("name"), item.get("name"));
+                }
+            }
+        }
+    }
 }

@@ -88,6 +88,7 @@ fn pod_spec(owner: &Owner, spec: &ValidSpec, digest: &Digest) -> PodSpec {
 }
 
 fn model(server: &Server, image: String) -> Container {
+    let variables = environment(server);
     Container {
         name: names::MODEL_CONTAINER.into(),
         image: Some(image),
@@ -99,7 +100,8 @@ fn model(server: &Server, image: String) -> Container {
             protocol: Some("TCP".into()),
             ..ContainerPort::default()
         }]),
-        env: Some(environment(server)),
+        // An empty list would be a claim that nobody else may set a variable.
+        env: (!variables.is_empty()).then_some(variables),
         resources: resources(&server.resources),
         startup_probe: Some(Probe { failure_threshold: Some(periods(server.startup_timeout)), ..health(server) }),
         readiness_probe: Some(Probe { failure_threshold: Some(3), ..health(server) }),
@@ -193,3 +195,7 @@ fn resources(resources: &spec::Resources) -> Option<ResourceRequirements> {
     };
     (requirements != ResourceRequirements::default()).then_some(requirements)
 }
+
+#[cfg(test)]
+#[path = "tests/template.rs"]
+mod tests;

@@ -22,6 +22,8 @@ pub struct DeploymentFacts {
     pub introduced: bool,
     /// The progress deadline has passed.
     pub overdue: bool,
+    /// A person has paused it (`kubectl rollout pause`); the field is not ours.
+    pub paused: bool,
     /// Why pods cannot be created at all: quota, Pod Security, LimitRange, in the API server's words.
     pub refused: Option<String>,
 }
@@ -46,6 +48,7 @@ impl DeploymentFacts {
             updated: status.updated_replicas.unwrap_or(0),
             available: status.available_replicas.unwrap_or(0),
             introduced: reason == "NewReplicaSetAvailable",
+            paused: spec.and_then(|spec| spec.paused).unwrap_or(false),
             overdue: observed && reason == "ProgressDeadlineExceeded",
             refused: condition("ReplicaFailure")
                 .filter(|condition| condition.status == "True")

@@ -40,6 +40,10 @@ pub fn judge(spec: &ValidSpec, wanted: &str, deployment: Option<&DeploymentFacts
     if deployment.complete() {
         return Progress::Complete;
     }
+    if deployment.paused {
+        let message = "the Deployment was paused by hand; kubectl rollout resume lets it go on".into();
+        return Progress::Stuck(Reason { reason: "Paused", message });
+    }
     let why = trouble(spec, wanted, pods);
     let ours = || pods.iter().filter(|pod| pod.image == wanted && !pod.leaving);
     // After a return to a version whose pods still serve, the condition speaks of the version in between for a moment.

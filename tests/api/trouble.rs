@@ -201,7 +201,7 @@ async fn a_malformed_stored_object_is_told_on_itself_and_harms_no_other() {
         eventually("the malformed object to be stored", || async {
             let malformed = json!({
                 "apiVersion": "modelship.dev/v1alpha1", "kind": "ModelDeployment", "metadata": {"name": "churn"},
-                "spec": {"image": 17, "replicas": "many"},
+                "spec": {"image": 17, "server": "mlflow"},
             });
             let object: DynamicObject = serde_json::from_value(malformed).expect("an object");
             world.models().create(&PostParams::default(), &object).await
@@ -216,7 +216,7 @@ async fn a_malformed_stored_object_is_told_on_itself_and_harms_no_other() {
     assert!(words.contains("kubectl explain mdl.spec"), "{words}");
     world.condition("churn", conditions::STALLED, "True", "InvalidSpec").await;
     let models = world.api::<StoredModelDeployment>();
-    let mended = json!({"spec": {"image": spec(&world)["image"], "replicas": null}});
+    let mended = json!({"spec": {"image": spec(&world)["image"], "server": null}});
     models.patch("churn", &PatchParams::default(), &Patch::Merge(&mended)).await.expect("mended");
     world.serves("churn", &digest).await;
     operator.stop().await;

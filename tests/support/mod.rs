@@ -2,6 +2,7 @@
 //! and a tap on its requests.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod audit;
 pub mod kubelet;
 pub mod operator;
 pub mod registry;
@@ -11,4 +12,4 @@ pub mod world;
 pub use kubelet::Kubelet;
 pub use operator::{Operator, Options};
 pub use tap::Tap;
-pub use world::{World, eventually};
+pub use world::{World, eventually, eventually_within};

@@ -36,7 +36,16 @@ pub fn setting(name: &str) -> String {
 }
 
 /// Waits until `look` gives something; fails after [`DEADLINE`] with what it saw last.
-pub async fn eventually<T, S, F>(what: &str, mut look: impl FnMut() -> F) -> T
+pub async fn eventually<T, S, F>(what: &str, look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, S>>,
+    S: Debug,
+{
+    eventually_within(DEADLINE, what, look).await
+}
+
+/// As [`eventually`], with another deadline.
+pub async fn eventually_within<T, S, F>(deadline: Duration, what: &str, mut look: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, S>>,
     S: Debug,
@@ -45,8 +54,8 @@ where
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(seen) if start.elapsed() > DEADLINE => {
-                panic!("waited {DEADLINE:?} in vain for {what}; last seen: {seen:#?}")
+            Err(seen) if start.elapsed() > deadline => {
+                panic!("waited {deadline:?} in vain for {what}; last seen: {seen:#?}")
             }
             Err(_) => tokio::time::sleep(LOOK_EVERY).await,
         }
@@ -67,18 +76,26 @@ pub struct World {
     pub client: Client,
     pub config: Config,
     pub namespace: String,
+    /// How long the world's own waits may take.
+    pub patience: Duration,
 }
 
 impl World {
-    /// Makes a namespace named after the test.
+    /// Makes a namespace named after the test, and sees to it that the CRD is there.
     pub async fn new(test: &str) -> Self {
+        let client = Client::try_from(config().await).expect("a client");
+        install_crd(&client).await;
+        Self::installed(test).await
+    }
+
+    /// Makes a namespace named after the test, where Modelship is installed already.
+    pub async fn installed(test: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let config = config().await;
         let client = Client::try_from(config.clone()).expect("a client");
-        install_crd(&client).await;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("{test}-{}-{number}", std::process::id());
-        let world = Self { client, config, namespace };
+        let world = Self { client, config, namespace, patience: DEADLINE };
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace}});
         let api: Api<Namespace> = Api::all(world.client.clone());
         api.patch(&world.namespace, &PatchParams::apply("test"), &Patch::Apply(&body)).await.expect("a namespace");
@@ -145,7 +162,7 @@ impl World {
     /// Waits until a condition of the current generation has that status and reason; `*` stands for any reason.
     pub async fn condition(&self, name: &str, kind: &str, status: &str, reason: &str) -> ModelDeploymentStatus {
         let what = format!("{kind}={status} ({reason}) on {name}");
-        eventually(&what, || async {
+        eventually_within(self.patience, &what, || async {
             let model = self.model(name).await;
             let known = model.known_status();
             let current = known.observed_generation == model.metadata.generation;
@@ -158,7 +175,7 @@ impl World {
 
     /// Waits until the model serves that digest, completely.
     pub async fn serves(&self, name: &str, digest: &str) -> ModelDeploymentStatus {
-        eventually(&format!("{name} to serve {digest}"), || async {
+        eventually_within(self.patience, &format!("{name} to serve {digest}"), || async {
             let model = self.model(name).await;
             let known = model.known_status();
             let ready =

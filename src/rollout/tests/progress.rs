@@ -48,6 +48,13 @@ fn refused_pods_are_told_at_once_with_the_api_servers_words() {
     assert!(why.message.contains(words), "{}", why.message);
 }
 
+#[test]
+fn a_deployment_that_a_person_paused_is_told_with_the_command_that_resumes_it() {
+    let paused = DeploymentFacts { paused: true, ..Rollout { updated: 0, ..Rollout::overdue(1) }.of(2) };
+    let rolling = DeploymentFacts { overdue: false, ..paused };
+    stuck(&judge(&spec(json!({})), &image(2), Some(&rolling), &[]), "Paused", "kubectl rollout resume");
+}
+
 /// What is in the way is named before the deadline, and in the same words after it.
 #[test]
 fn each_trouble_has_its_reason_and_its_remedy() {

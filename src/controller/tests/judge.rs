@@ -1,0 +1,376 @@
+//! The truth table, row by row, through the real pipeline.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    api::{ModelDeploymentStatus, conditions::find},
+    controller::decide::world::World,
+    rollout::fixtures::{PodOf, Rollout, built_for, digest, pushed, unreachable},
+};
+
+const YES: Option<bool> = Some(true);
+const NO: Option<bool> = Some(false);
+
+/// Ready, Available, Progressing, ImageResolved, Reconciling, Stalled; `None` when the condition is absent.
+#[track_caller]
+fn reads(status: &ModelDeploymentStatus, generation: i64, expected: [Option<bool>; 6]) {
+    let all = [READY, AVAILABLE, PROGRESSING, IMAGE_RESOLVED, RECONCILING, STALLED];
+    let found = all.map(|kind| find(&status.conditions, kind).map(|condition| condition.status == "True"));
+    assert_eq!(found, expected, "{:#?}", status.conditions);
+    assert_eq!(status.observed_generation, Some(generation));
+    for condition in &status.conditions {
+        assert_eq!(condition.observed_generation, Some(generation), "{}", condition.type_);
+        assert!(["True", "False"].contains(&condition.status.as_str()));
+        assert!(!condition.reason.is_empty() && !condition.message.is_empty(), "{condition:?}");
+    }
+}
+
+#[track_caller]
+fn because(status: &ModelDeploymentStatus, kind: &str, reason: &str, words: &str) {
+    let condition = find(&status.conditions, kind).unwrap();
+    assert_eq!(condition.reason, reason, "{kind}: {}", condition.message);
+    assert!(condition.message.contains(words), "no '{words}' in: {}", condition.message);
+}
+
+const FIRST_PULL: [Option<bool>; 6] = [NO, NO, YES, YES, YES, None];
+const SERVING: [Option<bool>; 6] = [YES, YES, NO, YES, None, None];
+const ROLLING: [Option<bool>; 6] = [NO, YES, YES, YES, YES, None];
+const STUCK: [Option<bool>; 6] = [NO, YES, NO, YES, None, YES];
+const REGISTRY_DOWN: [Option<bool>; 6] = [YES, YES, NO, NO, None, None];
+
+fn stable(status: &ModelDeploymentStatus) -> Option<&str> {
+    status.stable.as_ref().map(|version| version.digest.as_str())
+}
+
+fn candidate(status: &ModelDeploymentStatus) -> Option<&str> {
+    status.candidate.as_ref().map(|version| version.digest.as_str())
+}
+
+#[test]
+fn ready_is_there_from_the_first_turn_and_nothing_is_resolved_yet() {
+    let status = World::new(json!({})).turn().status;
+    reads(&status, 1, [NO, NO, YES, NO, YES, None]);
+    because(&status, READY, "Resolving", "asking the registry");
+}
+
+#[test]
+fn row_first_pull() {
+    let mut world = World::new(json!({}));
+    world.push(pushed(1));
+    let at_once = world.turn().status;
+    reads(&at_once, 1, FIRST_PULL);
+    assert_eq!((stable(&at_once), candidate(&at_once)), (None, Some(digest(1).as_str())));
+    let unseen = world.turn().status;
+    reads(&unseen, 1, FIRST_PULL);
+    world.rollout(&Rollout::introducing(0));
+    world.pods(&[PodOf::new(1).waiting("ContainerCreating")]);
+    let pulling = world.turn().status;
+    reads(&pulling, 1, FIRST_PULL);
+    because(&pulling, READY, "Deploying", "starting");
+    assert_eq!(pulling.available.as_deref(), Some("0/1"));
+}
+
+#[test]
+fn row_serving() {
+    let mut world = World::serving(json!({}));
+    let status = world.turn().status;
+    reads(&status, 1, SERVING);
+    because(&status, READY, "Serving", "serves");
+    assert_eq!((stable(&status), candidate(&status)), (Some(digest(1).as_str()), None));
+    assert_eq!(status.url.as_deref(), Some("http://grape-scorer.tasting-room.svc/invocations"));
+}
+
+#[test]
+fn row_rolling_while_the_old_version_serves() {
+    let mut world = World::serving(json!({}));
+    world.push(pushed(2));
+    let decided = world.turn().status;
+    reads(&decided, 1, ROLLING);
+    reads(&world.turn().status, 1, ROLLING);
+    world.rollout(&Rollout::introducing(1));
+    world.pods(&[PodOf::ready(1), PodOf::new(2)]);
+    let rolling = world.turn().status;
+    reads(&rolling, 1, ROLLING);
+    because(&rolling, READY, "RollingOut", "the one before it serves");
+    for status in [decided, rolling] {
+        assert_eq!((stable(&status), candidate(&status)), (Some(digest(1).as_str()), Some(digest(2).as_str())));
+    }
+    world.pods(&[PodOf::ready(1), PodOf::new(2).crashing(1)]);
+    let crashing = world.turn().status;
+    reads(&crashing, 1, ROLLING);
+    because(&crashing, PROGRESSING, "CrashLooping", "exit code 1");
+}
+
+#[test]
+fn row_rolling_begins_with_the_turn_that_changes_the_spec_even_when_the_image_stays() {
+    let mut world = World::serving(json!({}));
+    world.change(json!({"server": {"env": [{"name": "BARREL", "value": "oak"}]}}));
+    let status = world.turn().status;
+    reads(&status, 2, ROLLING);
+    assert_eq!((stable(&status), candidate(&status)), (Some(digest(1).as_str()), None));
+    reads(&world.turn().status, 2, ROLLING);
+    reads(&world.serve(1).status, 2, SERVING);
+}
+
+#[test]
+fn a_spec_that_changes_no_pod_leaves_the_model_ready() {
+    let mut world = World::serving(json!({}));
+    world.change(json!({"service": {"port": 8000}, "rollout": {"deadline": "20m"}}));
+    reads(&world.turn().status, 2, SERVING);
+}
+
+#[test]
+fn row_stuck_or_failed_while_the_old_version_serves() {
+    let mut world = World::serving(json!({}));
+    world.push(pushed(2));
+    world.turn();
+    world.rollout(&Rollout::overdue(1));
+    for (pod, reason) in [
+        (PodOf::new(2).crashing(1), "CrashLooping"),
+        (PodOf::new(2).unschedulable("no GPU"), "Unschedulable"),
+        (PodOf::new(2).state(json!({"running": {}}), json!({})), "NotAnswering"),
+    ] {
+        world.pods(&[PodOf::ready(1), pod]);
+        let status = world.turn().status;
+        reads(&status, 1, STUCK);
+        because(&status, STALLED, reason, "");
+        because(&status, READY, reason, "");
+        assert_eq!((stable(&status), candidate(&status)), (Some(digest(1).as_str()), Some(digest(2).as_str())));
+    }
+}
+
+#[test]
+fn a_new_spec_wins_over_a_stuck_roll_out() {
+    let mut world = World::serving(json!({}));
+    world.push(pushed(2));
+    world.turn();
+    world.rollout(&Rollout::overdue(1));
+    world.pods(&[PodOf::ready(1), PodOf::new(2).crashing(1)]);
+    reads(&world.turn().status, 1, STUCK);
+    world.change(json!({"image": {"pin": digest(1)}}));
+    reads(&world.turn().status, 2, ROLLING);
+    // The Deployment's controller has seen it, and still speaks of the version in between.
+    world.rollout(&Rollout::overdue(1));
+    reads(&world.turn().status, 2, ROLLING);
+    reads(&world.serve(1).status, 2, SERVING);
+}
+
+#[test]
+fn row_registry_down_while_serving() {
+    let mut world = World::serving(json!({}));
+    world.registry_fails(unreachable());
+    let status = world.turn().status;
+    reads(&status, 1, REGISTRY_DOWN);
+    because(&status, IMAGE_RESOLVED, "RegistryUnreachable", "what runs stays");
+    because(&status, READY, "Serving", "serves");
+    assert_eq!(stable(&status), Some(digest(1).as_str()));
+}
+
+#[test]
+fn row_pinned_while_serving() {
+    let mut world = World::serving(json!({"image": {"pin": digest(1)}}));
+    reads(&world.turn().status, 1, SERVING);
+}
+
+#[test]
+fn row_auto_update_off_while_serving() {
+    let mut world = World::serving(json!({"image": {"autoUpdate": false}}));
+    world.push(pushed(2));
+    let status = world.turn().status;
+    reads(&status, 1, SERVING);
+    assert_eq!(stable(&status), Some(digest(1).as_str()));
+}
+
+#[test]
+fn row_spec_invalid() {
+    let wrong = json!({"image": {"pin": "latest"}, "server": {"port": 9800}});
+    let mut world = World::serving(json!({}));
+    world.change(wrong.clone());
+    let turn = world.turn();
+    assert!(turn.plan.is_none());
+    reads(&turn.status, 2, [NO, YES, NO, YES, None, YES]);
+    for kind in [READY, PROGRESSING, STALLED] {
+        because(&turn.status, kind, "InvalidSpec", "spec.image.pin");
+        because(&turn.status, kind, "InvalidSpec", "spec.server.port");
+    }
+    assert_eq!(stable(&turn.status), Some(digest(1).as_str()));
+    assert_eq!(turn.status.available.as_deref(), Some("1/1"));
+
+    world.registry_fails(unreachable());
+    world.change(json!({}));
+    reads(&world.turn().status, 3, REGISTRY_DOWN);
+    world.change(wrong.clone());
+    reads(&world.turn().status, 4, [NO, YES, NO, NO, None, YES]);
+
+    let mut unknown = World::new(wrong);
+    reads(&unknown.turn().status, 1, [NO, NO, NO, None, None, YES]);
+}
+
+#[test]
+fn row_pods_refused() {
+    const WORDS: &str = "pods \"grape-scorer-1\" is forbidden: exceeded quota: vineyard";
+    let mut world = World::serving(json!({}));
+    world.push(pushed(2));
+    world.turn();
+    world.rollout(&Rollout::refused(1, WORDS));
+    let old_serves = world.turn().status;
+    reads(&old_serves, 1, [NO, YES, NO, YES, None, YES]);
+    because(&old_serves, STALLED, "PodsRefused", WORDS);
+
+    let mut world = World::new(json!({}));
+    world.push(pushed(1));
+    world.turn();
+    world.rollout(&Rollout::refused(0, WORDS));
+    let nothing_serves = world.turn().status;
+    reads(&nothing_serves, 1, [NO, NO, NO, YES, None, YES]);
+    because(&nothing_serves, STALLED, "PodsRefused", WORDS);
+}
+
+// Situations beside the table.
+
+#[test]
+fn scaled_to_zero_is_ready_and_not_available() {
+    let mut world = World::new(json!({"replicas": 0}));
+    world.push(pushed(1));
+    world.turn();
+    let status = world.serve(1).status;
+    reads(&status, 1, [YES, NO, NO, YES, None, None]);
+    because(&status, READY, "ScaledToZero", "as asked");
+    assert_eq!(stable(&status), Some(digest(1).as_str()));
+}
+
+#[test]
+fn a_version_that_breaks_after_its_introduction_stalls() {
+    let mut world = World::serving(json!({}));
+    world.rollout(&Rollout { available: 0, ..Rollout::complete(1) });
+    world.pods(&[PodOf::new(1)]);
+    reads(&world.turn().status, 1, [NO, NO, YES, YES, YES, None]);
+    world.pods(&[PodOf::new(1).crashing(139)]);
+    let status = world.turn().status;
+    reads(&status, 1, [NO, NO, NO, YES, None, YES]);
+    because(&status, READY, "CrashLooping", "139");
+    assert_eq!(stable(&status), Some(digest(1).as_str()), "the version that users got last");
+}
+
+#[test]
+fn while_recreate_has_stopped_the_old_version_nobody_gets_the_new_one() {
+    let mut world = World::serving(json!({"rollout": {"strategy": "Recreate"}}));
+    world.push(pushed(2));
+    world.turn();
+    world.rollout(&Rollout { wanted: 1, ..Rollout::complete(0) });
+    world.pods(&[PodOf::ready(1).leaving()]);
+    let status = world.turn().status;
+    reads(&status, 1, FIRST_PULL);
+    assert_eq!((stable(&status), candidate(&status)), (Some(digest(1).as_str()), Some(digest(2).as_str())));
+}
+
+#[test]
+fn what_time_may_mend_is_waited_for_and_what_only_a_person_can_mend_stalls() {
+    let problem = |reason| crate::images::Problem::new(reason, "so says the registry");
+    let rows = [
+        (reason::REGISTRY_UNREACHABLE, true),
+        (reason::REGISTRY_RATE_LIMITED, true),
+        (reason::REGISTRY_ERROR, true),
+        (reason::BAD_ANSWER, true),
+        (reason::PULL_SECRET_UNAVAILABLE, true),
+        (reason::UNAUTHORIZED, false),
+        (reason::TAG_NOT_FOUND, false),
+        (reason::NOT_AN_IMAGE, false),
+        (reason::PULL_SECRET_MISSING, false),
+        (reason::PULL_SECRET_MALFORMED, false),
+    ];
+    for (why, passes) in rows {
+        let mut world = World::new(json!({}));
+        world.registry_fails(problem(why));
+        let status = world.turn().status;
+        let (reconciling, stalled) = if passes { (YES, None) } else { (None, YES) };
+        reads(&status, 1, [NO, NO, Some(passes), NO, reconciling, stalled]);
+        because(&status, READY, why, "so says the registry");
+        because(&status, IMAGE_RESOLVED, why, "so says the registry");
+    }
+}
+
+#[test]
+fn an_image_for_no_node_stalls_with_the_remedy() {
+    let mut world = World::new(json!({}));
+    world.push(built_for(1, &["linux/arm64"]));
+    let status = world.turn().status;
+    reads(&status, 1, [NO, NO, NO, NO, None, YES]);
+    because(&status, READY, "NoMatchingPlatform", "docker buildx build --platform");
+}
+
+#[test]
+fn obstacles_are_all_told_and_stall_unless_time_may_help() {
+    let obstacle =
+        |message: &str, passing| Obstacle { reason: "NameConflict", message: message.into(), passing, retry: true };
+    let mut world = World::serving(json!({}));
+    world.obstacles = vec![obstacle("Service is not ours", false), obstacle("nor the budget", false)];
+    let status = world.turn().status;
+    reads(&status, 1, STUCK);
+    because(&status, STALLED, "NameConflict", "Service is not ours; nor the budget");
+    world.obstacles = vec![obstacle("being deleted", true)];
+    reads(&world.turn().status, 1, ROLLING);
+}
+
+#[test]
+fn a_digest_that_the_registry_lost_is_told_while_it_serves() {
+    let mut world = World::serving(json!({}));
+    world.seen.pullable = Some(false);
+    let status = world.turn().status;
+    reads(&status, 1, SERVING);
+    because(&status, IMAGE_PULLABLE, "DigestCollected", "push the image again");
+    for pullable in [None, Some(true)] {
+        world.seen.pullable = pullable;
+        assert!(find(&world.turn().status.conditions, IMAGE_PULLABLE).is_none());
+    }
+}
+
+#[test]
+fn another_repository_is_not_resolved_by_what_was_known_of_the_one_before() {
+    let mut world = World::serving(json!({}));
+    world.change(json!({"image": {"repository": "ghcr.io/vintner/other"}}));
+    world.seen = crate::images::Observation::default();
+    let status = world.turn().status;
+    reads(&status, 2, [NO, YES, YES, NO, YES, None]);
+    because(&status, IMAGE_RESOLVED, "Resolving", "ghcr.io/vintner/other");
+    assert_eq!(stable(&status), Some(digest(1).as_str()), "what serves goes on serving, and is named");
+}
+
+#[test]
+fn a_controller_that_starts_anew_reports_the_same_before_the_registry_has_answered() {
+    for fails in [false, true] {
+        let mut world = World::serving(json!({}));
+        if fails {
+            world.registry_fails(unreachable());
+        }
+        let before = world.turn().status;
+        world.seen = crate::images::Observation::default();
+        let turn = world.turn();
+        assert_eq!(turn.status, before, "a restart writes nothing");
+        assert!(turn.notes.is_empty());
+    }
+}
+
+#[test]
+fn a_condition_of_another_writer_stays() {
+    let mut world = World::serving(json!({}));
+    let theirs: k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition = serde_json::from_value(json!({
+        "type": "example.org/Audited", "status": "True", "reason": "Audited", "message": "by Bacchus",
+        "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
+    }))
+    .unwrap();
+    world.status.conditions.push(theirs.clone());
+    let before = world.status.clone();
+    assert_eq!(world.turn().status, before);
+    world.change(json!({"server": {"port": Value::from(9801)}}));
+    assert!(world.turn().status.conditions.contains(&theirs));
+}
+
+#[test]
+fn a_condition_that_is_over_is_gone() {
+    let mut world = World::serving(json!({}));
+    world.push(pushed(2));
+    reads(&world.turn().status, 1, ROLLING);
+    reads(&world.serve(2).status, 1, SERVING);
+}

@@ -1,0 +1,3 @@
+module modelship/tests/images/tiny
+
+go 1.26.0
