@@ -76,7 +76,7 @@ pub(crate) mod json {
     }
 
     pub fn object() -> impl Strategy<Value = Value> {
-        map(any_json())
+        map(prop_oneof![4 => any_json(), 1 => Just(Value::Null)])
     }
 
     #[test]

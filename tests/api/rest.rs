@@ -1,19 +1,15 @@
 //! At rest it costs nothing: no read and no write but watches and the lease, by the API server's own audit log.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::jiff::Timestamp;
 use modelship::api::conditions;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     lifecycle::{repository, spec},
     support::{
-        Kubelet, Operator, Options, World, eventually, kubelet, registry,
+        Kubelet, Operator, Options, World, audit, eventually, kubelet, registry,
         world::{CRD_UNCHANGED, setting},
     },
 };
@@ -24,18 +20,12 @@ fn window() -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Requests of a user that ended within a span of time, watches and the lease left out, counted by verb and resource.
+/// Requests of an operator that began within a span of time, watches and the lease left out, by verb and resource.
 fn requests(user: &str, from: Timestamp, to: Timestamp) -> BTreeMap<String, usize> {
-    let log = std::fs::File::open(setting("MODELSHIP_TEST_AUDIT_LOG")).expect("the audit log");
     let mut counts = BTreeMap::new();
-    for line in BufReader::new(log).lines().map_while(Result::ok).filter(|line| line.contains(user)) {
-        let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
-        let at = entry["stageTimestamp"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
-        let ours = entry["impersonatedUser"]["username"] == user && at.is_some_and(|at| from <= at && at <= to);
-        let (verb, resource) = (&entry["verb"], &entry["objectRef"]["resource"]);
-        if ours && verb != "watch" && resource != "leases" {
-            let subresource = entry["objectRef"]["subresource"].as_str().unwrap_or_default();
-            *counts.entry(format!("{verb} {resource} {subresource}")).or_default() += 1;
+    for entry in audit::entries(user) {
+        if (from..=to).contains(&entry.at()) && entry.verb() != "watch" && entry.resource() != "leases" {
+            *counts.entry(format!("{} {}", entry.verb(), entry.resource())).or_default() += 1;
         }
     }
     counts
