@@ -3,6 +3,7 @@
 
 pub mod conditions;
 pub mod names;
+mod pod_template;
 pub mod schema;
 pub mod spec;
 pub mod status;

@@ -51,6 +51,7 @@ pub fn crd() -> CustomResourceDefinition {
 /// An optional field may be absent, not null: the API server then drops a null, and CEL's `has()` tells the truth.
 fn without_null(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    schema.enum_.iter_mut().for_each(|values| values.retain(|value| !value.0.is_null()));
     schema.properties.iter_mut().flatten().for_each(|(_, property)| without_null(property));
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         without_null(items);

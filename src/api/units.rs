@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub const DURATION_PATTERN: &str = "^([0-9]+(ms|s|m|h))+$";
-pub const PERCENT_PATTERN: &str = "^[0-9]{1,3}%$";
+pub const PERCENT_PATTERN: &str = "^[1-9][0-9]{0,2}%$";
 
 /// Parses `1h30m`, `90s`, `500ms`.
 ///

@@ -5,7 +5,7 @@ use std::{io::Read, path::PathBuf};
 use serde_json::Value;
 
 use crate::{
-    api::{ModelDeploymentSpec, ValidSpec},
+    api::{ModelDeploymentSpec, ValidSpec, names},
     images::Digest,
     resources::{Owner, autoscaler, deployment, disruption_budget, revision::Revision, service, template},
 };
@@ -61,7 +61,7 @@ pub fn render(text: &str, digest: Option<&Digest>, namespace: &str) -> Result<St
         let owner = Owner {
             namespace: document["metadata"]["namespace"].as_str().unwrap_or(namespace).to_owned(),
             name: name.to_owned(),
-            uid: "00000000-0000-0000-0000-000000000000".into(),
+            uid: String::new(),
         };
         for child in children(&document["spec"], &spec, &owner, digest)? {
             let yaml = serde_saphyr::to_string(&child).map_err(|error| error.to_string())?;
@@ -92,7 +92,24 @@ fn children(stored: &Value, spec: &ValidSpec, owner: &Owner, digest: Option<&Dig
     let revision = Revision::new(owner, 1, template::inputs_hash(stored, &image), image, rendered).child(owner);
     let all = [Some(service::build(owner, spec)), Some(revision), Some(deployment)];
     let parts = [disruption_budget::build(owner, spec), autoscaler::build(owner, spec)];
-    Ok(all.into_iter().chain(parts).flatten().map(|child| child.body).collect())
+    Ok(all.into_iter().chain(parts).flatten().map(|child| reviewable(child.body)).collect())
+}
+
+/// Without what only a cluster can give: the owner's uid (an object that names another is collected as garbage), and the
+/// hash over it.
+fn reviewable(mut body: Value) -> Value {
+    if let Some(metadata) = body["metadata"].as_object_mut() {
+        metadata.remove("ownerReferences");
+        let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
+        let left = annotations.map(|annotations| {
+            annotations.remove(names::INTENT);
+            annotations.len()
+        });
+        if left == Some(0) {
+            metadata.remove("annotations");
+        }
+    }
+    body
 }
 
 /// What the API server would drop with a warning is more likely a slip of the pen.

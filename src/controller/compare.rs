@@ -202,6 +202,11 @@ mod tests {
     }
 
     #[test]
+    fn only_text_and_numbers_are_keys() {
+        assert_eq!(difference(json!([{"name": {"a": 1}}]), json!([{"name": {"a": 1, "b": 2}}])), None);
+    }
+
+    #[test]
     fn amounts_may_be_written_as_numbers() {
         let wanted = json!({"requests": {"cpu": 1, "memory": 1024}, "maxSurge": 1});
         let live = json!({"requests": {"cpu": "1", "memory": "1Ki"}, "maxSurge": "1"});

@@ -124,8 +124,11 @@ fn orphans(observed: &Observed, workload: Option<&Workload>, budget: bool, autos
         ChildKind::Deployment | ChildKind::Service => false,
         ChildKind::PodDisruptionBudget => !budget,
         ChildKind::HorizontalPodAutoscaler => !autoscaler,
-        // Without a known version nothing is tidied up.
-        ChildKind::ControllerRevision => wanted.is_some() && !kept.contains(&live.name.as_str()),
+        // Without a known version nothing is tidied up, and never what another release has stored in its own way.
+        ChildKind::ControllerRevision => {
+            let readable = observed.revisions.iter().any(|revision| revision.name == live.name);
+            wanted.is_some() && readable && !kept.contains(&live.name.as_str())
+        }
     };
     observed.live.iter().filter(|live| !live.deleting).filter(unwanted).cloned().collect()
 }

@@ -18,8 +18,8 @@ use crate::{
         conditions::{AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, Judgement, PROGRESSING, READY, RECONCILING, STALLED},
         valid::ValidSpec,
     },
-    images::problem::reason,
-    rollout::{DeploymentFacts, PodFacts, Progress, Target, Unresolved, progress},
+    images::{Digest, problem::reason},
+    rollout::{DeploymentFacts, PodFacts, Progress, Unresolved, progress},
 };
 
 /// All that conditions are judged by.
@@ -147,8 +147,8 @@ fn available(deployment: Option<&DeploymentFacts>) -> Judgement {
 }
 
 /// What the registry says of the image.
-pub fn resolved(target: &Target) -> Judgement {
-    match (&target.unresolved, &target.digest) {
+pub fn resolved(unresolved: Option<&Unresolved>, wanted: Option<&Digest>) -> Judgement {
+    match (unresolved, wanted) {
         (Some(unresolved), _) => Judgement::new(IMAGE_RESOLVED, false, &unresolved.reason, &unresolved.message),
         (None, Some(digest)) => {
             Judgement::new(IMAGE_RESOLVED, true, "Resolved", format!("the wanted version is {digest}"))

@@ -13,7 +13,7 @@ use crate::{
     },
     images::Observation,
     resources::service,
-    rollout::{Progress, history, progress},
+    rollout::{Progress, Unresolved, history, progress, target},
 };
 
 /// The status of a model whose spec is valid.
@@ -36,7 +36,8 @@ pub fn status(
     let candidate = wanted
         .and_then(Version::of_image)
         .filter(|wanted| plan.progress != Progress::Complete && stable.as_ref() != Some(wanted));
-    let unresolved = plan.target.unresolved.as_ref();
+    let remembered = remembered(plan, observed);
+    let unresolved = remembered.as_ref().or(plan.target.unresolved.as_ref());
     // The tag in status is the one that what runs came from. Until another tag is resolved, what runs is not what is
     // wanted; a registry that fails later, or a controller that has just started, changes nothing.
     let known_tag = before.tag.as_deref() == Some(spec.image.tag.as_str());
@@ -46,7 +47,7 @@ pub fn status(
     let no_news = unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag && wanted.is_some();
     let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED)
         .filter(|_| no_news)
-        .map_or_else(|| judge::resolved(&plan.target), as_before);
+        .map_or_else(|| judge::resolved(unresolved, plan.target.digest.as_ref()), as_before);
     let tag = match seen.latest.is_some() || spec.image.pin.is_some() {
         true => Some(spec.image.tag.to_string()),
         false => before.tag.clone(),
@@ -88,6 +89,19 @@ pub fn invalid_status(faults: &[Invalid], observed: &Observed, now: Timestamp) -
         history: before.history.clone(),
         ..counts(observed, Scale::Unset)
     }
+}
+
+/// A controller that has just started has no answer yet: until it has one, what was known of this very spec stands.
+fn remembered(plan: &Plan, observed: &Observed) -> Option<Unresolved> {
+    plan.target.unresolved.as_ref().filter(|unresolved| unresolved.pending)?;
+    let before = &observed.status;
+    let known = conditions::find(&before.conditions, IMAGE_RESOLVED)?;
+    let same = before.observed_generation == Some(observed.generation) && known.status == "False";
+    same.then(|| Unresolved {
+        reason: known.reason.clone(),
+        message: known.message.clone(),
+        pending: target::PENDING.contains(&known.reason.as_str()),
+    })
 }
 
 fn as_before(condition: &Condition) -> Judgement {

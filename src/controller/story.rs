@@ -3,10 +3,13 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::writer::Note;
-use crate::api::{
-    ModelDeploymentStatus,
-    conditions::{AVAILABLE, IMAGE_RESOLVED, PROGRESSING, READY, STALLED, find},
-    status::Version,
+use crate::{
+    api::{
+        ModelDeploymentStatus,
+        conditions::{AVAILABLE, IMAGE_RESOLVED, PROGRESSING, READY, STALLED, find},
+        status::Version,
+    },
+    rollout::target,
 };
 
 /// What a person should be told about the step from one status to the next.
@@ -47,7 +50,7 @@ fn resolution(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, not
     let now = find(&after.conditions, IMAGE_RESOLVED);
     let then = find(&before.conditions, IMAGE_RESOLVED);
     let Some(now) = now else { return };
-    let pending = |condition: &Condition| ["Resolving", "Comparing"].contains(&condition.reason.as_str());
+    let pending = |condition: &Condition| target::PENDING.contains(&condition.reason.as_str());
     match (now.status.as_str(), then) {
         ("True", Some(then)) if then.status == "False" && !pending(then) => {
             notes.push(note(false, "ImageResolved", "the registry answers again"));

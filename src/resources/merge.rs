@@ -42,7 +42,11 @@ pub fn merge(base: &mut Value, patch: &Value) {
 
 fn merge_list(list: &mut Vec<Value>, additions: &[Value], key: &str) {
     for addition in additions {
-        let known = addition.get(key).and_then(|wanted| list.iter_mut().find(|item| item.get(key) == Some(wanted)));
+        let plain = |wanted: &&Value| wanted.is_string() || wanted.is_number();
+        let known = addition
+            .get(key)
+            .filter(plain)
+            .and_then(|wanted| list.iter_mut().find(|item| item.get(key) == Some(wanted)));
         match known {
             Some(item) => merge(item, addition),
             None => list.push(addition.clone()),

@@ -60,7 +60,9 @@ impl DeploymentFacts {
     pub fn complete(&self) -> bool {
         // With Recreate no pod exists between the versions, and the condition still speaks of the one before.
         let any = self.updated > 0 || self.wanted == 0;
-        self.observed && self.introduced && self.existing == self.updated && any
+        // Pausing takes the place of the condition's reason; what serves completely goes on doing so.
+        let introduced = self.introduced || (self.paused && self.available >= self.wanted);
+        self.observed && introduced && self.existing == self.updated && any
     }
 }
 
@@ -118,7 +120,7 @@ impl PodFacts {
         let has_run = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
         let unschedulable = condition("PodScheduled")
             .filter(|condition| condition.reason.as_deref() == Some("Unschedulable"))
-            .map(|condition| Trouble::Unschedulable(condition.message.clone().unwrap_or_default()));
+            .map(|condition| Trouble::Unschedulable(obstacles(condition.message.as_deref().unwrap_or_default())));
         Some(Self {
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
             name: pod.metadata.name.clone().unwrap_or_default(),
@@ -130,6 +132,18 @@ impl PodFacts {
             trouble: unschedulable.or_else(containers),
         })
     }
+}
+
+/// What the scheduler says, without its numbers: "0/5 nodes are available: 2 Insufficient cpu, 3 Insufficient memory.
+/// preemption: …" counts nodes, and changes whenever another pod comes or goes.
+fn obstacles(words: &str) -> String {
+    let reasons = words.split_once(" nodes are available: ").map_or(words, |(_, reasons)| reasons);
+    let reasons = reasons.split(". ").next().unwrap_or_default().trim_end_matches('.');
+    let mut named: Vec<&str> =
+        reasons.split(", ").map(|reason| reason.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')).collect();
+    named.sort_unstable();
+    named.dedup();
+    named.join(", ")
 }
 
 fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {

@@ -25,6 +25,11 @@ pub struct Unresolved {
     pub pending: bool,
 }
 
+/// Reasons that only mean that an answer is on its way.
+pub const PENDING: [&str; 2] = [RESOLVING, COMPARING];
+const RESOLVING: &str = "Resolving";
+const COMPARING: &str = "Comparing";
+
 /// Decides what should run.
 ///
 /// `running` is the digest of the same repository that Modelship last wanted, if any; `nodes` the platforms of the nodes
@@ -85,7 +90,7 @@ fn said(problem: &Problem) -> Unresolved {
 
 fn comparing(digest: &Digest) -> Unresolved {
     Unresolved {
-        reason: "Comparing".into(),
+        reason: COMPARING.into(),
         message: format!("the tag holds {}; comparing it with what runs", digest.short()),
         pending: true,
     }
@@ -97,7 +102,7 @@ fn unresolved(image: &valid::Image, seen: &Observation, nodes: &BTreeSet<Platfor
     }
     let Some(latest) = &seen.latest else {
         return Some(Unresolved {
-            reason: "Resolving".into(),
+            reason: RESOLVING.into(),
             message: format!("asking the registry for {}", image.repository),
             pending: true,
         });

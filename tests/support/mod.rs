@@ -1,6 +1,6 @@
 //! What the tests against a real API server share: a world of its own for each test, an operator in the test's process,
 //! and a tap on its requests.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 pub mod audit;
 pub mod kubelet;

@@ -59,6 +59,17 @@ fn a_push_is_told_when_it_begins_and_when_users_get_it() {
 }
 
 #[test]
+fn a_roll_out_that_nobody_watched_is_told_by_its_end() {
+    let mut world = World::serving(json!({}));
+    let before = world.status.clone();
+    world.push(pushed(2));
+    world.turn();
+    world.serve(2);
+    world.status = before;
+    tells(&world.turn(), &[(CALM, "Serving", digest(2).short())]);
+}
+
+#[test]
 fn a_push_that_is_no_new_model_is_not_told() {
     let mut world = World::serving(json!({}));
     world.seen.latest = Some(crate::rollout::fixtures::same_images(2, &pushed(1)));

@@ -12,6 +12,13 @@ fn a_deployment_is_reduced_to_what_its_controller_says() {
 }
 
 #[test]
+fn a_deployment_that_was_paused_by_hand_says_so() {
+    let paused = |spec: Value| DeploymentFacts::of(&serde_json::from_value(json!({"spec": spec})).unwrap()).paused;
+    assert!(paused(json!({"paused": true, "selector": {}, "template": {}})));
+    assert!(!paused(json!({"selector": {}, "template": {}})));
+}
+
+#[test]
 fn a_deployment_that_its_controller_has_not_seen_yet_is_neither_complete_nor_overdue() {
     let late = |rollout: Rollout| Rollout { behind: 1, ..rollout }.of(1);
     assert!(!late(Rollout::complete(1)).complete());
@@ -79,9 +86,17 @@ fn trouble(pod: PodOf, expected: Option<Trouble>) {
 }
 
 #[test]
-fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words() {
-    let words = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu";
-    trouble(PodOf::new(1).unschedulable(words), Some(Trouble::Unschedulable(words.into())));
+fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words_without_its_numbers() {
+    let told = |words: &str| Some(Trouble::Unschedulable(words.into()));
+    let words = "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: }, 2 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.";
+    let later = "0/4 nodes are available: 3 Insufficient cpu, 1 node(s) had untolerated taint {gpu: }.";
+    for words in [words, later] {
+        trouble(PodOf::new(1).unschedulable(words), told("Insufficient cpu, node(s) had untolerated taint {gpu: }"));
+    }
+    trouble(
+        PodOf::new(1).unschedulable("no nodes available to schedule pods"),
+        told("no nodes available to schedule pods"),
+    );
 }
 
 #[test]

@@ -41,6 +41,13 @@ fn scaling_a_complete_deployment_leaves_it_complete() {
 }
 
 #[test]
+fn a_pause_by_hand_is_told_with_the_way_on() {
+    let mut facts = Rollout::introducing(1).of(2);
+    facts.paused = true;
+    stuck(&judge(&spec(json!({})), &image(2), Some(&facts), &[]), "Paused", "kubectl rollout resume");
+}
+
+#[test]
 fn refused_pods_are_told_at_once_with_the_api_servers_words() {
     let words = "pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\"";
     let Progress::Refused(why) = judged(&Rollout::refused(1, words), &[PodOf::ready(1)]) else { panic!() };
@@ -53,6 +60,8 @@ fn a_deployment_that_a_person_paused_is_told_with_the_command_that_resumes_it() 
     let paused = DeploymentFacts { paused: true, ..Rollout { updated: 0, ..Rollout::overdue(1) }.of(2) };
     let rolling = DeploymentFacts { overdue: false, ..paused };
     stuck(&judge(&spec(json!({})), &image(2), Some(&rolling), &[]), "Paused", "kubectl rollout resume");
+    let serving = DeploymentFacts { paused: true, introduced: false, ..Rollout::complete(2).of(2) };
+    assert_eq!(judge(&spec(json!({})), &image(2), Some(&serving), &[]), Progress::Complete);
 }
 
 /// What is in the way is named before the deadline, and in the same words after it.
@@ -62,7 +71,7 @@ fn each_trouble_has_its_reason_and_its_remedy() {
         PodOf::new(2).state(json!({"terminated": {"exitCode": exit_code, "reason": reason}}), json!({}))
     };
     let rows = [
-        (PodOf::new(2).unschedulable("0/1 nodes are available"), "Unschedulable", "0/1 nodes are available"),
+        (PodOf::new(2).unschedulable("0/1 nodes are available: 1 Too many pods."), "Unschedulable", "Too many pods"),
         (PodOf::new(2).waiting("ErrImagePull"), "ImagePullFailed", "spec.image.pullSecrets"),
         (PodOf::new(2).waiting("CreateContainerConfigError"), "ConfigurationMissing", "spec.server.env"),
         (PodOf::new(2).crashing(3), "CrashLooping", "exit code 3"),

@@ -1,0 +1,75 @@
+//! What a user's `podTemplate` may not touch: all that Modelship must be able to rely on in a pod.
+
+use serde_json::Value;
+
+use super::{names, valid::Findings};
+
+/// `podTemplate` may add and change anything but what Modelship must be able to rely on.
+pub fn check(template: &Value, port: u16, findings: &mut Findings) {
+    const AT: &str = "spec.podTemplate";
+    if !template.is_object() {
+        findings.add(AT, "must be an object with metadata and spec, as in a Deployment");
+        return;
+    }
+    for key in template.as_object().into_iter().flatten().map(|(key, _)| key) {
+        if !matches!(key.as_str(), "metadata" | "spec") {
+            findings.add(format!("{AT}.{key}"), "is not part of a pod template; it has metadata and spec");
+        }
+    }
+    for kind in ["labels", "annotations"] {
+        let keys = template.pointer(&format!("/metadata/{kind}")).and_then(Value::as_object);
+        for key in keys.into_iter().flatten().map(|(key, _)| key) {
+            if key.starts_with("modelship.dev/") || *key == names::MANAGED_BY {
+                findings.add(format!("{AT}.metadata.{kind}"), format!("'{key}' is Modelship's own; leave it out"));
+            }
+        }
+    }
+    // A null removes what it names, and selectors, the Service and the autoscaler stand on these.
+    for part in ["/metadata", "/metadata/labels", "/spec", "/spec/containers"] {
+        if template.pointer(part).is_some_and(Value::is_null) {
+            findings.add(format!("{AT}{}", part.replace('/', ".")), "must not be null; leave it out");
+        }
+    }
+    for list in ["containers", "initContainers"] {
+        let containers = template.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
+        for (index, container) in containers.into_iter().flatten().enumerate() {
+            check_container(&format!("{AT}.spec.{list}[{index}]"), container, port, findings);
+        }
+    }
+}
+
+fn check_container(at: &str, container: &Value, port: u16, findings: &mut Findings) {
+    let Some(name) = container.get("name").and_then(Value::as_str) else {
+        findings.add(at, format!("needs a name; '{}' is the model's container", names::MODEL_CONTAINER));
+        return;
+    };
+    if [names::MODEL_CONTAINER, names::EXPORTER_CONTAINER].contains(&name) && container.get("image").is_some() {
+        findings.add(
+            format!("{at}.image"),
+            format!("the image of container '{name}' is Modelship's to set; use spec.image for the model's"),
+        );
+    }
+    if name == names::MODEL_CONTAINER && container.get("ports").is_some_and(|ports| !ports.is_array()) {
+        findings.add(format!("{at}.ports"), "must be a list; the model's own port stays whatever it holds");
+    }
+    let ports = container.get("ports").and_then(Value::as_array);
+    for (index, listed) in ports.into_iter().flatten().enumerate() {
+        let named = listed.get("name").and_then(Value::as_str);
+        if named.is_some_and(|named| [names::HTTP_PORT, names::METRICS_PORT].contains(&named)) {
+            findings.add(
+                format!("{at}.ports[{index}].name"),
+                "the port names http and metrics are Modelship's; use another",
+            );
+        }
+        let number = listed.get("containerPort").and_then(Value::as_u64);
+        let ours = |number: u64| {
+            number == u64::from(port) || names::EXPORTER_PORTS.iter().any(|taken| u64::from(*taken) == number)
+        };
+        if number.is_some_and(ours) {
+            findings.add(
+                format!("{at}.ports[{index}].containerPort"),
+                "is the model's port (spec.server.port) or one of the exporter's (9800 to 9802); use another",
+            );
+        }
+    }
+}

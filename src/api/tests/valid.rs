@@ -1,0 +1,177 @@
+use serde_json::json;
+
+use super::*;
+
+fn parse(spec: Value) -> Result<ValidSpec, Vec<Invalid>> {
+    ValidSpec::parse("churn", &spec)
+}
+
+#[test]
+fn the_smallest_spec_is_an_image_alone() {
+    let valid = parse(json!({"image": {"repository": "alice/churn-model"}})).unwrap();
+    assert_eq!(valid.image.repository.to_string(), "docker.io/alice/churn-model");
+    assert_eq!(valid.image.tag.to_string(), "latest");
+    assert_eq!((valid.server.port, valid.service.port, valid.server.workers), (8080, 80, 1));
+    assert_eq!(valid.server.health_path.as_deref(), Some("/ping"));
+    assert_eq!(valid.deadline, Duration::from_secs(600));
+    assert_eq!(valid.scale, Scale::Unset);
+}
+
+#[test]
+fn workers_follow_the_cpu_limit_rounded_up() {
+    let workers = |resources: Value| {
+        parse(json!({"image": {"repository": "a/b"}, "server": {"resources": resources}})).unwrap().server.workers
+    };
+    assert_eq!(workers(json!({"limits": {"cpu": "1500m"}})), 2);
+    assert_eq!(workers(json!({"limits": {"cpu": 4}, "requests": {"cpu": 1}})), 4);
+    assert_eq!(workers(json!({"requests": {"cpu": "100m"}})), 1);
+}
+
+/// Each row: a spec that is wrong in one way, the field that must be named, and the remedy.
+#[test]
+fn every_wrong_field_is_named_with_its_remedy() {
+    let image = json!({"repository": "alice/churn-model"});
+    let pod = |template: Value| json!({"image": image, "podTemplate": template});
+    let rows = [
+        (json!({}), "spec", "kubectl explain"),
+        (
+            json!({"image": {"repository": "alice/churn:latest"}}),
+            "spec.image.repository",
+            "put the tag under image.follow.tag",
+        ),
+        (json!({"image": {"repository": "a/b", "pin": "sha256:12"}}), "spec.image.pin", "sha256:"),
+        (json!({"image": {"repository": "a/b", "follow": {"tag": "a b"}}}), "spec.image.follow.tag", "tag"),
+        (json!({"image": {"repository": "a/b", "pollInterval": "1s"}}), "spec.image.pollInterval", "between 5s"),
+        (json!({"image": image, "server": {"port": 70000}}), "spec.server.port", "1 to 65535"),
+        (json!({"image": image, "server": {"port": 9801}}), "spec.server.port", "another port"),
+        (json!({"image": image, "server": {"healthPath": "ping"}}), "spec.server.healthPath", "start with '/'"),
+        (json!({"image": image, "server": {"env": [{"name": "A"}, {"name": "A"}]}}), "spec.server.env[1]", "keep one"),
+        (
+            json!({"image": image, "server": {"resources": {"limits": {"cpu": "two"}}}}),
+            "spec.server.resources.limits.cpu",
+            "500m",
+        ),
+        (
+            json!({"image": image, "replicas": 2, "autoscaling": {"max": 3}, "server": {"resources": {"requests": {"cpu": 1}}}}),
+            "spec.replicas",
+            "either",
+        ),
+        (
+            json!({"image": image, "autoscaling": {"min": 3, "max": 2}, "server": {"resources": {"requests": {"cpu": 1}}}}),
+            "spec.autoscaling",
+            "min (3)",
+        ),
+        (json!({"image": image, "autoscaling": {"max": 2}}), "spec.autoscaling", "requests.cpu"),
+        (json!({"image": image, "rollout": {"deadline": "soon"}}), "spec.rollout.deadline", "such as 30s"),
+        (pod(json!({"spec": {"containers": [{"image": "x"}]}})), "spec.podTemplate.spec.containers[0]", "needs a name"),
+        (
+            pod(json!({"spec": {"containers": [{"name": "model", "image": "x"}]}})),
+            "spec.podTemplate.spec.containers[0].image",
+            "spec.image",
+        ),
+        (
+            pod(json!({"spec": {"containers": [{"name": "side", "ports": [{"name": "http", "containerPort": 1}]}]}})),
+            "spec.podTemplate.spec.containers[0].ports[0].name",
+            "use another",
+        ),
+        (
+            pod(json!({"spec": {"containers": [{"name": "side", "ports": [{"containerPort": 9800}]}]}})),
+            "spec.podTemplate.spec.containers[0].ports[0].containerPort",
+            "use another",
+        ),
+        (
+            pod(json!({"metadata": {"labels": {"modelship.dev/model": "x"}}})),
+            "spec.podTemplate.metadata.labels",
+            "leave it out",
+        ),
+        (pod(json!({"template": {}})), "spec.podTemplate.template", "metadata and spec"),
+    ];
+    for (spec, field, remedy) in rows {
+        let found = parse(spec.clone()).expect_err(&format!("accepted: {spec}"));
+        let hit = found.iter().find(|invalid| invalid.field == field);
+        assert!(
+            hit.is_some_and(|invalid| invalid.message.contains(remedy)),
+            "{spec}\nwanted {field} … {remedy}\n{found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_no_service_can_bear_is_refused() {
+    let spec = json!({"image": {"repository": "a/b"}});
+    for name in ["9lives", "Churn", "a.b", "ends-", &"a".repeat(46)] {
+        let found = ValidSpec::parse(name, &spec).expect_err(name);
+        assert_eq!(found[0].field, "metadata.name");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let found = parse(json!({
+        "image": {"repository": "a/b:c", "pollInterval": "x"},
+        "server": {"port": 0},
+    }))
+    .unwrap_err();
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+/// What stands at `tests/golden/refused.json` is refused here and by the API server, in the same sense: the words are
+/// those of the CRD's rules, which tests/api hears from a real API server.
+#[test]
+fn what_the_crd_refuses_is_refused_here_too_and_the_other_way_round() {
+    let rows: Vec<Value> = serde_json::from_str(include_str!("../../../tests/golden/refused.json")).unwrap();
+    let crd = json!(crate::api::schema::crd());
+    let mut rules = Vec::new();
+    messages(&crd, &mut rules);
+    for row in &rows {
+        let text = |field: &str| row[field].as_str().unwrap();
+        let name = row["name"].as_str().unwrap_or("grape-scorer");
+        let found = ValidSpec::parse(name, &row["spec"]).expect_err(text("case"));
+        assert!(found.iter().any(|invalid| invalid.field == text("field")), "{}: {found:?}", text("case"));
+        assert_eq!(found.len(), 1, "{}: wrong in one way only: {found:?}", text("case"));
+        let by_rule = row["by"] != "schema";
+        let said = rules.iter().any(|rule| rule.contains(text("words")));
+        assert_eq!(said, by_rule, "{}: '{}' is no rule's message", text("case"), text("words"));
+    }
+    for rule in rules.iter().filter(|rule| !rule.starts_with("an annotation's value")) {
+        assert!(rows.iter().any(|row| rule.contains(row["words"].as_str().unwrap())), "no row for the rule: {rule}");
+    }
+}
+
+/// The messages of all rules of the CRD.
+fn messages(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for rule in map.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+                found.push(rule["message"].as_str().unwrap().to_owned());
+            }
+            map.values().for_each(|value| messages(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| messages(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_null_that_would_remove_what_we_stand_on_is_refused() {
+    let image = json!({"repository": "alice/churn-model"});
+    for (template, field) in [
+        (json!({"metadata": null}), "spec.podTemplate.metadata"),
+        (json!({"metadata": {"labels": null}}), "spec.podTemplate.metadata.labels"),
+        (json!({"spec": null}), "spec.podTemplate.spec"),
+        (json!({"spec": {"containers": null}}), "spec.podTemplate.spec.containers"),
+        (
+            json!({"spec": {"containers": [{"name": "model", "ports": null}]}}),
+            "spec.podTemplate.spec.containers[0].ports",
+        ),
+        (
+            json!({"spec": {"containers": [{"name": "model", "image": null}]}}),
+            "spec.podTemplate.spec.containers[0].image",
+        ),
+    ] {
+        let found = parse(json!({"image": image, "podTemplate": template})).expect_err(field);
+        assert_eq!(found.iter().map(|invalid| invalid.field.as_str()).collect::<Vec<_>>(), [field]);
+    }
+    assert!(parse(json!({"image": image, "podTemplate": null})).is_ok(), "a null is an absent field");
+    assert!(parse(json!({"image": image, "podTemplate": {"spec": {"topologySpreadConstraints": null}}})).is_ok());
+}
