@@ -78,7 +78,7 @@ pub fn trouble(spec: &ValidSpec, wanted: &str, pods: &[PodFacts]) -> Option<Reas
         Trouble::Crashing { exit_code: 0 } => Reason {
             reason: "CrashLooping",
             message: format!(
-                "the container ends (exit code 0): by itself, or because it did not answer {}; kubectl logs --previous shows what the model says",
+                "the container ends (exit code 0): by itself, or because it did not answer {} in time (see spec.server.port and spec.server.startupTimeout); kubectl logs --previous shows what the model says",
                 asked(spec)
             ),
         },

@@ -1,2 +1,14 @@
-//! With real pods.
-fn main() {}
+//! Real pods and real images on a real node, with Modelship installed by its chart: `tests/run` sets all of it up.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod asking;
+mod installed;
+mod killed;
+mod operator;
+mod private;
+mod real_model;
+mod recreate;
+mod stage;
+mod trouble;

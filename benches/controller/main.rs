@@ -1,0 +1,156 @@
+//! Figures of the controller against a real API server: `make bench`, or `tests/bench/run`, which sets up what this needs.
+
+#[path = "../../tests/support/mod.rs"]
+#[allow(clippy::unwrap_used, reason = "shared with the tests")]
+mod support;
+
+mod audit;
+mod bare;
+mod load;
+mod process;
+mod report;
+mod rounds;
+mod standing;
+mod stillness;
+mod table;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Parser;
+use modelship::images::Digest;
+
+use audit::Audit;
+use bare::Digests;
+use load::{REPOSITORY, SCALED_TO_ZERO, Shape, TAGS, WITH_BUDGET};
+use process::Recipe;
+use report::{Comparison, Report, Standing};
+use rounds::{Bench, own_binary};
+use stillness::Stillness;
+use support::{registry, world::setting};
+
+/// Objects worked on at once: by the operator, by the bare client, and by whoever applies ModelDeployments.
+const CONCURRENCY: usize = 32;
+/// How long a round may take before the run fails.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+#[derive(Parser)]
+struct Arguments {
+    /// Few and small rounds, for a look within two minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Measure this build of modelship instead of the one beside the benchmark.
+    #[arg(long, value_name = "PATH", default_value_os_t = own_binary())]
+    binary: PathBuf,
+    /// `cargo bench` says this to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// How much is measured.
+struct Plan {
+    /// Objects, and how many runs with so many.
+    sizes: &'static [(usize, usize)],
+    /// Objects that stand while the operator is restarted and rests.
+    standing: usize,
+    restarts: usize,
+    rest: Duration,
+    /// Objects of the last figure of memory.
+    grown: Option<usize>,
+    /// Objects whose whole first roll-out is counted.
+    served: usize,
+}
+
+const FULL: Plan = Plan {
+    sizes: &[(1, 5), (100, 5), (1000, 3)],
+    standing: 1000,
+    restarts: 3,
+    rest: Duration::from_secs(60),
+    grown: Some(5000),
+    served: 100,
+};
+const QUICK: Plan = Plan {
+    sizes: &[(1, 3), (100, 2)],
+    standing: 100,
+    restarts: 1,
+    rest: Duration::from_secs(20),
+    grown: None,
+    served: 20,
+};
+
+#[tokio::main]
+async fn main() {
+    let arguments = Arguments::parse();
+    let plan = if arguments.quick { QUICK } else { FULL };
+    let recipe = Recipe {
+        binary: arguments.binary,
+        kubeconfig: setting("MODELSHIP_BENCH_KUBECONFIG").into(),
+        registry: setting("MODELSHIP_TEST_REGISTRY"),
+        log: setting("MODELSHIP_BENCH_LOG").into(),
+    };
+    let audit = Audit(setting("MODELSHIP_TEST_AUDIT_LOG").into());
+    let bench = Bench::new(recipe, audit, setting("MODELSHIP_BENCH_USER"), push());
+    let mut rollouts = Vec::new();
+    for replicas in [1, 2] {
+        progress(&format!("first roll-out of {} models with {replicas} replicas", plan.served));
+        rollouts.push(bench.first_rollout(Shape { replicas }, plan.served).await);
+    }
+    let standing = stand(&bench, &plan).await;
+    let shapes = [WITH_BUDGET, SCALED_TO_ZERO];
+    bench.make_worlds(shapes.len() * plan.sizes.iter().map(|(_, runs)| runs).sum::<usize>()).await;
+    bench.audit.calm().await;
+    let _stillness = Stillness::begin(setting("MODELSHIP_BENCH_CONTROLLER_MANAGER"));
+    let mut comparisons = Vec::new();
+    for shape in shapes {
+        comparisons.push(compare(&bench, &plan, shape).await);
+    }
+    let mut grown = None;
+    if let Some(count) = plan.grown {
+        progress(&format!("memory with {count} objects"));
+        grown = Some(bench.grow(&standing.world, plan.standing, count).await);
+    }
+    Report { comparisons, rollouts, standing, grown }.print();
+}
+
+/// One image for each tag.
+fn push() -> Digests {
+    let digest = |tag: &&'static str| Digest::parse(&registry::push(REPOSITORY, tag, tag)).expect("a digest");
+    TAGS.iter().map(|tag| (*tag, digest(tag))).collect()
+}
+
+/// The operator and the bare client in turns, for each size.
+async fn compare(bench: &Bench, plan: &Plan, shape: Shape) -> Comparison {
+    let mut comparison = Comparison { shape, rounds: Vec::new() };
+    for (count, runs) in plan.sizes {
+        for run in 1..=*runs {
+            progress(&format!("{count} × {shape}, run {run} of {runs}"));
+            let round = bench.round(shape, *count).await;
+            let bare = bench.repeat(&round).await;
+            comparison.rounds.push((round, bare));
+        }
+    }
+    comparison
+}
+
+/// What the operator costs while nothing happens.
+async fn stand(bench: &Bench, plan: &Plan) -> Standing {
+    let count = plan.standing;
+    progress(&format!("{count} × {SCALED_TO_ZERO}, to stand"));
+    let (world, made) = bench.make(count).await;
+    let mut restarts = Vec::new();
+    let mut last = None;
+    for run in 1..=plan.restarts {
+        progress(&format!("restart over {count} objects, run {run} of {}", plan.restarts));
+        drop(last.take());
+        let (restart, operator) = bench.restart(&world, count).await;
+        restarts.push(restart);
+        last = Some(operator);
+    }
+    progress(&format!("{} s of rest", plan.rest.as_secs()));
+    let rest = bench.rest(&last.expect("an operator"), plan.rest).await;
+    Standing { world, count, made, restarts, rest }
+}
+
+/// To standard error: the figures alone are the output.
+fn progress(text: &str) {
+    eprintln!("    {text}");
+}
