@@ -55,7 +55,9 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     let metrics = Metrics::new().map_err(|error| error.to_string())?;
     telemetry::serve(arguments.listen, metrics.clone())
         .map_err(|error| format!("--listen {}: {error}", arguments.listen))?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    // One thread is enough, and the cheaper for it: the loop waits for the network, and telemetry has a thread of its own.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
         let client = Client::try_default()
             .await

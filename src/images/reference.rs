@@ -6,12 +6,13 @@
 
 use std::{fmt, str::FromStr};
 
-use oci_spec::distribution::Reference;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest as _;
 
 /// The host of Docker Hub as it stands in image names. Its API is served elsewhere: see [`super::Mirrors`].
 pub(crate) const DOCKER_HUB: &str = "docker.io";
+/// What Docker Hub was once called in image names.
+const DOCKER_HUB_LEGACY: &str = "index.docker.io";
 
 /// Why a name is refused. Every text says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,13 +95,29 @@ impl Repository {
         if !name.is_ascii() {
             return Err(malformed());
         }
-        let parsed = Reference::try_from(name).map_err(|_| malformed())?;
-        let repository = Self { registry: parsed.registry().to_owned(), path: parsed.repository().to_owned() };
+        let repository = Self::normalised(name).ok_or_else(malformed)?;
         // The registry's own name for it (with `library/` added) may have grown past the limit.
         if repository.to_string().len() > 255 {
             return Err(ReferenceError::TooLong);
         }
         Ok(repository)
+    }
+
+    /// Docker's grammar of names, and its defaults (distribution/reference). By hand: the regular expression that crates
+    /// have for it takes 12 MiB and tens of milliseconds to compile.
+    fn normalised(name: &str) -> Option<Self> {
+        let (registry, path) = match name.split_once('/') {
+            // The first part is a host only when it cannot be a user of Docker Hub.
+            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
+            _ => (DOCKER_HUB, name),
+        };
+        if !is_host(registry) || !path.split('/').all(is_path_part) {
+            return None;
+        }
+        let registry = if registry == DOCKER_HUB_LEGACY { DOCKER_HUB } else { registry };
+        let official = registry == DOCKER_HUB && !path.contains('/');
+        let path = if official { format!("library/{path}") } else { path.to_owned() };
+        Some(Self { registry: registry.to_owned(), path })
     }
 
     /// The host as in image names, with the port when there is one: `docker.io`, `localhost:5000`.
@@ -142,6 +159,28 @@ impl FromStr for Repository {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text)
     }
+}
+
+/// `host[:port]`: labels of letters, digits and inner hyphens, between dots.
+fn is_host(text: &str) -> bool {
+    let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    name.split('.').all(is_label)
+        && port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Runs of lower-case letters and digits, with one `.`, one or two `_`, or any number of `-` between two of them.
+fn is_path_part(text: &str) -> bool {
+    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_separator = |run: &str| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|byte| byte == b'-');
+    text.starts_with(is_alphanumeric)
+        && text.ends_with(is_alphanumeric)
+        && text.split(is_alphanumeric).all(is_separator)
 }
 
 fn check_spelling(text: &str) -> Result<(), ReferenceError> {

@@ -82,7 +82,8 @@ impl Asker {
         self.stop.store(true, Ordering::Relaxed);
         let answers = self.task.await.expect("the asker does not panic");
         let failed: Vec<_> = answers.iter().enumerate().filter(|(_, answer)| answer.is_err()).collect();
-        assert!(failed.is_empty(), "{} of {} requests failed: {failed:#?}", failed.len(), answers.len());
+        let some = &failed[..failed.len().min(3)];
+        assert!(failed.is_empty(), "{} of {} requests failed: {some:#?}", failed.len(), answers.len());
         answers.into_iter().flatten().collect()
     }
 }

@@ -34,8 +34,7 @@ async fn the_operator_runs_by_digest_restricted_and_not_as_root() {
 
 #[tokio::test]
 async fn the_chart_grants_the_operator_all_that_it_asks_for() {
-    // Alone, so that a good part of the tests is over, or nothing is asked yet; each test looks at its own namespace.
-    let stage = Stage::alone("rights").await;
+    let stage = Stage::shared("rights").await;
     let digest = stage.push("1");
     let mut spec = stage.spec();
     // Every kind of child, made and removed.

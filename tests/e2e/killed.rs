@@ -4,7 +4,7 @@ use futures::StreamExt;
 use k8s_openapi::{api::apps::v1::Deployment, jiff::Timestamp};
 use kube::{
     Api, ResourceExt,
-    api::DeleteParams,
+    api::{DeleteParams, DynamicObject},
     runtime::{WatchStreamExt, watcher},
 };
 use modelship::{api::conditions, resources::ChildKind};
@@ -81,13 +81,16 @@ async fn killed_between_resolve_and_patch_the_stored_version_is_rolled_out() {
     let words = stage.told(conditions::READY, "False", "Forbidden").await;
     assert!(words.contains("cannot patch resource \"deployments\""), "{words}");
     let revisions = stage.list(ChildKind::ControllerRevision).await;
-    let stored = |digest: &str| revisions.iter().any(|revision| revision.data.to_string().contains(digest));
-    assert!(stored(&second), "decided on, and stored: {revisions:#?}");
+    let of_second =
+        |revision: &&DynamicObject| revision.data["data"]["image"].as_str().unwrap_or_default().ends_with(&second);
+    let stored = revisions.iter().find(of_second).expect("decided on, and stored").data["data"]["template"].clone();
     operator::kill(&stage).await;
     assert!(wanted(&stage).await.ends_with(&first));
     assert_eq!(stage.ask_once("churn").await, "1");
     operator::give_rights_back(&stage).await;
     ends_as_undisturbed(&stage, &second, since).await;
+    let deployment = stage.child(ChildKind::Deployment, "churn").await.expect("the Deployment");
+    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"], stored["metadata"]["labels"]);
     // Its counters knew of refusals.
     operator::renew(&stage).await;
     stage.end_hampered().await;

@@ -61,7 +61,7 @@ impl Default for Tap {
 impl Tap {
     pub fn crashing(crash: Crash) -> Self {
         let tap = Self::default();
-        tap.record.lock().unwrap().crash = Some(crash);
+        tap.record.lock().expect("nobody panics with the record in hand").crash = Some(crash);
         tap
     }
 
@@ -76,7 +76,7 @@ impl Tap {
 
     /// Answered calls that count: watches, the lease and events are left out.
     pub fn calls(&self) -> Vec<Call> {
-        self.record.lock().unwrap().calls.clone()
+        self.record.lock().expect("nobody panics with the record in hand").calls.clone()
     }
 
     /// Objects that were created: by POST, or by an apply that found nothing.
@@ -133,7 +133,7 @@ where
         let mut index = None;
         let mut dead = tap.has_crashed();
         if counted.is_some() && !dead {
-            let mut record = tap.record.lock().unwrap();
+            let mut record = tap.record.lock().expect("nobody panics with the record in hand");
             index = Some(record.begun);
             record.begun += 1;
             if record.crash == index.map(Crash::Before) {
@@ -151,7 +151,7 @@ where
             if let (Some(mut call), Ok(response)) = (counted, &answer) {
                 call.code = response.status().as_u16();
                 let crash = {
-                    let mut record = tap.record.lock().unwrap();
+                    let mut record = tap.record.lock().expect("nobody panics with the record in hand");
                     record.calls.push(call);
                     record.crash == index.map(Crash::After)
                 };
