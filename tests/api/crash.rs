@@ -15,6 +15,7 @@ use crate::{
     support::{
         Kubelet, Operator, Options, Tap, World, eventually, kubelet, registry,
         tap::{Call, Crash},
+        world::{DEADLINE, LOOK_EVERY},
     },
 };
 
@@ -80,9 +81,10 @@ async fn a_crash_at_any_call_of_a_scaling_changes_nothing() {
 
 async fn matrix(workload: Workload) {
     let (undisturbed, calls) = run(workload, None).await;
+    let expected = &undisturbed.state;
     let crashes = (0..calls.len()).flat_map(|k| [Crash::Before(k), Crash::After(k)]);
     let outcomes: Vec<_> = stream::iter(crashes)
-        .map(|crash| async move { (crash, run(workload, Some(crash)).await.0) })
+        .map(|crash| async move { (crash, run(workload, Some((crash, expected))).await.0) })
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
@@ -101,7 +103,7 @@ async fn matrix(workload: Workload) {
 }
 
 /// One run; with a crash, the controller is started a second time after it.
-async fn run(workload: Workload, crash: Option<Crash>) -> (End, Vec<Call>) {
+async fn run(workload: Workload, crash: Option<(Crash, &Value)>) -> (End, Vec<Call>) {
     let world = World::new(workload.name).await;
     let mut digest = registry::push(&repository(&world), "latest", "1");
     let _kubelet = Kubelet::start(&world, kubelet::serving);
@@ -125,11 +127,12 @@ async fn run(workload: Workload, crash: Option<Crash>) -> (End, Vec<Call>) {
             world.apply(MODEL, spec(&world)).await;
         }
     }
-    let tap = crash.map_or_else(Tap::default, Tap::crashing);
+    let told_before = world.model(MODEL).await.metadata.resource_version;
+    let tap = crash.map_or_else(Tap::default, |(crash, _)| Tap::crashing(crash));
     let operator = Operator::start_with(&world, Options { tap: tap.clone(), ..Options::default() });
     let mut taps = vec![tap.clone()];
     let mut operator = operator;
-    if crash.is_some() {
+    if let Some((_, expected)) = crash {
         // A crash at a late call may never come: two runs need not make the same number of calls.
         tokio::select! {
             () = tap.crashed() => {}
@@ -139,8 +142,17 @@ async fn run(workload: Workload, crash: Option<Crash>) -> (End, Vec<Call>) {
         let again = Tap::default();
         taps.push(again.clone());
         operator = Operator::start_with(&world, Options { tap: again, ..Options::default() });
+        settled(&world, workload, &digest).await;
+        ends_as(&world, expected).await;
+    } else {
+        // Before its first word the status still tells of the time before the change.
+        eventually("a status of the time after the change", || async {
+            let version = world.model(MODEL).await.metadata.resource_version;
+            if version == told_before { Err(version) } else { Ok(()) }
+        })
+        .await;
+        settled(&world, workload, &digest).await;
     }
-    settled(&world, workload, &digest).await;
     operator.stop().await;
     let end = End {
         state: state(&world).await,
@@ -152,14 +164,24 @@ async fn run(workload: Workload, crash: Option<Crash>) -> (End, Vec<Call>) {
     (end, tap.calls())
 }
 
+/// Waits for that state; one that never comes shows in the comparison of the ends.
+async fn ends_as(world: &World, expected: &Value) {
+    let wait = async {
+        while state(world).await != *expected {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let _ = tokio::time::timeout(DEADLINE, wait).await;
+}
+
 /// The model serves, and the children are those that its spec asks for.
 async fn settled(world: &World, workload: Workload, digest: &str) {
     world.serves(MODEL, digest).await;
     // When the number of replicas is taken back, the two that run are handed over: nobody asked for fewer.
-    let (replicas, wants_budget) = match workload.change {
-        Change::Create | Change::DeleteChildren => (2, true),
-        Change::NewDigest => (1, false),
-        Change::Scale => (2, false),
+    let (replicas, wants_budget, sets) = match workload.change {
+        Change::Create | Change::DeleteChildren => (2, true, 1),
+        Change::NewDigest => (1, false, 2),
+        Change::Scale => (2, false, 1),
     };
     eventually("the children to settle", || async {
         let status = world.status(MODEL).await;
@@ -168,8 +190,11 @@ async fn settled(world: &World, workload: Workload, digest: &str) {
         let deployment = world.child(ChildKind::Deployment, MODEL).await.unwrap_or_default();
         let available = deployment["status"]["availableReplicas"].as_i64().unwrap_or(0);
         let told = status.available == Some(format!("{available}/{available}"));
-        let settled = service && budget == wants_budget && available == replicas && told && status.candidate.is_none();
-        if settled { Ok(()) } else { Err((budget, service, available, status)) }
+        // Those of a deleted Deployment go some time after it.
+        let collected = world.replica_sets().await.len() == sets;
+        let complete = available == replicas && told && status.candidate.is_none();
+        let settled = service && budget == wants_budget && complete && collected;
+        if settled { Ok(()) } else { Err((budget, service, available, collected, status)) }
     })
     .await;
 }

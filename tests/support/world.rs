@@ -28,7 +28,7 @@ pub static CRD_UNCHANGED: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_n
 
 /// How long anything may take before the test fails. Generous: it costs only failing tests.
 pub const DEADLINE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+pub const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// A setting of the test environment.
 pub fn setting(name: &str) -> String {
