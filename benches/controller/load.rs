@@ -92,7 +92,7 @@ pub async fn create(world: &World, shape: Shape, numbers: std::ops::Range<usize>
 pub struct Children(JoinHandle<Instant>);
 
 impl Children {
-    /// Begins to watch an empty namespace; returns when the watches stand.
+    /// Begins to watch a namespace that will have so many models; returns when the watches stand.
     pub async fn watch(world: &World, shape: Shape, count: usize) -> Self {
         let kinds = shape.children();
         let (ready, mut lists) = mpsc::channel(kinds.len());

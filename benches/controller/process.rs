@@ -8,10 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::PATIENCE;
+
 /// Linux reports CPU times to user space in hundredths of a second, whatever its own clock.
 const TICK: Duration = Duration::from_millis(10);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The turns of the loop are over when none was counted for so long.
 const QUIET: Duration = Duration::from_millis(1500);
 

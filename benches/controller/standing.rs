@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     audit::Request,
-    load::{SCALED_TO_ZERO, Shape, create, name},
+    load::{Children, SCALED_TO_ZERO, Shape, create, name},
     process::{Memory, Operator},
     rounds::Bench,
     support::{Kubelet, World, kubelet::serving},
@@ -75,7 +75,9 @@ impl Bench {
     pub async fn make(&self, count: usize) -> (World, Memory) {
         let world = World::installed("bench").await;
         let operator = self.operator(&world).await;
+        let children = Children::watch(&world, SCALED_TO_ZERO, count).await;
         create(&world, SCALED_TO_ZERO, 0..count, None).await;
+        children.complete().await;
         self.audit.calm().await;
         (world, operator.memory())
     }
@@ -83,7 +85,9 @@ impl Bench {
     /// Adds objects up to that number.
     pub async fn grow(&self, world: &World, from: usize, to: usize) -> Grown {
         let (_, operator) = self.restart(world, from).await;
+        let children = Children::watch(world, SCALED_TO_ZERO, to).await;
         create(world, SCALED_TO_ZERO, from..to, None).await;
+        children.complete().await;
         self.audit.calm().await;
         let made = operator.memory();
         drop(operator);
@@ -98,10 +102,10 @@ impl Bench {
         let operator = self.operator(&world).await;
         let mark = self.audit.mark();
         create(&world, shape, 0..count, None).await;
-        self.audit.calm().await;
         for number in 0..count {
             world.condition(&name(number), "Ready", "True", "Serving").await;
         }
+        self.audit.calm().await;
         let requests = self.requests_of_objects(mark, &world.namespace);
         drop(operator);
         let (restart, _) = self.restart(&world, count).await;
