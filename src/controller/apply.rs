@@ -1,6 +1,8 @@
 //! The only step that writes children. Ordered so that a crash after any request leaves a state that is legal and that
 //! the next start completes without creating or deleting anything twice.
 
+use serde_json::Value;
+
 use super::{
     Error,
     compare::{first_difference, holder},
@@ -145,7 +147,13 @@ impl Applier<'_> {
             }
             applied.notes.push(put_back(child, &field));
         }
-        self.send(child, applied).await
+        match self.send(child, applied).await {
+            Err(error) if error.is_verdict() && names_clash(child, &live) => {
+                index.wrote(self.writer.replace_ports(child).await?);
+                self.send(child, applied).await
+            }
+            other => other,
+        }
     }
 
     async fn send(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
@@ -163,6 +171,18 @@ impl Applier<'_> {
         self.caches.children(child.kind).wrote(live);
         Ok(())
     }
+}
+
+/// Ports of a Service are told apart by number: one whose number was changed by hand stays beside the one that is put
+/// back, and the API server refuses two of one name.
+fn names_clash(child: &Child, live: &Live) -> bool {
+    let ports = |body: &Value| body["spec"]["ports"].as_array().cloned().unwrap_or_default();
+    let number = |port: &Value| (port["port"].clone(), port["protocol"].clone());
+    let wanted = ports(&child.body);
+    child.kind == ChildKind::Service
+        && ports(&live.value())
+            .iter()
+            .any(|theirs| wanted.iter().any(|ours| ours["name"] == theirs["name"] && number(ours) != number(theirs)))
 }
 
 fn conflict(child: &Child) -> Obstacle {

@@ -9,6 +9,8 @@ pub enum Error {
     TimedOut { what: String, seconds: u64 },
     #[error("{what}: {message}")]
     Refused { what: String, code: u16, message: String },
+    #[error("{what}: the namespace is being deleted")]
+    NamespaceEnding { what: String },
     #[error("{what}: {source}")]
     Unreachable { what: String, source: Box<kube::Error> },
     #[error("{0}")]
@@ -22,6 +24,7 @@ impl Error {
     pub fn of(what: impl Into<String>, error: kube::Error) -> Self {
         let what = what.into();
         match error {
+            kube::Error::Api(status) if ends(&status) => Self::NamespaceEnding { what },
             kube::Error::Api(status) => Self::Refused { what, code: status.code, message: status.message.clone() },
             other => Self::Unreachable { what, source: Box::new(other) },
         }
@@ -36,10 +39,16 @@ impl Error {
             Self::Refused { code: 409, .. } => "conflict",
             Self::Refused { code: 400 | 422, .. } => "invalid",
             Self::Refused { .. } => "refused",
+            Self::NamespaceEnding { .. } => "namespace_ending",
             Self::Unreachable { .. } => "unreachable",
             Self::Obstructed(_) => "obstructed",
             Self::Setup(_) => "setup",
         }
+    }
+
+    /// The object goes with its namespace: nothing is left to do for it.
+    pub fn is_farewell(&self) -> bool {
+        matches!(self, Self::NamespaceEnding { .. })
     }
 
     pub fn is_not_found(&self) -> bool {
@@ -58,5 +67,39 @@ impl Error {
             Self::Refused { code: 500, message, .. } => message.starts_with("failed to create typed patch object"),
             _ => false,
         }
+    }
+}
+
+/// The admission plugin `NamespaceLifecycle` says so in a cause of its own; its sentence may change.
+fn ends(status: &kube::core::Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 403 && causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(status: serde_json::Value) -> Error {
+        Error::of("apply Service ns/a", kube::Error::Api(Box::new(serde_json::from_value(status).unwrap())))
+    }
+
+    #[test]
+    fn an_object_in_a_namespace_that_ends_is_no_verdict_on_the_object() {
+        let ending = refused(json!({
+            "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
+            "message": "services \"a\" is forbidden: unable to create new content in namespace ns because it is being terminated",
+            "details": {"name": "a", "kind": "services", "causes": [{"reason": "NamespaceTerminating", "message": "namespace ns is being terminated", "field": "metadata.namespace"}]},
+        }));
+        assert!(ending.is_farewell() && !ending.is_verdict());
+        assert_eq!(ending.category(), "namespace_ending");
+        let quota = refused(json!({
+            "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
+            "message": "exceeded quota", "details": {"name": "a", "kind": "services"},
+        }));
+        assert!(quota.is_verdict() && !quota.is_farewell());
+        assert_eq!(quota.category(), "forbidden");
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     api::{
         Invalid,
         conditions::{AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, Judgement, PROGRESSING, READY, RECONCILING, STALLED},
+        spec::Strategy,
         valid::ValidSpec,
     },
     images::{Digest, problem::reason},
@@ -38,6 +39,9 @@ pub struct Situation<'a> {
     pub pullable: Option<bool>,
 }
 
+/// Nothing answers because one version makes room for the next, as the spec asks: nobody needs to be warned.
+pub const RECREATING: &str = "Recreating";
+
 /// How the way to the spec stands.
 enum Way {
     /// Arrived.
@@ -56,7 +60,8 @@ pub fn invalid(
 ) -> Vec<Judgement> {
     let words = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let ready = Judgement::new(READY, false, "InvalidSpec", words);
-    let mut judgements = vec![ready.clone(), available(deployment), ready.also(PROGRESSING, false)];
+    let mut judgements =
+        vec![ready.clone(), availability(deployment, nothing_answers()), ready.also(PROGRESSING, false)];
     judgements.extend(resolved);
     judgements.push(ready.also(STALLED, true));
     judgements
@@ -70,7 +75,7 @@ pub fn judge(situation: &Situation) -> Vec<Judgement> {
         Way::There => Judgement::new(PROGRESSING, false, "Complete", "the wanted version is introduced"),
         Way::Stuck => ready.also(PROGRESSING, false),
     };
-    let mut judgements = vec![ready.clone(), available(situation.deployment), progressing, situation.resolved.clone()];
+    let mut judgements = vec![ready.clone(), available(situation, &way), progressing, situation.resolved.clone()];
     if situation.pullable == Some(false) {
         judgements.push(Judgement::new(
             IMAGE_PULLABLE,
@@ -133,7 +138,24 @@ fn complete(situation: &Situation, wanted: &str) -> (Judgement, Way) {
     }
 }
 
-fn available(deployment: Option<&DeploymentFacts>) -> Judgement {
+fn available(situation: &Situation, way: &Way) -> Judgement {
+    let going = matches!(way, Way::Going) && matches!(situation.progress, Progress::Rolling { .. });
+    match situation.deployment {
+        // It is being written in this very turn, and has nothing to show yet.
+        None if situation.wanted.is_some() && situation.obstacles.is_empty() => nothing_answers(),
+        Some(_) if going && situation.spec.strategy == Strategy::Recreate => {
+            let words = "the version before has stopped to make room, as spec.rollout.strategy Recreate asks";
+            availability(situation.deployment, Judgement::new(AVAILABLE, false, RECREATING, words))
+        }
+        deployment => availability(deployment, nothing_answers()),
+    }
+}
+
+fn nothing_answers() -> Judgement {
+    Judgement::new(AVAILABLE, false, "Unavailable", "no replica answers")
+}
+
+fn availability(deployment: Option<&DeploymentFacts>, silence: Judgement) -> Judgement {
     match deployment {
         Some(facts) if facts.available > 0 => {
             Judgement::new(AVAILABLE, true, "Available", "at least one replica answers")
@@ -141,7 +163,7 @@ fn available(deployment: Option<&DeploymentFacts>) -> Judgement {
         Some(facts) if facts.wanted == 0 => {
             Judgement::new(AVAILABLE, false, "ScaledToZero", "scaled to zero, as asked")
         }
-        Some(_) => Judgement::new(AVAILABLE, false, "Unavailable", "no replica answers"),
+        Some(_) => silence,
         None => Judgement::new(AVAILABLE, false, "NotDeployed", "nothing is deployed yet"),
     }
 }
@@ -159,15 +181,7 @@ pub fn resolved(unresolved: Option<&Unresolved>, wanted: Option<&Digest>) -> Jud
 
 /// Whether time alone may help.
 fn passes(unresolved: &Unresolved) -> bool {
-    unresolved.pending
-        || [
-            reason::REGISTRY_UNREACHABLE,
-            reason::REGISTRY_RATE_LIMITED,
-            reason::REGISTRY_ERROR,
-            reason::BAD_ANSWER,
-            reason::PULL_SECRET_UNAVAILABLE,
-        ]
-        .contains(&unresolved.reason.as_str())
+    unresolved.pending || reason::away(&unresolved.reason) || unresolved.reason == reason::PULL_SECRET_UNAVAILABLE
 }
 
 #[cfg(test)]

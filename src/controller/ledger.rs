@@ -113,3 +113,74 @@ fn slot(child: &Child) -> Slot {
 fn exhausted(entry: &Entry) -> bool {
     entry.put_backs > PATIENCE && entry.last_put_back.is_some_and(|last| last.elapsed() <= MEMORY)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn child(image: &str) -> Child {
+        Child::seal(
+            ChildKind::Deployment,
+            json!({"metadata": {"namespace": "tasting-room", "name": "grape"}, "spec": {"image": image}}),
+        )
+    }
+
+    fn live(uid: &str, version: u64, generation: i64) -> Live {
+        let metadata = json!({
+            "namespace": "tasting-room", "name": "grape", "uid": uid,
+            "resourceVersion": version.to_string(), "generation": generation,
+        });
+        let object: Value = json!({"metadata": metadata, "spec": {}});
+        Live::of(ChildKind::Deployment, serde_json::from_value(object).unwrap())
+    }
+
+    fn contested() -> Outcome {
+        Outcome::Contested { field: "spec.image".into(), manager: "meddler".into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_holds_is_known_until_the_object_the_intent_or_the_version_is_another() {
+        let ledger = Ledger::default();
+        ledger.note(&child("a"), &live("1", 5, 1), Outcome::Holds);
+        assert_eq!(ledger.outcome(&child("a"), &live("1", 5, 1)), Some(Outcome::Holds));
+        assert_eq!(ledger.outcome(&child("a"), &live("1", 6, 1)), None);
+        assert_eq!(ledger.outcome(&child("b"), &live("1", 5, 1)), None);
+        assert_eq!(ledger.outcome(&child("a"), &live("2", 5, 1)), None);
+        assert!(ledger.held(&child("a"), &live("1", 9, 3)) && !ledger.held(&child("b"), &live("1", 9, 3)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_contest_outlives_what_others_write_beside_it() {
+        let ledger = Ledger::default();
+        ledger.note(&child("a"), &live("1", 5, 1), contested());
+        assert_eq!(ledger.outcome(&child("a"), &live("1", 8, 1)), Some(contested()), "only its status has changed");
+        assert_eq!(ledger.outcome(&child("a"), &live("1", 9, 2)), None, "somebody has changed what it asks for");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_field_is_put_back_three_times_and_again_after_a_long_silence() {
+        let ledger = Ledger::default();
+        ledger.note(&child("a"), &live("1", 5, 1), Outcome::Holds);
+        let tries =
+            |ledger: &Ledger| (0..5).map(|_| ledger.may_put_back(&child("a"), &live("1", 6, 2))).collect::<Vec<_>>();
+        assert_eq!(tries(&ledger), [true, true, true, false, false]);
+        ledger.note(&child("a"), &live("1", 6, 2), contested());
+        assert_eq!(ledger.outcome(&child("a"), &live("1", 7, 3)), Some(contested()), "they go on changing it");
+        tokio::time::advance(MEMORY + Duration::from_secs(1)).await;
+        assert_eq!(ledger.outcome(&child("a"), &live("1", 8, 4)), None);
+        assert!(ledger.may_put_back(&child("a"), &live("1", 8, 4)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_that_is_gone_is_forgotten_and_its_namesakes_are_not() {
+        let ledger = Ledger::default();
+        ledger.note(&child("a"), &live("1", 5, 1), Outcome::Holds);
+        ledger.forget("tasting-room", "gra");
+        ledger.forget("elsewhere", "grape");
+        assert!(ledger.held(&child("a"), &live("1", 5, 1)));
+        ledger.forget("tasting-room", "grape");
+        assert!(!ledger.held(&child("a"), &live("1", 5, 1)));
+    }
+}

@@ -163,3 +163,26 @@ impl Indexed for NodeFacts {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(spec: Value, status: Value) -> NodeFacts {
+        let node = json!({"metadata": {"name": "cellar"}, "spec": spec, "status": status});
+        NodeFacts::of(&serde_json::from_value(node).unwrap())
+    }
+
+    #[test]
+    fn a_node_counts_for_the_platform_that_it_reports_while_it_takes_pods() {
+        let info = json!({"nodeInfo": {
+            "operatingSystem": "linux", "architecture": "arm64", "bootID": "", "containerRuntimeVersion": "",
+            "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "osImage": "", "systemUUID": "",
+        }});
+        assert_eq!(node(json!({}), info.clone()).platform, Some(Platform::new("linux", "arm64", None)));
+        assert_eq!(node(json!({"unschedulable": true}), info).platform, None);
+        assert_eq!(node(json!({}), json!({})).platform, None, "it has reported nothing yet");
+    }
+}

@@ -95,16 +95,16 @@ pub async fn reconcile(model: Arc<StoredModelDeployment>, context: Arc<Context>)
     let timer = context.metrics.start_reconcile();
     let outcome = turn(&model, &context, generation).await;
     drop(timer);
-    match &outcome {
-        Ok(()) => {
-            context.backoff.clear(&uid);
-            outcome.map(|()| Action::await_change())
-        }
+    match outcome {
+        Ok(()) => context.backoff.clear(&uid),
+        // Its deletion is on its way.
+        Err(error) if error.is_farewell() => tracing::debug!(%error, "nothing is left to do"),
         Err(error) => {
             context.metrics.reconcile_failed(error.category());
-            outcome.map(|()| Action::await_change())
+            return Err(error);
         }
     }
+    Ok(Action::await_change())
 }
 
 /// kube asks how long to wait after an error.
@@ -135,7 +135,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
     let (applied, failure) = match applier.apply(&plan).await {
         Ok(applied) => (applied, None),
-        Err(Error::LeaseLost) => return Err(Error::LeaseLost),
+        Err(error) if error.is_farewell() || matches!(error, Error::LeaseLost) => return Err(error),
         Err(error) => (Applied { obstacles: vec![unanswered(&error)], ..Applied::default() }, Some(error)),
     };
     let status = report::status(&spec, &plan, &applied.obstacles, &seen, &observed, Timestamp::now());
@@ -212,4 +212,31 @@ async fn write(
         context.writer.publish(&observed.owner, &note).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(version: u64, tag: &str) -> StoredModelDeployment {
+        serde_json::from_value(json!({
+            "apiVersion": "modelship.dev/v1alpha1", "kind": "ModelDeployment",
+            "metadata": {"namespace": "tasting-room", "name": "grape", "uid": "1", "resourceVersion": version.to_string()},
+            "spec": {}, "status": {"tag": tag},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_status_that_was_written_counts_until_the_watch_has_brought_it_or_a_newer_one() {
+        let statuses = Statuses::default();
+        let tag = |model: &StoredModelDeployment| statuses.newest(model).tag.unwrap();
+        assert_eq!(tag(&model(5, "old")), "old");
+        statuses.wrote(model(7, "written"));
+        assert_eq!(tag(&model(5, "old")), "written", "the watch lags behind");
+        assert_eq!(tag(&model(7, "brought")), "brought");
+        statuses.wrote(model(9, "written"));
+        assert_eq!(tag(&model(11, "another's")), "another's");
+        assert_eq!(tag(&model(5, "old")), "old", "once the watch has caught up, nothing is kept");
+    }
 }

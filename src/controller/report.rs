@@ -71,7 +71,7 @@ pub fn status(
         history: history::record(before.history.clone(), stable.as_ref(), now),
         stable,
         candidate,
-        ..counts(observed, spec.scale)
+        ..counts(observed, spec.scale, matches!(plan.progress, Progress::Rolling { .. }))
     }
 }
 
@@ -87,7 +87,7 @@ pub fn invalid_status(faults: &[Invalid], observed: &Observed, now: Timestamp) -
         stable: before.stable.clone(),
         candidate: before.candidate.clone(),
         history: before.history.clone(),
-        ..counts(observed, Scale::Unset)
+        ..counts(observed, Scale::Unset, false)
     }
 }
 
@@ -112,14 +112,17 @@ fn conclude(judgements: &[Judgement], observed: &Observed, now: Timestamp) -> Ve
     conditions::conclude(judgements, &observed.status.conditions, observed.generation, now)
 }
 
-fn counts(observed: &Observed, scale: Scale) -> ModelDeploymentStatus {
+fn counts(observed: &Observed, scale: Scale, rolling: bool) -> ModelDeploymentStatus {
     let selector: Vec<String> =
         observed.owner.selector().iter().map(|(label, value)| format!("{label}={value}")).collect();
     let facts = observed.deployment.as_ref();
     // Before there is a Deployment, what it will begin with: one status less to write.
     let wanted = facts.map_or_else(|| scale.at_first(), |facts| facts.wanted);
+    let existing = facts.map_or(0, |facts| facts.existing);
+    // In a roll-out pods come and go, by themselves and in pairs: no news until it is over.
+    let settled = observed.status.replicas.filter(|_| rolling);
     ModelDeploymentStatus {
-        replicas: Some(facts.map_or(0, |facts| facts.existing)),
+        replicas: Some(settled.unwrap_or(existing)),
         available: Some(format!("{}/{wanted}", facts.map_or(0, |facts| facts.available))),
         selector: Some(selector.join(",")),
         ..ModelDeploymentStatus::default()

@@ -2,13 +2,14 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::writer::Note;
+use super::{judge::RECREATING, writer::Note};
 use crate::{
     api::{
         ModelDeploymentStatus,
-        conditions::{AVAILABLE, IMAGE_RESOLVED, PROGRESSING, READY, STALLED, find},
+        conditions::{AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, PROGRESSING, READY, STALLED, find},
         status::Version,
     },
+    images::problem,
     rollout::target,
 };
 
@@ -17,6 +18,7 @@ pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Ve
     let mut notes = Vec::new();
     introduction(before, after, &mut notes);
     resolution(before, after, &mut notes);
+    pullability(before, after, &mut notes);
     trouble(before, after, &mut notes);
     arrival(before, after, &mut notes);
     notes
@@ -53,7 +55,11 @@ fn resolution(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, not
     let pending = |condition: &Condition| target::PENDING.contains(&condition.reason.as_str());
     match (now.status.as_str(), then) {
         ("True", Some(then)) if then.status == "False" && !pending(then) => {
-            notes.push(note(false, "ImageResolved", "the registry answers again"));
+            let words = match problem::reason::away(&then.reason) {
+                true => "the registry answers again",
+                false => "the image is found again",
+            };
+            notes.push(note(false, "ImageResolved", words));
         }
         ("False", then) if !pending(now) && then.is_none_or(|then| changed(then, now)) => {
             notes.push(note(true, &now.reason, &now.message));
@@ -62,12 +68,21 @@ fn resolution(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, not
     }
 }
 
+/// The digest that runs is gone from the registry, or is there again.
+fn pullability(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    let (then, now) = (find(&before.conditions, IMAGE_PULLABLE), find(&after.conditions, IMAGE_PULLABLE));
+    if let (None, Some(gone)) = (then, now) {
+        notes.push(note(true, &gone.reason, &gone.message));
+    }
+}
+
 /// Trouble on the way, once for each reason: as soon as it is seen, not only when the deadline has passed.
 fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
     const NO_TROUBLE: [&str; 6] =
         ["Resolving", "Comparing", "Deploying", "RollingOut", "Unavailable", "WaitingForDeletion"];
     let answered = find(&before.conditions, AVAILABLE).is_some_and(|then| then.status == "True");
-    let silent = find(&after.conditions, AVAILABLE).filter(|now| now.status == "False" && now.reason != "ScaledToZero");
+    let silent = find(&after.conditions, AVAILABLE)
+        .filter(|now| now.status == "False" && !["ScaledToZero", RECREATING].contains(&now.reason.as_str()));
     if let Some(silent) = silent.filter(|_| answered) {
         notes.push(note(true, "Unavailable", &silent.message));
     }

@@ -93,6 +93,20 @@ impl Writer {
         Ok(Live::of(child.kind, object))
     }
 
+    /// Replaces the list of a Service's ports as a whole, where server-side apply can only add to what others have left.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn replace_ports(&self, child: &Child) -> Result<Live, Error> {
+        self.guard.check()?;
+        let api = self.api(child.kind, &child.namespace);
+        let what = format!("replace the ports of {} {}/{}", child.kind, child.namespace, child.name);
+        let params = PatchParams { field_manager: Some(names::MANAGER.into()), ..PatchParams::default() };
+        let patch = Patch::Merge(json!({"spec": {"ports": child.body["spec"]["ports"]}}));
+        let object = self.send("patch", child.kind.as_str(), what, api.patch(&child.name, &params, &patch)).await?;
+        Ok(Live::of(child.kind, object))
+    }
+
     /// Deletes exactly this object, not a successor of the same name.
     ///
     /// # Errors

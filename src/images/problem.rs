@@ -44,6 +44,11 @@ pub mod reason {
     pub const PULL_SECRET_MALFORMED: &str = "PullSecretMalformed";
     /// The Kubernetes API did not hand the pull secrets out.
     pub const PULL_SECRET_UNAVAILABLE: &str = "PullSecretUnavailable";
+
+    /// Whether the registry itself gave no usable answer, so that time alone may help.
+    pub fn away(reason: &str) -> bool {
+        [REGISTRY_UNREACHABLE, REGISTRY_RATE_LIMITED, REGISTRY_ERROR, BAD_ANSWER].contains(&reason)
+    }
 }
 
 /// Why one question to a registry got no good answer, for the code that decides what to do next.

@@ -124,15 +124,23 @@ fn no_answer(spec: &ValidSpec) -> Reason {
 }
 
 /// The image that users get: what every pod runs once a roll-out is complete; before that, what the serving pods ran
-/// before it, if any of them still serves.
+/// before it, if any of them still serves. `None` when nothing serves, and for the moment between the last pod that got
+/// ready and the Deployment's word that all is done: pods are heard of first.
 pub fn served(deployment: Option<&DeploymentFacts>, pods: &[PodFacts], progress: &Progress) -> Option<String> {
     let deployment = deployment?;
     if *progress == Progress::Complete && (deployment.available > 0 || deployment.wanted == 0) {
         return Some(deployment.image.clone());
     }
     let serving = || pods.iter().filter(|pod| pod.ready && !pod.leaving);
-    let pod = serving().find(|pod| pod.image != deployment.image).or_else(|| serving().next())?;
-    Some(pod.image.clone())
+    if let Some(before) = serving().find(|pod| pod.image != deployment.image) {
+        return Some(before.image.clone());
+    }
+    let about_to_end = matches!(progress, Progress::Rolling { .. }) && serving().count() >= wanted(deployment);
+    serving().next().filter(|_| !about_to_end).map(|pod| pod.image.clone())
+}
+
+fn wanted(deployment: &DeploymentFacts) -> usize {
+    usize::try_from(deployment.wanted).unwrap_or(0)
 }
 
 #[cfg(test)]

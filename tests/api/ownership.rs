@@ -1,6 +1,6 @@
 //! What Modelship does not own it does not touch; what it owns it puts back; what others contest it names.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -63,6 +63,43 @@ async fn a_change_by_hand_is_put_back_with_the_command_to_use_instead() {
     })
     .await;
     assert!(told.1.contains("[model].image") && told.1.contains("spec.image.pin"), "{told:?}");
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_services_port_changed_by_hand_is_put_back_though_two_ports_may_not_share_a_name() {
+    let world = World::new("byport").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let ports = |live: &Value| live["spec"]["ports"].as_array().cloned().unwrap_or_default();
+    let params = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+    let services: Api<Service> = world.api();
+    let edit = json!([{"op": "replace", "path": "/spec/ports/0/port", "value": 8081}]);
+    let edit: Patch<()> = Patch::Json(serde_json::from_value(edit).expect("a patch"));
+    services.patch("churn", &params, &edit).await.expect("edited");
+    eventually("the port to be put back", || async {
+        let live = world.child(ChildKind::Service, "churn").await.unwrap_or_default();
+        let numbers: Vec<_> = ports(&live).iter().map(|port| port["port"].clone()).collect();
+        if numbers == [json!(80)] { Ok(()) } else { Err(numbers) }
+    })
+    .await;
+    world
+        .apply("churn", {
+            let mut changed = spec(&world);
+            changed["service"] = json!({"port": 82});
+            changed
+        })
+        .await;
+    eventually("the next port to take its place", || async {
+        let live = world.child(ChildKind::Service, "churn").await.unwrap_or_default();
+        let numbers: Vec<_> = ports(&live).iter().map(|port| port["port"].clone()).collect();
+        if numbers == [json!(82)] { Ok(()) } else { Err(numbers) }
+    })
+    .await;
     operator.stop().await;
     world.end().await;
 }

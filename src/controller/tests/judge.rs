@@ -262,7 +262,58 @@ fn while_recreate_has_stopped_the_old_version_nobody_gets_the_new_one() {
     world.pods(&[PodOf::ready(1).leaving()]);
     let status = world.turn().status;
     reads(&status, 1, FIRST_PULL);
+    because(&status, AVAILABLE, "Recreating", "spec.rollout.strategy");
     assert_eq!((stable(&status), candidate(&status)), (Some(digest(1).as_str()), Some(digest(2).as_str())));
+}
+
+/// How often the status changes while the steps go by.
+fn writes(world: &mut World, steps: &[fn(&mut World)]) -> usize {
+    let mut last = json!(world.turn().status);
+    let mut changes = 1;
+    for step in steps {
+        step(world);
+        let status = json!(world.turn().status);
+        changes += usize::from(status != last);
+        last = status;
+    }
+    changes
+}
+
+#[test]
+fn a_first_deployment_costs_three_statuses_and_a_roll_out_two() {
+    let mut world = World::new(json!({}));
+    let steps: [fn(&mut World); 7] = [
+        |world| world.push(pushed(1)),
+        |_| {},
+        |world| world.rollout(&Rollout { existing: 0, ..Rollout::introducing(0) }),
+        |world| world.rollout(&Rollout::introducing(0)),
+        |world| world.pods(&[PodOf::new(1).waiting("ContainerCreating")]),
+        // The pod is heard of before its Deployment.
+        |world| world.pods(&[PodOf::ready(1)]),
+        |world| drop(world.serve(1)),
+    ];
+    assert_eq!(writes(&mut world, &steps), 3);
+    let steps: [fn(&mut World); 6] = [
+        |world| world.push(pushed(2)),
+        |world| world.rollout(&Rollout::introducing(1)),
+        |world| world.pods(&[PodOf::ready(1), PodOf::new(2)]),
+        |world| world.pods(&[PodOf::ready(1), PodOf::ready(2)]),
+        |world| world.pods(&[PodOf::ready(1).leaving(), PodOf::ready(2)]),
+        |world| drop(world.serve(2)),
+    ];
+    // The first is the status that stood before.
+    assert_eq!(writes(&mut world, &steps), 1 + 2);
+}
+
+#[test]
+fn the_new_version_is_what_users_get_as_soon_as_nothing_else_serves_and_not_all_of_it_is_there() {
+    let mut world = World::serving(json!({"replicas": 2, "rollout": {"strategy": "Recreate"}}));
+    world.push(pushed(2));
+    world.turn();
+    world.rollout(&Rollout { wanted: 2, existing: 2, updated: 2, available: 1, ..Rollout::introducing(1) });
+    world.pods(&[PodOf::ready(2), PodOf::new(2).crashing(1)]);
+    let status = world.turn().status;
+    assert_eq!((stable(&status), candidate(&status)), (Some(digest(2).as_str()), None));
 }
 
 #[test]

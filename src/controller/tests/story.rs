@@ -234,3 +234,14 @@ fn no_text_holds_what_changes_by_itself() {
         }
     }
 }
+
+#[test]
+fn making_room_for_the_next_version_as_asked_is_no_warning() {
+    let mut world = World::serving(json!({"rollout": {"strategy": "Recreate"}}));
+    world.push(pushed(2));
+    tells(&world.turn(), &[(CALM, "RollingOut", digest(2).short())]);
+    world.rollout(&Rollout { wanted: 1, ..Rollout::complete(0) });
+    world.pods(&[PodOf::ready(1).leaving()]);
+    silent(&mut world);
+    tells(&world.serve(2), &[(CALM, "Serving", digest(2).short())]);
+}
