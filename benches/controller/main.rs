@@ -48,8 +48,8 @@ struct Arguments {
 
 /// How much is measured.
 struct Plan {
-    /// Objects, and how many runs with so many.
-    sizes: &'static [(usize, usize)],
+    /// Kinds of objects to create: how many, and how many runs with so many.
+    creations: &'static [(Shape, &'static [(usize, usize)])],
     /// Objects that stand while the operator is restarted and rests.
     standing: usize,
     restarts: usize,
@@ -61,7 +61,7 @@ struct Plan {
 }
 
 const FULL: Plan = Plan {
-    sizes: &[(1, 5), (100, 5), (1000, 3)],
+    creations: &[(WITH_BUDGET, &[(1, 5), (100, 5), (1000, 3)]), (SCALED_TO_ZERO, &[(100, 3)])],
     standing: 1000,
     restarts: 3,
     rest: Duration::from_secs(60),
@@ -69,7 +69,7 @@ const FULL: Plan = Plan {
     served: 100,
 };
 const QUICK: Plan = Plan {
-    sizes: &[(1, 3), (100, 2)],
+    creations: &[(WITH_BUDGET, &[(1, 3), (100, 2)])],
     standing: 100,
     restarts: 1,
     rest: Duration::from_secs(20),
@@ -95,13 +95,13 @@ async fn main() {
         rollouts.push(bench.first_rollout(Shape { replicas }, plan.served).await);
     }
     let standing = stand(&bench, &plan).await;
-    let shapes = [WITH_BUDGET, SCALED_TO_ZERO];
-    bench.make_worlds(shapes.len() * plan.sizes.iter().map(|(_, runs)| runs).sum::<usize>()).await;
+    let sizes = plan.creations.iter().flat_map(|(_, sizes)| *sizes);
+    bench.make_worlds(sizes.map(|(_, runs)| runs).sum()).await;
     bench.audit.calm().await;
     let _stillness = Stillness::begin(setting("MODELSHIP_BENCH_CONTROLLER_MANAGER"));
     let mut comparisons = Vec::new();
-    for shape in shapes {
-        comparisons.push(compare(&bench, &plan, shape).await);
+    for (shape, sizes) in plan.creations {
+        comparisons.push(compare(&bench, *shape, sizes).await);
     }
     let mut grown = None;
     if let Some(count) = plan.grown {
@@ -118,9 +118,9 @@ fn push() -> Digests {
 }
 
 /// The operator and the bare client in turns, for each size.
-async fn compare(bench: &Bench, plan: &Plan, shape: Shape) -> Comparison {
+async fn compare(bench: &Bench, shape: Shape, sizes: &[(usize, usize)]) -> Comparison {
     let mut comparison = Comparison { shape, rounds: Vec::new() };
-    for (count, runs) in plan.sizes {
+    for (count, runs) in sizes {
         for run in 1..=*runs {
             progress(&format!("{count} × {shape}, run {run} of {runs}"));
             let round = bench.round(shape, *count).await;
