@@ -16,7 +16,7 @@ pub use valid::{Invalid, ValidSpec};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// A `ModelDeployment` exactly as it is stored: neither spec nor status is trusted to parse.
@@ -28,14 +28,53 @@ use serde_json::Value;
 pub struct StoredModelDeployment {
     pub metadata: ObjectMeta,
     #[serde(default)]
-    pub spec: Value,
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub status: Value,
+    pub spec: JsonText,
+    #[serde(default, skip_serializing_if = "JsonText::is_null")]
+    pub status: JsonText,
 }
 
 impl StoredModelDeployment {
     /// The status as far as it can be read; an unreadable one counts as absent and is written anew.
     pub fn known_status(&self) -> ModelDeploymentStatus {
-        ModelDeploymentStatus::deserialize(&self.status).unwrap_or_default()
+        ModelDeploymentStatus::deserialize(&self.status.value()).unwrap_or_default()
+    }
+}
+
+/// A JSON value kept as its text: as a tree of maps it would take ten times the memory, and thousands of objects are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonText(Box<str>);
+
+impl JsonText {
+    pub fn value(&self) -> Value {
+        // It was made from a value.
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+
+    pub fn is_null(&self) -> bool {
+        *self.0 == *"null"
+    }
+}
+
+impl From<&Value> for JsonText {
+    fn from(value: &Value) -> Self {
+        Self(value.to_string().into_boxed_str())
+    }
+}
+
+impl Default for JsonText {
+    fn default() -> Self {
+        Self::from(&Value::Null)
+    }
+}
+
+impl Serialize for JsonText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(|value| Self::from(&value))
     }
 }

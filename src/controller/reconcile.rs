@@ -43,15 +43,14 @@ pub struct Context {
 /// Statuses that were written and that the watch has not brought back yet, by uid: judged by an older one, a transition
 /// would be told twice.
 #[derive(Default)]
-pub struct Statuses(Mutex<HashMap<String, StoredModelDeployment>>);
+pub struct Statuses(Mutex<HashMap<String, (u64, ModelDeploymentStatus)>>);
 
 impl Statuses {
     fn newest(&self, model: &StoredModelDeployment) -> ModelDeploymentStatus {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let uid = model.uid().unwrap_or_default();
-        let of = |model: &StoredModelDeployment| version(&model.resource_version().unwrap_or_default());
         match written.get(&uid) {
-            Some(newer) if of(newer) > of(model) => newer.known_status(),
+            Some((newer, status)) if *newer > version_of(model) => status.clone(),
             Some(_) => {
                 written.remove(&uid);
                 model.known_status()
@@ -60,10 +59,15 @@ impl Statuses {
         }
     }
 
-    fn wrote(&self, model: StoredModelDeployment) {
+    fn wrote(&self, model: &StoredModelDeployment) {
         let uid = model.uid().unwrap_or_default();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, model);
+        let written = (version_of(model), model.known_status());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, written);
     }
+}
+
+fn version_of(model: &StoredModelDeployment) -> u64 {
+    version(&model.resource_version().unwrap_or_default())
 }
 
 impl Context {
@@ -122,7 +126,8 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         uid: model.uid().unwrap_or_default(),
     };
     let observed = Observed::read(&context.caches, owner, generation, context.statuses.newest(model));
-    let spec = match ValidSpec::parse(&observed.owner.name, &model.spec) {
+    let stored = model.spec.value();
+    let spec = match ValidSpec::parse(&observed.owner.name, &stored) {
         Ok(spec) => spec,
         Err(faults) => {
             let status = report::invalid_status(&faults, &observed, Timestamp::now());
@@ -130,7 +135,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         }
     };
     let seen = follow(context, &spec, &observed);
-    let plan = decide(&model.spec, &spec, &seen, &observed, context.render);
+    let plan = decide(&stored, &spec, &seen, &observed, context.render);
     let applier =
         Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
     let (applied, failure) = match applier.apply(&plan).await {
@@ -196,7 +201,7 @@ async fn write(
 ) -> Result<(), Error> {
     // Against what is stored, word by word: an unreadable status is replaced, a read one is compared as it was read.
     let stored = match observed.status == ModelDeploymentStatus::default() {
-        true => model.status.clone(),
+        true => model.status.value(),
         false => json!(observed.status),
     };
     if let Some(patch) = report::merge_patch(&stored, &json!(status)) {
@@ -204,7 +209,7 @@ async fn write(
             // Gone, or replaced by another of the same name: nothing to tell.
             return Ok(());
         };
-        context.statuses.wrote(written);
+        context.statuses.wrote(&written);
         notes.extend(story::tell(&observed.status, &status));
     }
     // Told after the status is written: a crash in between loses an event, never repeats one.
@@ -232,10 +237,10 @@ mod tests {
         let statuses = Statuses::default();
         let tag = |model: &StoredModelDeployment| statuses.newest(model).tag.unwrap();
         assert_eq!(tag(&model(5, "old")), "old");
-        statuses.wrote(model(7, "written"));
+        statuses.wrote(&model(7, "written"));
         assert_eq!(tag(&model(5, "old")), "written", "the watch lags behind");
         assert_eq!(tag(&model(7, "brought")), "brought");
-        statuses.wrote(model(9, "written"));
+        statuses.wrote(&model(9, "written"));
         assert_eq!(tag(&model(11, "another's")), "another's");
         assert_eq!(tag(&model(5, "old")), "old", "once the watch has caught up, nothing is kept");
     }

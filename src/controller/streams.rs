@@ -27,6 +27,10 @@ use crate::{
     telemetry::Metrics,
 };
 
+/// Objects of one page of a list. A page is held as trees of values, each ten times the size of what is kept of it: kube's
+/// own 500 would decide how much memory the controller takes.
+const PAGE: u32 = 100;
+
 /// Which model should be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
@@ -65,8 +69,9 @@ pub type Hints = BoxStream<'static, Hint>;
 
 /// The watches of all children, of pods and of nodes.
 pub fn children(scope: &Scope, caches: &Caches, metrics: &Metrics) -> Hints {
-    let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MODELSHIP));
-    let of_models = watcher::Config::default().labels(names::MODEL);
+    let ours =
+        watcher::Config::default().page_size(PAGE).labels(&format!("{}={}", names::MANAGED_BY, names::MODELSHIP));
+    let of_models = watcher::Config::default().page_size(PAGE).labels(names::MODEL);
     let mut streams: Vec<Hints> = ChildKind::ALL
         .into_iter()
         .map(|kind| {
@@ -141,7 +146,7 @@ pub fn models(
     metrics: Metrics,
 ) -> BoxStream<'static, Change> {
     let api = scope.typed::<StoredModelDeployment>();
-    let events = watcher(api, watcher::Config::default()).default_backoff().modify(|model| {
+    let events = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff().modify(|model| {
         model.metadata.managed_fields = None;
     });
     let mut known: HashMap<Key, Seen> = HashMap::new();
