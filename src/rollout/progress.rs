@@ -135,7 +135,8 @@ pub fn served(deployment: Option<&DeploymentFacts>, pods: &[PodFacts], progress:
     if let Some(before) = serving().find(|pod| pod.image != deployment.image) {
         return Some(before.image.clone());
     }
-    let about_to_end = matches!(progress, Progress::Rolling { .. }) && serving().count() >= wanted(deployment);
+    let rolling = matches!(progress, Progress::Rolling { .. }) && !deployment.complete();
+    let about_to_end = rolling && serving().count() >= wanted(deployment);
     serving().next().filter(|_| !about_to_end).map(|pod| pod.image.clone())
 }
 

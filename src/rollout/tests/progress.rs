@@ -143,7 +143,9 @@ fn users_get_the_old_version_until_the_new_one_is_complete() {
     assert_eq!(got(&Rollout::introducing(1), 2, &both, &rolling), Some(image(1)));
     assert_eq!(got(&Rollout::complete(1), 2, &[PodOf::ready(2)], &Progress::Complete), Some(image(2)));
     let leaving = [PodOf::ready(2), PodOf::ready(1).leaving()];
-    assert_eq!(got(&Rollout::introducing(1), 2, &leaving, &rolling), Some(image(2)));
+    assert_eq!(got(&Rollout::introducing(1), 2, &leaving, &rolling), None, "its Deployment is about to say so");
+    let half = Rollout { wanted: 2, ..Rollout::introducing(1) };
+    assert_eq!(got(&half, 2, &leaving, &rolling), Some(image(2)), "nothing else serves, and not all of it is there");
 }
 
 #[test]
