@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use kube::core::DynamicObject;
-use modelship::resources::ChildKind;
+use modelship::{api::conditions, resources::ChildKind};
 use serde_json::{Value, json};
 
 use crate::{
@@ -192,7 +192,8 @@ async fn settled(world: &World, workload: Workload, digest: &str) {
         let told = status.available == Some(format!("{available}/{available}"));
         // Those of a deleted Deployment go some time after it.
         let collected = world.replica_sets().await.len() == sets;
-        let complete = available == replicas && told && status.candidate.is_none();
+        let ready = conditions::find(&status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True");
+        let complete = available == replicas && told && ready && status.candidate.is_none();
         let settled = service && budget == wants_budget && complete && collected;
         if settled { Ok(()) } else { Err((budget, service, available, collected, status)) }
     })
