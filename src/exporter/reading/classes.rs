@@ -1,0 +1,161 @@
+//! Counts predictions by class, with a bounded number of series.
+
+use std::collections::HashMap;
+
+use prometheus::{IntCounter, IntCounterVec};
+
+use super::{
+    class::{self, OTHER},
+    row::Unread,
+    settings::{Kind, MOST_CLASSES, Reading},
+};
+
+/// Series of `model_predictions_total` over the whole life of the process, however often settings change.
+const MOST_SERIES: usize = 1_000;
+/// Ways to write a value that are remembered, so that most rows cost one look-up of their bytes.
+const MOST_WRITTEN: usize = 1_024;
+/// Longer values are not worth remembering.
+const LONGEST_WRITTEN: usize = 80;
+
+/// The counters of all classes.
+pub(super) struct Classes {
+    family: IntCounterVec,
+    other: IntCounter,
+    /// By name; never gets smaller, since a series must not go away.
+    series: HashMap<String, IntCounter>,
+    /// By the bytes of the value, as models write it.
+    written: HashMap<Box<[u8]>, IntCounter>,
+    /// By position in a row of probabilities.
+    positions: Vec<IntCounter>,
+    /// Declared: by the key of the value.
+    names: HashMap<String, String>,
+    /// Declared: the names as they are listed, and by position.
+    listed: Vec<String>,
+    declared: Vec<String>,
+    /// Classes that were not declared and have a series, and how many may.
+    met: usize,
+    may_meet: usize,
+}
+
+impl Classes {
+    pub fn new(family: IntCounterVec, reading: &Reading) -> Self {
+        let other = family.with_label_values(&[OTHER]);
+        let mut classes = Self {
+            family,
+            series: HashMap::from([(OTHER.to_owned(), other.clone())]),
+            other,
+            written: HashMap::new(),
+            positions: Vec::new(),
+            names: HashMap::new(),
+            listed: Vec::new(),
+            declared: Vec::new(),
+            met: 0,
+            may_meet: 0,
+        };
+        classes.set(reading);
+        classes
+    }
+
+    /// Takes new settings. What was counted stays; declared classes are there at 0 at once.
+    pub fn set(&mut self, reading: &Reading) {
+        self.written.clear();
+        self.positions.clear();
+        self.names.clear();
+        self.may_meet = if reading.classes.is_empty() { reading.max_classes } else { 0 };
+        self.listed = reading.classes.iter().map(|class| class.name.clone()).collect();
+        self.declared = in_order(reading);
+        for (position, class) in reading.classes.iter().enumerate() {
+            let key = class.value.clone().unwrap_or_else(|| position.to_string());
+            self.names.insert(key, class.name.clone());
+        }
+        // A model that says a class's name means that class, unless the name is another's value.
+        for class in &reading.classes {
+            self.names.entry(class::text_key(&class.name)).or_insert_with(|| class.name.clone());
+        }
+        if reading.kind != Some(Kind::Number) {
+            for name in self.declared.clone() {
+                self.series(&name);
+            }
+        }
+    }
+
+    /// The class whose value is written like this.
+    pub fn written(&mut self, value: &[u8]) -> Result<&IntCounter, Unread> {
+        // Looked up twice, since the borrow checker does not yet see through an early return.
+        if self.written.contains_key(value) {
+            return Ok(self.written.get(value).unwrap_or(&self.other));
+        }
+        let counter = self.by_key(class::key(value)?);
+        if value.len() > LONGEST_WRITTEN || self.written.len() >= MOST_WRITTEN {
+            // This key has a series all the same, or is one of the others.
+            return Ok(self.series.get(&counter).unwrap_or(&self.other));
+        }
+        let counter = self.series.get(&counter).unwrap_or(&self.other).clone();
+        Ok(self.written.entry(value.into()).or_insert(counter))
+    }
+
+    /// The class at this position of a row of `of` probabilities.
+    pub fn at(&mut self, position: usize, of: usize) -> &IntCounter {
+        while self.positions.len() < of.min(MOST_CLASSES) {
+            let at = self.positions.len();
+            let name = match self.declared.get(at) {
+                Some(name) => name.clone(),
+                None => self.by_key(at.to_string()),
+            };
+            let counter = self.series(&name);
+            self.positions.push(counter);
+        }
+        self.positions.get(position).unwrap_or(&self.other)
+    }
+
+    /// The class declared at this place of the list.
+    pub fn named(&mut self, place: usize) -> IntCounter {
+        match self.listed.get(place).cloned() {
+            Some(name) => self.series(&name),
+            None => self.other.clone(),
+        }
+    }
+
+    /// The name of the series for a key, which is there afterwards.
+    fn by_key(&mut self, key: String) -> String {
+        let name = match self.names.get(&key) {
+            Some(name) => name.clone(),
+            None if !self.declared.is_empty() => return OTHER.into(),
+            None => key,
+        };
+        if !self.series.contains_key(&name) {
+            if self.met >= self.may_meet {
+                return OTHER.into();
+            }
+            self.met += 1;
+            self.series(&name);
+        }
+        name
+    }
+
+    /// The series of a name; that of the others when there are too many.
+    fn series(&mut self, name: &str) -> IntCounter {
+        if let Some(counter) = self.series.get(name) {
+            return counter.clone();
+        }
+        if self.series.len() >= MOST_SERIES {
+            return self.other.clone();
+        }
+        let counter = self.family.with_label_values(&[name]);
+        self.series.insert(name.to_owned(), counter.clone());
+        counter
+    }
+}
+
+/// The names of the declared classes by position: by their values when these are 0, 1, 2 …, else as they are listed.
+fn in_order(reading: &Reading) -> Vec<String> {
+    let mut names: Vec<Option<String>> = vec![None; reading.classes.len()];
+    for class in &reading.classes {
+        let position = class.value.as_ref().and_then(|value| value.parse::<usize>().ok());
+        if let Some(place) = position.and_then(|position| names.get_mut(position)) {
+            *place = Some(class.name.clone());
+        }
+    }
+    let all: Option<Vec<String>> = names.into_iter().collect();
+    all.unwrap_or_else(|| reading.classes.iter().map(|class| class.name.clone()).collect())
+}

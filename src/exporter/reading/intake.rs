@@ -1,0 +1,256 @@
+//! The door of this room: takes exchanges from the proxy, and has them read on a thread of its own.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use http::{HeaderValue, Method, StatusCode};
+use prometheus::Registry;
+use tokio::sync::Notify;
+
+use super::{
+    blame,
+    metrics::{Metrics, Skip},
+    queue::{Batch, Bounds, Entry, Queue},
+    reader::{Answer, Reader, Request},
+    request::Format,
+    settings::{Decided, Reading},
+};
+use crate::exporter::{
+    blame::{Cause, Errors},
+    exchange::{Captured, Exchange},
+};
+
+/// Bytes of a body that are read at most. Answers are longer only for thousands of rows at a time.
+const LONGEST: usize = 64 * 1024;
+/// 4,096 exchanges are 70 ms of the proxy's full speed. While one batch is read another one gathers, so twice the bytes
+/// may be held.
+const BOUNDS: Bounds = Bounds { entries: 4_096, bytes: 2 * 1024 * 1024 };
+
+/// Paths that model servers answer with facts about themselves, and never with predictions.
+const ABOUT_ITSELF: [&str; 7] = ["/ping", "/health", "/version", "/metrics", "/v2", "/docs", "/openapi.json"];
+
+/// Takes exchanges to be read. Cheap to clone; the thread ends when the last clone is gone.
+#[derive(Clone)]
+pub struct Intake(Arc<Room>);
+
+struct Room {
+    shared: Arc<Shared>,
+    metrics: Metrics,
+    errors: Errors,
+    /// Bounds of the histogram of numbers, for as long as the process lives.
+    bins: Option<Vec<f64>>,
+}
+
+struct Shared {
+    queue: Queue,
+    decided: Arc<Mutex<Option<Decided>>>,
+    /// Entries read, ever.
+    done: AtomicU64,
+    progress: Notify,
+}
+
+/// Why reading could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the series of predictions cannot be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("the thread that reads predictions cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Intake {
+    /// Registers the series and starts the thread.
+    ///
+    /// # Errors
+    /// When a name is taken on this registry, or there can be no thread.
+    pub fn start(registry: &Registry, reading: Reading, errors: Errors) -> Result<Self, StartError> {
+        Self::bounded(registry, reading, errors, BOUNDS)
+    }
+
+    pub(super) fn bounded(
+        registry: &Registry,
+        reading: Reading,
+        errors: Errors,
+        bounds: Bounds,
+    ) -> Result<Self, StartError> {
+        let metrics = Metrics::new(registry, reading.bins.as_deref())?;
+        let shared = Arc::new(Shared {
+            queue: Queue::new(bounds),
+            decided: Arc::default(),
+            done: AtomicU64::new(0),
+            progress: Notify::new(),
+        });
+        let bins = reading.bins.clone();
+        let reader = Reader::new(metrics.clone(), reading, Arc::clone(&shared.decided));
+        let room = Room { shared: Arc::clone(&shared), metrics, errors: errors.clone(), bins };
+        thread::Builder::new().name("reading".into()).spawn(move || work(&shared, reader, &errors))?;
+        Ok(Self(Arc::new(room)))
+    }
+
+    /// Whether predictions may be in this exchange, so that its bodies should be copied.
+    pub fn wants(&self, method: &Method, path: &str) -> bool {
+        *method == Method::POST && !about_itself(path) && !grpc(path)
+    }
+
+    /// Bytes of a request to copy.
+    pub fn request_limit(&self) -> usize {
+        LONGEST
+    }
+
+    /// Bytes of an answer to copy.
+    pub fn answer_limit(&self) -> usize {
+        LONGEST
+    }
+
+    /// Takes an exchange, or counts why not. Never blocks. For a status from 400 to 499 it sees to it that the blame is
+    /// counted; other statuses than 200 are left alone.
+    pub fn offer(&self, exchange: Exchange) {
+        let room = &*self.0;
+        let Exchange { status, request, answer, .. } = &exchange;
+        if status.is_client_error() {
+            if !readable(answer) || room.shared.queue.blame(answer, blame::LOOKED_AT).is_err() {
+                room.errors.count(Cause::Client);
+            }
+            return;
+        }
+        if *status != StatusCode::OK {
+            return;
+        }
+        if encoded(answer.content_encoding.as_ref()) {
+            return room.metrics.skipped(Skip::Encoded);
+        }
+        if Format::of(answer.content_type.as_ref()) != Format::Json {
+            return room.metrics.skipped(Skip::ContentType);
+        }
+        let format = Format::of(request.content_type.as_ref());
+        let needed = needs_request(answer)
+            && request.whole
+            && format != Format::Other
+            && !encoded(request.content_encoding.as_ref());
+        if room.shared.queue.answer(answer, needed.then_some((request, format))).is_err() {
+            room.metrics.skipped(Skip::QueueFull);
+        }
+    }
+
+    /// Takes settings for the exchanges offered from now on. No counter falls by it. The histogram of numbers keeps the
+    /// bins it was started with.
+    ///
+    /// # Errors
+    /// A sentence that says that other bins need a restart; all else is taken nevertheless.
+    pub fn set(&self, reading: Reading) -> Result<(), String> {
+        let same = reading.bins == self.0.bins;
+        self.0.shared.queue.settings(reading);
+        if same {
+            return Ok(());
+        }
+        Err("predictions.bins: other bins are taken when the pod is replaced, since counts cannot be moved between \
+             bins; until then those from the start are used"
+            .into())
+    }
+
+    #[cfg(test)]
+    pub(super) fn sleeps(&self) -> bool {
+        self.0.shared.queue.sleeps()
+    }
+
+    /// How predictions are read; none while that is not settled.
+    pub fn decided(&self) -> Option<Decided> {
+        self.0.shared.decided.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until all that was offered before is read, and for no longer than `within`. Whether it is.
+    pub async fn flush(&self, within: Duration) -> bool {
+        let shared = &self.0.shared;
+        let offered = shared.queue.hurry();
+        let read = async {
+            loop {
+                let progress = shared.progress.notified();
+                tokio::pin!(progress);
+                // From here on no notice is missed.
+                progress.as_mut().enable();
+                if shared.done.load(Ordering::Acquire) >= offered {
+                    return;
+                }
+                progress.await;
+            }
+        };
+        tokio::time::timeout(within, read).await.is_ok()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+/// The thread.
+fn work(shared: &Shared, mut reader: Reader, errors: &Errors) {
+    let mut batch = Batch::default();
+    while shared.queue.take(&mut batch) {
+        let bytes = |range: std::ops::Range<usize>| batch.bytes.get(range).unwrap_or_default();
+        let count = batch.entries.len() as u64;
+        for entry in batch.entries.drain(..) {
+            match entry {
+                Entry::Answer { body, whole, request } => {
+                    let request = request.map(|(body, format)| Request { body: bytes(body), format });
+                    reader.exchange(Answer { body: bytes(body), whole }, request);
+                }
+                Entry::Blame { beginning } => errors.count(blame::of_client_error(bytes(beginning))),
+                Entry::Settings(reading) => reader.set(*reading),
+            }
+        }
+        shared.done.fetch_add(count, Ordering::Release);
+        shared.progress.notify_waiters();
+    }
+}
+
+fn readable(answer: &Captured) -> bool {
+    !encoded(answer.content_encoding.as_ref()) && Format::of(answer.content_type.as_ref()) == Format::Json
+}
+
+fn encoded(encoding: Option<&HeaderValue>) -> bool {
+    encoding.is_some_and(|encoding| {
+        let encoding = encoding.as_bytes().trim_ascii();
+        !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")
+    })
+}
+
+fn about_itself(path: &str) -> bool {
+    let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    ABOUT_ITSELF.contains(&path)
+        || path.starts_with("/v2/health/")
+        || path.starts_with("/v2/repository/")
+        || (path.starts_with("/v2/models/") && (path.ends_with("/ready") || path.ends_with("/load")))
+}
+
+/// gRPC's paths are `/package.Service/Method`.
+fn grpc(path: &str) -> bool {
+    let mut parts = path.split('/').skip(1);
+    let service = parts.next().unwrap_or_default();
+    let method = parts.next();
+    service.contains('.') && method.is_some_and(|method| !method.is_empty()) && parts.next().is_none()
+}
+
+/// Whether the request may have to tell the number of rows: not if the answer is a list to its end, which its beginning
+/// shows. Almost all answers are, and then the request is not even copied.
+fn needs_request(answer: &Captured) -> bool {
+    if !answer.whole {
+        return true;
+    }
+    let Some(first) = answer.pieces.first() else { return false };
+    let first = first.trim_ascii_start();
+    let Some(inside) = first.strip_prefix(b"{") else { return !first.starts_with(b"[") };
+    let list = inside
+        .trim_ascii_start()
+        .strip_prefix(b"\"predictions\"")
+        .and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"))
+        .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"["));
+    !list
+}

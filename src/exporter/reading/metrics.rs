@@ -1,0 +1,171 @@
+//! The series of this room.
+
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
+
+use super::{row::Unread, settings::Decided};
+
+/// Upper bounds for numbers when the settings have none: finest where most models predict, and symmetric in its range.
+const BINS: [f64; 31] = [
+    -1e6, -1e5, -1e4, -1e3, -100.0, -10.0, -1.0, -0.1, 0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
+    200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6,
+];
+const ROWS: [f64; 13] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
+
+/// Why an exchange, or its prediction, was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// More came than could be read in time.
+    QueueFull,
+    /// The answer has a content encoding.
+    Encoded,
+    /// The answer is no JSON by its content type.
+    ContentType,
+    /// The answer is too long, and its beginning holds no whole row.
+    Cut,
+    /// The answer is no JSON.
+    Malformed,
+    /// The answer is JSON, and no prediction was found in it.
+    UnknownShape,
+}
+
+impl Skip {
+    pub const ALL: [Self; 6] =
+        [Self::QueueFull, Self::Encoded, Self::ContentType, Self::Cut, Self::Malformed, Self::UnknownShape];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Encoded => "encoded",
+            Self::ContentType => "content_type",
+            Self::Cut => "cut",
+            Self::Malformed => "malformed",
+            Self::UnknownShape => "unknown_shape",
+        }
+    }
+}
+
+/// The series of this room. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Metrics {
+    pub read: IntCounter,
+    pub read_in_part: IntCounter,
+    skipped: Vec<IntCounter>,
+    unread: Vec<IntCounter>,
+    pub predictions: IntCounterVec,
+    pub probability: Histogram,
+    pub top_probability: Histogram,
+    pub value: Histogram,
+    pub rows: Histogram,
+    info: IntGaugeVec,
+}
+
+impl Metrics {
+    /// `bins` are the upper bounds for numbers.
+    ///
+    /// # Errors
+    /// When a name is taken on this registry.
+    pub fn new(registry: &Registry, bins: Option<&[f64]>) -> Result<Self, prometheus::Error> {
+        let probabilities: Vec<f64> = (1..=20).map(|step| f64::from(step) / 20.0).collect();
+        let skipped = counters(
+            registry,
+            "modelship_exporter_exchanges_skipped_total",
+            "Requests whose predictions were not read, by the reason.",
+            "reason",
+        )?;
+        let unread = counters(
+            registry,
+            "model_predictions_unread_total",
+            "Rows of answers without a prediction that could be counted, by the reason: missing (nothing there, or \
+             null), kind (something else than expected), nan, infinite, range (a probability outside 0 to 1).",
+            "reason",
+        )?;
+        let info = IntGaugeVec::new(
+            Opts::new(
+                "modelship_exporter_reading_info",
+                "1 for the way in which predictions are read: what they are (undecided until enough answers were seen), \
+                 where in a row they stand, and whether the settings say so or it was found from answers.",
+            ),
+            &["kind", "path", "source"],
+        )?;
+        Ok(Self {
+            read: counter(
+                registry,
+                "modelship_exporter_exchanges_read_total",
+                "Requests whose predictions were read.",
+            )?,
+            read_in_part: counter(
+                registry,
+                "modelship_exporter_exchanges_read_in_part_total",
+                "Requests whose answer was too long, so that only the predictions at its beginning were read.",
+            )?,
+            skipped: Skip::ALL.iter().map(|skip| skipped.with_label_values(&[skip.name()])).collect(),
+            unread: Unread::ALL.iter().map(|reason| unread.with_label_values(&[reason.name()])).collect(),
+            predictions: counters(
+                registry,
+                "model_predictions_total",
+                "Predictions by class; __other__ holds those of classes that are not declared, or too many.",
+                "class",
+            )?,
+            probability: histogram(
+                registry,
+                "model_prediction_probability",
+                "Predicted probabilities, from 0 to 1, where a prediction is one probability.",
+                probabilities.clone(),
+            )?,
+            top_probability: histogram(
+                registry,
+                "model_prediction_top_probability",
+                "The largest probability of each prediction, from 0 to 1, where a prediction is one probability per \
+                 class.",
+                probabilities,
+            )?,
+            value: histogram(
+                registry,
+                "model_prediction_value",
+                "Predicted numbers, in the model's own unit.",
+                bins.map_or_else(|| BINS.to_vec(), <[f64]>::to_vec),
+            )?,
+            rows: histogram(registry, "model_rows_per_request", "Rows that a request asked for.", ROWS.to_vec())?,
+            info: registered(registry, info)?,
+        })
+    }
+
+    pub fn skipped(&self, skip: Skip) {
+        if let Some(counter) = self.skipped.get(skip as usize) {
+            counter.inc();
+        }
+    }
+
+    pub fn unread(&self, unread: Unread) {
+        if let Some(counter) = self.unread.get(unread as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Says how predictions are read, in place of what was said before.
+    pub fn reads(&self, decided: Option<&Decided>, source: &str) {
+        self.info.reset();
+        let (kind, path) = match decided {
+            Some(Decided { kind, path }) => (kind.name(), path.to_string()),
+            None => ("undecided", String::new()),
+        };
+        self.info.with_label_values(&[kind, &path, source]).set(1);
+    }
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    registered(registry, IntCounter::new(name, help)?)
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
+    registered(registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, bounds: Vec<f64>) -> Result<Histogram, prometheus::Error> {
+    registered(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(bounds))?)
+}

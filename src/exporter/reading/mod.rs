@@ -1,0 +1,41 @@
+//! Reads predictions from copies of requests and answers, off the hot path.
+//!
+//! * `intake`: the door: what is wanted, offering, settings, and the thread.
+//! * `queue`: what waits to be read, bounded.
+//! * `reader`: reads one exchange after the other and counts what it says.
+//! * `answer`, `request`: where the rows are in an answer; how many a request asks for.
+//! * `row`, `class`: what the prediction of one row is; what a class is called.
+//! * `find`: how predictions are read when the settings do not say.
+//! * `settings`, `path`: what the settings say.
+//! * `classes`, `metrics`: the series.
+//! * `blame`: whose fault a 4xx answer is.
+//! * `json`: the scanner under all of it.
+
+mod answer;
+#[cfg(any(test, fuzzing))]
+#[path = "tests/anything.rs"]
+mod anything;
+mod blame;
+mod class;
+mod classes;
+mod find;
+mod intake;
+mod json;
+mod metrics;
+mod path;
+mod queue;
+mod reader;
+mod request;
+mod row;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+#[cfg(fuzzing)]
+pub use anything::try_anything;
+pub use blame::blame;
+pub use class::OTHER;
+pub use intake::{Intake, StartError};
+pub use metrics::Skip;
+pub use path::{Path, PathError};
+pub use settings::{Decided, Kind, MOST_CLASSES, Reading, check};

@@ -1,0 +1,276 @@
+//! How predictions are to be read: the field `predictions` of the settings.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{class, path::Path};
+
+/// Classes that may be declared, and that `maxClasses` may allow: each is a time series per pod.
+pub const MOST_CLASSES: usize = 200;
+const DEFAULT_CLASSES: usize = 50;
+const MOST_BINS: usize = 100;
+
+/// What a prediction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// The class itself: a text, a number or a boolean.
+    Class,
+    /// One probability, of the positive of two classes.
+    Probability,
+    /// A row of numbers, one per class; the largest is the prediction.
+    Probabilities,
+    /// A number that is no class.
+    Number,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Class => "class",
+            Self::Probability => "probability",
+            Self::Probabilities => "probabilities",
+            Self::Number => "number",
+        }
+    }
+}
+
+/// How predictions are read once that is settled. It can be recorded, and handed back as `predictions.found`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    pub kind: Kind,
+    pub path: Path,
+}
+
+/// A class that is known beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Class {
+    /// How the model says it, in the form that [`class::key`] gives; none when it is told by its position.
+    pub value: Option<String>,
+    pub name: String,
+}
+
+/// How predictions are to be read. Made by [`check`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    pub(super) kind: Option<Kind>,
+    pub(super) path: Option<Path>,
+    pub(super) classes: Vec<Class>,
+    /// The position in `classes` of the one that a `probability` is about.
+    pub(super) positive: usize,
+    pub(super) threshold: f64,
+    pub(super) bins: Option<Vec<f64>>,
+    pub(super) max_classes: usize,
+    pub(super) found: Option<Decided>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            path: None,
+            classes: Vec::new(),
+            positive: 1,
+            threshold: 0.5,
+            bins: None,
+            max_classes: DEFAULT_CLASSES,
+            found: None,
+        }
+    }
+}
+
+impl Reading {
+    /// What these settings decide by themselves: `kind` and `path` when both are given, else what was found before,
+    /// unless it contradicts the one that is given.
+    pub(super) fn decided(&self) -> Option<Decided> {
+        if let (Some(kind), Some(path)) = (self.kind, &self.path) {
+            return Some(Decided { kind, path: path.clone() });
+        }
+        let found = self.found.as_ref()?;
+        let kind_agrees = self.kind.is_none_or(|kind| kind == found.kind);
+        let path_agrees = self.path.as_ref().is_none_or(|path| *path == found.path);
+        (kind_agrees && path_agrees).then(|| found.clone())
+    }
+
+    /// Whether the kind is the user's word.
+    pub(super) fn names_kind(&self) -> bool {
+        self.kind.is_some()
+    }
+}
+
+/// Reads the settings. `null` and an empty object leave everything to be found; unknown fields are ignored, since they
+/// may be those of a newer version.
+///
+/// ```
+/// # use modelship::exporter::reading::check;
+/// # use serde_json::json;
+/// assert!(check(&json!({"kind": "class", "classes": [{"value": 0, "name": "stay"}]})).is_ok());
+/// assert!(check(&json!({"kind": "klass"})).is_err());
+/// ```
+///
+/// # Errors
+/// A sentence that says which field is wrong, and what it may be.
+pub fn check(settings: &Value) -> Result<Reading, String> {
+    let fields = match settings {
+        Value::Null => return Ok(Reading::default()),
+        Value::Object(fields) => fields,
+        other => {
+            return Err(format!("predictions is {}, but must be an object like {{\"kind\": \"class\"}}", a(other)));
+        }
+    };
+    let default = Reading::default();
+    let mut reading = Reading {
+        kind: given(fields, "kind").map(|value| kind(value, "predictions.kind")).transpose()?,
+        path: given(fields, "path").map(|value| path(value, "predictions.path")).transpose()?,
+        classes: given(fields, "classes").map(classes).transpose()?.unwrap_or_default(),
+        threshold: given(fields, "threshold").map(threshold).transpose()?.unwrap_or(default.threshold),
+        bins: given(fields, "bins").map(bins).transpose()?,
+        max_classes: given(fields, "maxClasses").map(max_classes).transpose()?.unwrap_or(default.max_classes),
+        found: given(fields, "found").map(found).transpose()?,
+        ..default
+    };
+    if let Some(value) = given(fields, "positive") {
+        reading.positive = positive(value, &reading.classes)?;
+    }
+    Ok(reading)
+}
+
+/// A field that is there and not null.
+fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+/// What a value is, in words, for a message. Long texts are cut.
+fn a(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => format!("{:?}", text.chars().take(64).collect::<String>()),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+fn kind(value: &Value, field: &str) -> Result<Kind, String> {
+    Kind::deserialize(value)
+        .map_err(|_| format!("{field} is {}, but must be one of class, probability, probabilities, number", a(value)))
+}
+
+fn path(value: &Value, field: &str) -> Result<Path, String> {
+    let text = value.as_str().ok_or_else(|| format!("{field} is {}, but must be a text like \"$.label\"", a(value)))?;
+    text.parse().map_err(|error| format!("{field}: {error}"))
+}
+
+fn found(value: &Value) -> Result<Decided, String> {
+    let Value::Object(fields) = value else {
+        return Err(format!(
+            "predictions.found is {}, but must be an object like {{\"kind\": \"class\", \"path\": \"$\"}}",
+            a(value)
+        ));
+    };
+    let field = |name| fields.get(name).unwrap_or(&Value::Null);
+    Ok(Decided {
+        kind: kind(field("kind"), "predictions.found.kind")?,
+        path: path(field("path"), "predictions.found.path")?,
+    })
+}
+
+fn classes(value: &Value) -> Result<Vec<Class>, String> {
+    let list = value.as_array().ok_or_else(|| {
+        format!(
+            "predictions.classes is {}, but must be a list like [{{\"value\": \"0\", \"name\": \"stay\"}}]",
+            a(value)
+        )
+    })?;
+    if list.len() > MOST_CLASSES {
+        return Err(format!("predictions.classes has {} classes, but at most {MOST_CLASSES} are possible", list.len()));
+    }
+    let mut classes: Vec<Class> = Vec::with_capacity(list.len());
+    for (at, item) in list.iter().enumerate() {
+        let class = one_class(item, at)?;
+        if let Some(value) = &class.value
+            && classes.iter().any(|other| other.value.as_ref() == Some(value))
+        {
+            return Err(format!("predictions.classes[{at}].value: {value:?} already has a name; each value has one"));
+        }
+        classes.push(class);
+    }
+    Ok(classes)
+}
+
+fn one_class(item: &Value, at: usize) -> Result<Class, String> {
+    let (value, name) = match item {
+        Value::String(name) => (None, name),
+        Value::Object(fields) => {
+            let name = fields.get("name").and_then(Value::as_str).ok_or_else(|| {
+                format!("predictions.classes[{at}] has no name: write {{\"value\": \"0\", \"name\": \"stay\"}}")
+            })?;
+            return named(given(fields, "value"), name, at);
+        }
+        other => {
+            return Err(format!(
+                "predictions.classes[{at}] is {}, but must be a name, or an object with value and name",
+                a(other)
+            ));
+        }
+    };
+    named(value, name, at)
+}
+
+fn named(value: Option<&Value>, name: &str, at: usize) -> Result<Class, String> {
+    if name.is_empty() {
+        return Err(format!("predictions.classes[{at}].name is empty: a class needs a name"));
+    }
+    let value = value.map(|value| match value {
+        Value::String(text) => Ok(class::text_key(text)),
+        Value::Bool(_) | Value::Number(_) => class::key(value.to_string().as_bytes())
+            .map_err(|_| format!("predictions.classes[{at}].value is {}, which is no class", a(value))),
+        other => {
+            Err(format!("predictions.classes[{at}].value is {}, but must be a text, a number or a boolean", a(other)))
+        }
+    });
+    Ok(Class { value: value.transpose()?, name: class::tidy(name) })
+}
+
+fn positive(value: &Value, classes: &[Class]) -> Result<usize, String> {
+    let name = value.as_str().map(class::tidy);
+    let position = classes.iter().position(|class| Some(&class.name) == name.as_ref());
+    match (position, classes.len()) {
+        (Some(position), 2) => Ok(position),
+        (_, 2) => Err(format!(
+            "predictions.positive is {}, but must be one of the two names in predictions.classes: {} or {}",
+            a(value),
+            classes.first().map_or("", |class| &class.name),
+            classes.get(1).map_or("", |class| &class.name),
+        )),
+        _ => Err("predictions.positive needs two classes in predictions.classes, and names one of them".into()),
+    }
+}
+
+fn threshold(value: &Value) -> Result<f64, String> {
+    value
+        .as_f64()
+        .filter(|threshold| (0.0..=1.0).contains(threshold))
+        .ok_or_else(|| format!("predictions.threshold is {}, but must be a number from 0 to 1, like 0.5", a(value)))
+}
+
+fn bins(value: &Value) -> Result<Vec<f64>, String> {
+    let wrong = || {
+        format!(
+            "predictions.bins is {}, but must be a list of 1 to {MOST_BINS} rising numbers, the upper bounds of the \
+             bins, like [0, 10, 100]",
+            if value.is_array() { "a list that does not rise, or with something else in it".into() } else { a(value) }
+        )
+    };
+    let list = value.as_array().filter(|list| (1..=MOST_BINS).contains(&list.len())).ok_or_else(wrong)?;
+    let bounds: Vec<f64> = list.iter().filter_map(Value::as_f64).filter(|bound| bound.is_finite()).collect();
+    let rising = bounds.windows(2).all(|pair| pair[0] < pair[1]);
+    if rising && bounds.len() == list.len() { Ok(bounds) } else { Err(wrong()) }
+}
+
+fn max_classes(value: &Value) -> Result<usize, String> {
+    let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
+    count.filter(|count| (1..=MOST_CLASSES).contains(count)).ok_or_else(|| {
+        format!("predictions.maxClasses is {}, but must be a whole number from 1 to {MOST_CLASSES}", a(value))
+    })
+}
