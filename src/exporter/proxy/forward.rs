@@ -1,0 +1,257 @@
+//! One request: to the model and back.
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use http::{Method, Request, Response, StatusCode, Uri, Version, header, request, uri::PathAndQuery};
+use hyper::{body::Incoming, client::conn::TrySendError};
+
+use super::{
+    answers::Reason,
+    capture::Capture,
+    connection::Connection,
+    download::Download,
+    headers,
+    patience::{Expired, Phase, Watch, Watched},
+    pool::{ConnectError, Lease},
+    serve::Shared,
+    tally::Tally,
+    upload::Upload,
+};
+use crate::exporter::blame::Cause;
+
+/// How often a request is sent whose connection was closed before any of it was taken.
+const TRIES: usize = 5;
+
+type Answer = Response<Download>;
+
+/// Why there is no answer of the model.
+enum Failure {
+    Connect(ConnectError),
+    Broken(hyper::Error),
+    Expired,
+}
+
+impl From<Expired> for Failure {
+    fn from(_: Expired) -> Self {
+        Self::Expired
+    }
+}
+
+/// One request that came by HTTP/1.
+pub async fn http1(
+    connection: Arc<Connection>,
+    watch: Arc<Watch>,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let mut tally = Tally::begin(&connection, &watch, request.method());
+    let (mut parts, body) = request.into_parts();
+    if let Err(reason) = prepare(&connection.shared, &mut tally, &mut parts) {
+        return Ok(own(tally, reason, Cause::Client));
+    }
+    headers::forwarded_for(&mut parts.headers, &connection.client);
+    parts.version = Version::HTTP_11;
+    let upload = upload(&connection.shared, &mut tally, &parts, body);
+    if upload.1 {
+        headers::say_chunked(&mut parts.headers);
+    }
+    let request = Request::from_parts(parts, upload.0);
+    let (mut answer, lease) = match by_lease(&connection.shared, &watch, &tally, request).await {
+        Ok(answer) => answer,
+        Err(failure) => return Ok(failed(&connection.shared, tally, failure)),
+    };
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(own(tally, Reason::ModelUnreadable, Cause::Unreachable));
+    }
+    headers::of_answer(answer.headers_mut());
+    *answer.version_mut() = Version::HTTP_11;
+    if connection.shared.rooms.drain.draining() {
+        answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    }
+    Ok(passed_on(&connection.shared, tally, answer, Some(lease)))
+}
+
+/// One request that came by HTTP/2; it goes on by HTTP/2.
+pub async fn http2(connection: Arc<Connection>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let watched: Watched = connection.shared.watches.watch(Phase::Idle);
+    let watch = watched.watch.clone();
+    let mut tally = Tally::begin(&connection, &watch, request.method());
+    tally.holds(watched);
+    let (mut parts, body) = request.into_parts();
+    if let Err(reason) = prepare(&connection.shared, &mut tally, &mut parts) {
+        return Ok(own(tally, reason, Cause::Client));
+    }
+    headers::forwarded_for(&mut parts.headers, &connection.client);
+    let (upload, _) = upload(&connection.shared, &mut tally, &parts, body);
+    let request = Request::from_parts(parts, upload);
+    match by_stream(&connection.shared, &watch, request).await {
+        Ok(mut answer) => {
+            headers::of_answer(answer.headers_mut());
+            Ok(passed_on(&connection.shared, tally, answer, None))
+        }
+        Err(failure) => Ok(failed(&connection.shared, tally, failure)),
+    }
+}
+
+/// Makes a client's request one for the model.
+fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Result<(), Reason> {
+    if parts.method == Method::CONNECT {
+        return Err(Reason::ConnectRefused);
+    }
+    let seen = headers::of_request(&mut parts.headers);
+    if seen.probe {
+        tally.do_not_count();
+    }
+    let http1 = parts.version < Version::HTTP_2;
+    if http1 {
+        // Two Hosts are two opinions on whose request this is; HTTP/1.1 asks for exactly one (RFC 9112, 3.2).
+        if seen.hosts > 1 || (seen.hosts == 0 && parts.version == Version::HTTP_11) {
+            return Err(Reason::BadRequest);
+        }
+        if parts.uri.authority().is_some() {
+            of_absolute_target(parts)?;
+        } else if seen.hosts == 0 {
+            parts.headers.insert(header::HOST, shared.host.clone());
+        }
+    }
+    let settings = shared.rooms.settings.borrow();
+    if !settings.aliases.is_empty()
+        && let Some(path) = settings.aliases.get(parts.uri.path())
+    {
+        rename(&mut parts.uri, path).ok_or(Reason::BadRequest)?;
+    }
+    Ok(())
+}
+
+/// `GET http://host/path`: the target's host counts, whatever the header says (RFC 9112, 3.2.2).
+fn of_absolute_target(parts: &mut request::Parts) -> Result<(), Reason> {
+    let uri = std::mem::take(&mut parts.uri).into_parts();
+    let authority = uri.authority.ok_or(Reason::BadRequest)?;
+    // A password in a target is nobody's business but the client's.
+    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let host = header::HeaderValue::from_str(host).map_err(|_| Reason::BadRequest)?;
+    parts.headers.insert(header::HOST, host);
+    parts.uri = Uri::from(uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    Ok(())
+}
+
+/// The same target with another path. `None` when that is no path.
+fn rename(uri: &mut Uri, path: &str) -> Option<()> {
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = Some(target.ok()?);
+    *uri = Uri::from_parts(parts).ok()?;
+    Some(())
+}
+
+/// The body with what is to be noted of it, and whether its length is unknown.
+fn upload(shared: &Shared, tally: &mut Tally, parts: &request::Parts, body: Incoming) -> (Upload, bool) {
+    let mut limit = 0;
+    if let Some(taker) = &shared.rooms.taker
+        && tally.counts()
+        && taker.wants(&parts.method, parts.uri.path())
+    {
+        limit = taker.request_limit();
+        tally.captures(Capture::of(&parts.method, parts.uri.path(), &parts.headers));
+    }
+    let (upload, sent) = Upload::new(body, tally.watch(), limit);
+    let has_body = sent.is_some();
+    if let Some(sent) = sent {
+        tally.sends(sent);
+    }
+    let unknown = has_body && http_body::Body::size_hint(&upload).exact().is_none();
+    (upload, unknown)
+}
+
+async fn by_lease(
+    shared: &Shared,
+    watch: &Watch,
+    tally: &Tally,
+    mut request: Request<Upload>,
+) -> Result<(Response<Incoming>, Lease), Failure> {
+    for left in (0..TRIES).rev() {
+        let mut lease = watch.limit(pin!(shared.pool.lease(tally.start))).await?.map_err(Failure::Connect)?;
+        let answer = watch.limit(pin!(lease.sender.try_send_request(request))).await?;
+        match answer {
+            Ok(answer) => return Ok((answer, lease)),
+            Err(error) => request = again(shared, error, left)?,
+        }
+    }
+    Err(Failure::Expired)
+}
+
+async fn by_stream(
+    shared: &Shared,
+    watch: &Watch,
+    mut request: Request<Upload>,
+) -> Result<Response<Incoming>, Failure> {
+    for left in (0..TRIES).rev() {
+        let mut sender = watch.limit(pin!(shared.pool.shared())).await?.map_err(Failure::Connect)?;
+        match watch.limit(pin!(sender.try_send_request(request))).await? {
+            Ok(answer) => return Ok(answer),
+            Err(error) => request = again(shared, error, left)?,
+        }
+    }
+    Err(Failure::Expired)
+}
+
+/// hyper gives the request back if its connection had closed before any of it was taken; then the model cannot have
+/// seen it, whatever the method.
+fn again(shared: &Shared, mut error: TrySendError<Request<Upload>>, left: usize) -> Result<Request<Upload>, Failure> {
+    match error.take_message() {
+        Some(request) if left > 0 => {
+            shared.metrics.resent();
+            Ok(request)
+        }
+        _ => Err(Failure::Broken(error.into_error())),
+    }
+}
+
+fn passed_on(shared: &Shared, mut tally: Tally, answer: Response<Incoming>, lease: Option<Lease>) -> Answer {
+    shared.rooms.health.answered();
+    shared.was_up.store(true, Relaxed);
+    tally.answered(answer.status(), answer.headers());
+    answer.map(|body| Download::of_model(body, tally, lease))
+}
+
+fn failed(shared: &Shared, tally: Tally, failure: Failure) -> Answer {
+    let (reason, cause) = match failure {
+        Failure::Expired if tally.waits_for_client() => (Reason::ClientTooSlow, Cause::Client),
+        Failure::Expired => (Reason::ModelTimeout, Cause::Timeout),
+        Failure::Broken(_) if tally.client_broke() => (Reason::BadRequest, Cause::Client),
+        Failure::Broken(error) if error.is_parse() => (Reason::ModelUnreadable, Cause::Unreachable),
+        Failure::Broken(_) => (Reason::ModelClosed, Cause::Unreachable),
+        Failure::Connect(ConnectError::Handshake(_)) => (Reason::ModelUnreadable, Cause::Unreachable),
+        Failure::Connect(ConnectError::Connect(error)) => {
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                shared.rooms.health.refused();
+            }
+            let up = shared.was_up.load(Relaxed);
+            (if up { Reason::ModelUnreachable } else { Reason::ModelNotUp }, Cause::Unreachable)
+        }
+    };
+    own(tally, reason, cause)
+}
+
+fn own(mut tally: Tally, reason: Reason, cause: Cause) -> Answer {
+    tally.answers(reason.status(), cause);
+    let draining = tally.connection().shared.rooms.drain.draining();
+    let watch = tally.watch().clone();
+    let mut answer = Response::new(Download::own(reason.body(), tally));
+    *answer.status_mut() = reason.status();
+    *answer.headers_mut() = reason.headers();
+    if reason.closes() {
+        watch.linger.store(true, Relaxed);
+    }
+    if draining || reason.closes() {
+        answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    }
+    answer
+}

@@ -1,0 +1,164 @@
+//! Which headers end here: those about the connection, in both directions (RFC 9110, 7.6.1).
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{self, Entry},
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
+
+/// Which headers about the connection a message has, one bit each, so that one pass over the headers finds all and a
+/// usual message pays for no removal.
+#[derive(Clone, Copy, Default)]
+struct Found(u16);
+
+impl Found {
+    const CONNECTION: u16 = 1;
+    const KEEP_ALIVE: u16 = 1 << 1;
+    const TE: u16 = 1 << 2;
+    const TRANSFER_ENCODING: u16 = 1 << 3;
+    const UPGRADE: u16 = 1 << 4;
+    const PROXY_CONNECTION: u16 = 1 << 5;
+    const PROXY_AUTHENTICATE: u16 = 1 << 6;
+    const PROXY_AUTHORIZATION: u16 = 1 << 7;
+    const HTTP2_SETTINGS: u16 = 1 << 8;
+
+    fn bit(name: &HeaderName) -> u16 {
+        match *name {
+            header::CONNECTION => Self::CONNECTION,
+            header::TE => Self::TE,
+            header::TRANSFER_ENCODING => Self::TRANSFER_ENCODING,
+            header::UPGRADE => Self::UPGRADE,
+            header::PROXY_AUTHENTICATE => Self::PROXY_AUTHENTICATE,
+            header::PROXY_AUTHORIZATION => Self::PROXY_AUTHORIZATION,
+            _ => match name.as_str() {
+                "keep-alive" => Self::KEEP_ALIVE,
+                "proxy-connection" => Self::PROXY_CONNECTION,
+                "http2-settings" => Self::HTTP2_SETTINGS,
+                _ => 0,
+            },
+        }
+    }
+
+    fn has(self, bit: u16) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+/// What a request's headers say that the proxy must know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub hosts: usize,
+    /// The kubelet asks whether the model lives; that is no user's request.
+    pub probe: bool,
+}
+
+/// Takes out of a request what is about the client's connection.
+pub fn of_request(headers: &mut HeaderMap) -> Seen {
+    let mut found = Found::default();
+    let mut seen = Seen { hosts: 0, probe: false };
+    let mut expects = false;
+    for (name, value) in &*headers {
+        match *name {
+            header::HOST => seen.hosts += 1,
+            header::USER_AGENT => seen.probe |= value.as_bytes().starts_with(b"kube-probe/"),
+            header::EXPECT => expects = true,
+            _ => found.0 |= Found::bit(name),
+        }
+    }
+    if expects {
+        headers.remove(header::EXPECT);
+    }
+    if found.0 != 0 {
+        let trailers = found.has(Found::TE) && accepts_trailers(headers);
+        remove(headers, found);
+        if trailers {
+            headers.insert(header::TE, TRAILERS);
+        }
+    }
+    seen
+}
+
+/// Takes out of an answer what is about the model's connection.
+pub fn of_answer(headers: &mut HeaderMap) {
+    let found = headers.keys().fold(Found::default(), |found, name| Found(found.0 | Found::bit(name)));
+    if found.0 != 0 {
+        remove(headers, found);
+    }
+}
+
+/// hyper sends no body with GET, HEAD and the like unless it is told that there is one.
+pub fn say_chunked(headers: &mut HeaderMap) {
+    headers.insert(header::TRANSFER_ENCODING, CHUNKED);
+}
+
+/// Appends the client's address.
+pub fn forwarded_for(headers: &mut HeaderMap, client: &HeaderValue) {
+    match headers.entry(X_FORWARDED_FOR) {
+        Entry::Vacant(entry) => {
+            entry.insert(client.clone());
+        }
+        Entry::Occupied(mut entry) => {
+            let mut all = Vec::new();
+            for value in entry.iter() {
+                all.extend_from_slice(value.as_bytes());
+                all.extend_from_slice(b", ");
+            }
+            all.extend_from_slice(client.as_bytes());
+            if let Ok(value) = HeaderValue::from_bytes(&all) {
+                entry.insert(value);
+            }
+        }
+    }
+}
+
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    headers.get_all(header::TE).iter().any(|value| tokens(value).any(|token| token.eq_ignore_ascii_case(b"trailers")))
+}
+
+fn remove(headers: &mut HeaderMap, found: Found) {
+    if found.has(Found::CONNECTION) {
+        let values: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
+        for name in values.iter().flat_map(tokens) {
+            // The usual two name no header, and what a message cannot do without is no one's to take away.
+            if name.eq_ignore_ascii_case(b"keep-alive")
+                || name.eq_ignore_ascii_case(b"close")
+                || name.eq_ignore_ascii_case(b"host")
+                || name.eq_ignore_ascii_case(b"content-length")
+            {
+                continue;
+            }
+            if let Ok(name) = HeaderName::from_bytes(name) {
+                headers.remove(name);
+            }
+        }
+    }
+    for (bit, name) in [
+        (Found::CONNECTION, header::CONNECTION),
+        (Found::KEEP_ALIVE, KEEP_ALIVE),
+        (Found::TE, header::TE),
+        (Found::TRANSFER_ENCODING, header::TRANSFER_ENCODING),
+        (Found::UPGRADE, header::UPGRADE),
+        (Found::PROXY_CONNECTION, PROXY_CONNECTION),
+        (Found::PROXY_AUTHENTICATE, header::PROXY_AUTHENTICATE),
+        (Found::PROXY_AUTHORIZATION, header::PROXY_AUTHORIZATION),
+        (Found::HTTP2_SETTINGS, HTTP2_SETTINGS),
+    ] {
+        if found.has(bit) {
+            headers.remove(name);
+        }
+    }
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+#[path = "tests/headers.rs"]
+mod tests;

@@ -1,0 +1,226 @@
+//! What is counted when an exchange ends, however it ends: the count is made when the tally is dropped at the latest.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::{
+    capture::{Capture, Pieces},
+    connection::Connection,
+    metrics::Ended,
+    patience::{Phase, Watch, Watched},
+};
+use crate::exporter::{blame::Cause, life::InFlight};
+
+/// nginx's code for a client that went away before its answer.
+const CLIENT_WENT_AWAY: u16 = 499;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The last byte of the answer was handed on.
+    Whole,
+    /// The model's connection broke in the middle of the answer.
+    ModelBroke,
+    /// The model stopped in the middle of the answer.
+    ModelStalled,
+    /// The client went away, or took no more.
+    ClientGone,
+}
+
+/// How far the request's body has come; shared by its two ends.
+#[derive(Debug, Default)]
+pub struct Sent {
+    pub bytes: AtomicU64,
+    pub done: AtomicBool,
+    /// The client does not send what it should.
+    pub waits: AtomicBool,
+    /// The client broke off.
+    pub broke: AtomicBool,
+    pub pieces: Mutex<Pieces>,
+}
+
+impl Sent {
+    fn take_pieces(&self) -> Pieces {
+        std::mem::take(&mut *self.pieces.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The account of one exchange.
+pub struct Tally {
+    connection: Arc<Connection>,
+    watch: Arc<Watch>,
+    pub start: Instant,
+    method: usize,
+    /// The kubelet's probes are not.
+    counted: bool,
+    status: Option<StatusCode>,
+    cause: Option<Cause>,
+    received: u64,
+    /// `None` for a request without a body.
+    sent: Option<Arc<Sent>>,
+    capture: Option<Box<Capture>>,
+    ended: bool,
+    watched: Option<Watched>,
+    _in_flight: InFlight,
+}
+
+impl Tally {
+    pub fn begin(connection: &Arc<Connection>, watch: &Arc<Watch>, method: &Method) -> Self {
+        let start = watch.request();
+        connection.shared.metrics.began();
+        Self {
+            connection: connection.clone(),
+            watch: watch.clone(),
+            start,
+            method: super::metrics::index(method),
+            counted: true,
+            status: None,
+            cause: None,
+            received: 0,
+            sent: None,
+            capture: None,
+            ended: false,
+            watched: None,
+            _in_flight: connection.shared.rooms.drain.enter(),
+        }
+    }
+
+    pub fn do_not_count(&mut self) {
+        self.counted = false;
+    }
+
+    pub fn counts(&self) -> bool {
+        self.counted
+    }
+
+    /// An HTTP/2 stream has a watch of its own, for as long as it lasts.
+    pub fn holds(&mut self, watched: Watched) {
+        self.watched = Some(watched);
+    }
+
+    pub fn sends(&mut self, sent: Arc<Sent>) {
+        self.sent = Some(sent);
+    }
+
+    pub fn captures(&mut self, capture: Capture) {
+        self.capture = Some(Box::new(capture));
+    }
+
+    /// The model's answer has begun.
+    pub fn answered(&mut self, status: StatusCode, headers: &http::HeaderMap) {
+        self.status = Some(status);
+        self.watch.enter(Phase::Answering);
+        let Some(taker) = &self.connection.shared.rooms.taker else { return };
+        if let Some(capture) = &mut self.capture
+            && !capture.answered(status, headers, taker.answer_limit())
+        {
+            self.capture = None;
+        }
+    }
+
+    /// The exporter answers by itself.
+    pub fn answers(&mut self, status: StatusCode, cause: Cause) {
+        self.status = Some(status);
+        self.cause = Some(cause);
+        self.capture = None;
+        self.watch.enter(Phase::Answering);
+    }
+
+    /// A piece of the answer passed.
+    pub fn passed(&mut self, data: &Bytes) {
+        self.received += data.len() as u64;
+        self.watch.moved();
+        if let Some(capture) = &mut self.capture {
+            capture.answer.add(data);
+        }
+    }
+
+    pub fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Whether the whole request has gone to the model.
+    pub fn sent_all(&self) -> bool {
+        self.sent.as_ref().is_none_or(|sent| sent.done.load(Relaxed))
+    }
+
+    /// Whether it is the client that the request waits for.
+    pub fn waits_for_client(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.waits.load(Relaxed))
+    }
+
+    /// Whether the client broke off in the middle of its request.
+    pub fn client_broke(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.broke.load(Relaxed))
+    }
+
+    pub fn end(&mut self, ending: Ending, now: Instant) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.watch.enter(Phase::Idle);
+        let request_bytes = self.sent.as_ref().map_or(0, |sent| sent.bytes.load(Relaxed));
+        let metrics = &self.connection.shared.metrics;
+        let ended = Ended {
+            method: self.method,
+            code: self.status.map_or(CLIENT_WENT_AWAY, |status| status.as_u16()),
+            took: now.saturating_duration_since(self.start),
+            request_bytes,
+            response_bytes: self.received,
+        };
+        if !self.counted {
+            metrics.ended_uncounted();
+            return;
+        }
+        metrics.ended(&ended);
+        if let Some(cause) = self.blame(ending, request_bytes) {
+            self.connection.shared.rooms.errors.count(cause);
+        }
+    }
+
+    /// Whom the proxy blames; the reading room decides on what it is offered.
+    fn blame(&mut self, ending: Ending, request_bytes: u64) -> Option<Cause> {
+        match ending {
+            Ending::ClientGone => return Some(Cause::Client),
+            Ending::ModelBroke => return Some(Cause::Unreachable),
+            Ending::ModelStalled => return Some(Cause::Timeout),
+            Ending::Whole => {}
+        }
+        if self.cause.is_some() {
+            return self.cause;
+        }
+        let status = self.status?;
+        if let Some(capture) = self.capture.take()
+            && let Some(taker) = &self.connection.shared.rooms.taker
+        {
+            let pieces = self.sent.as_ref().map(|sent| sent.take_pieces()).unwrap_or_default();
+            taker.offer(capture.exchange(status, (pieces, request_bytes, self.sent_all()), self.received));
+            return None;
+        }
+        match status.as_u16() {
+            400..=499 => Some(Cause::Client),
+            500.. => Some(Cause::Model),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end(Ending::ClientGone, Instant::now());
+        }
+    }
+}

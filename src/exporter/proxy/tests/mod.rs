@@ -1,0 +1,9 @@
+//! Real sockets on loopback: a client, the proxy, and a model server that each test writes for itself.
+
+mod drain;
+mod failures;
+mod forwarding;
+mod http2;
+mod load;
+mod numbers;
+mod support;
