@@ -1,0 +1,107 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use prometheus::{Histogram, IntGauge, histogram_opts};
+
+use super::{
+    super::{
+        exposition::write,
+        fixture::{LONG, Model, answer, nowhere, ok},
+    },
+    *,
+};
+
+fn ours() -> Registry {
+    let registry = Registry::new();
+    registry.register(Box::new(IntGauge::new("ours", "Ours.").unwrap())).unwrap();
+    registry.register(Box::new(Histogram::with_opts(histogram_opts!("seconds", "Ours.")).unwrap())).unwrap();
+    registry
+}
+
+/// (clash, malformed, too big, unreachable)
+fn counts(dropped: &Dropped) -> [u64; 4] {
+    [&dropped.clash, &dropped.malformed, &dropped.too_big, &dropped.unreachable].map(IntCounter::get)
+}
+
+async fn families(model: &str) -> (Vec<Family>, [u64; 4]) {
+    let dropped = Dropped::new(&Registry::new()).unwrap();
+    let page = ModelPage::new(model, PathAndQuery::from_static("/metrics"), dropped.clone());
+    let families = page.families(Some(LONG)).await.to_vec();
+    (families, counts(&dropped))
+}
+
+#[test]
+fn ours_win_and_each_family_left_out_is_counted() {
+    let registry = ours();
+    let dropped = Dropped::new(&registry).unwrap();
+    let first = parse("# TYPE theirs gauge\ntheirs 1\n# TYPE ours gauge\nours 5\n", false).unwrap();
+    let second =
+        parse("theirs 2\nseconds_bucket 3\n# TYPE seconds_sum counter\nseconds_sum 3\nrest 4\n", false).unwrap();
+    let mut page = String::new();
+    write(&fitting(&registry.gather(), &[&first, &second], &dropped), &mut page);
+    assert_eq!(page, "# TYPE theirs gauge\ntheirs 1\n# TYPE rest untyped\nrest 4\n");
+    assert_eq!(counts(&dropped), [4, 0, 0, 0]);
+}
+
+#[test]
+fn a_histogram_of_theirs_does_not_hide_behind_its_parts() {
+    let registry = ours();
+    let dropped = Dropped::new(&registry).unwrap();
+    registry.register(Box::new(IntGauge::new("other_count", "Ours.").unwrap())).unwrap();
+    let theirs =
+        parse("# TYPE other histogram\nother_bucket{le=\"+Inf\"} 1\nother_sum 1\nother_count 1\n", false).unwrap();
+    assert_eq!(fitting(&registry.gather(), &[&theirs], &dropped), []);
+    assert_eq!(counts(&dropped)[0], 1);
+}
+
+#[tokio::test]
+async fn the_models_page_is_asked_for_in_the_plain_format() {
+    let model = Model::new(|_| ok("a 1\n")).await;
+    let (families, counts) = families(&model.address).await;
+    assert_eq!((families.len(), counts), (1, [0; 4]));
+    let asked = model.requests.lock().unwrap().join("");
+    assert!(asked.starts_with("GET /metrics ") && asked.contains("accept: text/plain;version=0.0.4\r\n"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_openmetrics_answer_is_understood() {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let model = Model::new(move |_| answer("200 OK", kind, "# TYPE a counter\na_total 1 # {} 1\n# EOF\n")).await;
+    let (families, counts) = families(&model.address).await;
+    assert_eq!((families[0].name.as_str(), counts), ("a_total", [0; 4]));
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_had_is_counted_by_reason() {
+    let error = Model::new(|_| answer("404 Not Found", "text/plain", "a 1\n")).await;
+    assert_eq!(families(&error.address).await, (vec![], [0, 0, 0, 1]));
+    assert_eq!(families(&nowhere().await).await, (vec![], [0, 0, 0, 1]));
+    let html = Model::new(|_| answer("200 OK", "text/html", "<html></html>")).await;
+    assert_eq!(families(&html.address).await, (vec![], [0, 1, 0, 0]));
+    let huge = Model::new(|_| ok(&"a_metric 1\n".repeat(LARGEST_PAGE / 11 + 1))).await;
+    assert_eq!(families(&huge.address).await, (vec![], [0, 0, 1, 0]));
+    let binary = Model::new(|_| b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\n".into()).await;
+    assert_eq!(families(&binary.address).await, (vec![], [0, 1, 0, 0]));
+}
+
+#[tokio::test]
+async fn a_silent_model_costs_less_than_the_scraper_waits() {
+    let model = Model::new(|_| Vec::new()).await;
+    let dropped = Dropped::new(&Registry::new()).unwrap();
+    let page = ModelPage::new(&model.address, PathAndQuery::from_static("/metrics"), dropped.clone());
+    let start = Instant::now();
+    assert!(page.families(Some(Duration::from_millis(100))).await.is_empty());
+    assert!(start.elapsed() < LONGEST && start.elapsed() >= Duration::from_millis(75));
+    assert_eq!(counts(&dropped), [0, 0, 0, 1]);
+}
+
+#[tokio::test]
+async fn several_scrapers_ask_the_model_once() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let model = Model::new(move |_| ok(&format!("a {}\n", count.fetch_add(1, Ordering::SeqCst)))).await;
+    let page =
+        ModelPage::new(&model.address, PathAndQuery::from_static("/metrics"), Dropped::new(&Registry::new()).unwrap());
+    let all = futures::future::join_all((0..10).map(|_| page.families(None))).await;
+    assert!(all.iter().all(|families| families.len() == 1));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
