@@ -7,6 +7,7 @@
 //! * [`rollout`]: which version is wanted, how far it has got, and what happened before. Pure.
 //! * [`resources`]: one pure function for each child object.
 //! * [`controller`]: the loop; the only room that talks to the Kubernetes API.
+//! * [`exporter`]: the sidecar in front of every model: it forwards requests and measures them and their predictions.
 //! * [`cli`]: the subcommands.
 //! * [`telemetry`]: logs, metrics and health.
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@
 pub mod api;
 pub mod cli;
 pub mod controller;
+pub mod exporter;
 pub mod images;
 pub mod resources;
 pub mod rollout;

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use modelship::{cli::render::render, images::Digest};
+use modelship::{cli::render::render, images::Digest, resources::exporter::Sidecar};
 use pretty_assertions::StrComparison;
 use serde_json::Value;
 
@@ -28,6 +28,10 @@ fn yaml(folder: &str) -> Vec<PathBuf> {
     files
 }
 
+fn sidecar() -> Sidecar {
+    Sidecar { image: format!("docker.io/modelship/modelship@sha256:{}", "5".repeat(64)), pull_secrets: Vec::new() }
+}
+
 fn is_rendered(path: &Path) -> bool {
     path.to_string_lossy().ends_with(".rendered.yaml")
 }
@@ -40,7 +44,7 @@ fn cases() -> Vec<PathBuf> {
 fn rendered(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let digest = (!text.contains("pin: sha256:")).then(|| Digest::parse(DIGEST).unwrap());
-    render(&text, digest.as_ref(), "default").unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    render(&text, digest.as_ref(), "default", &sidecar()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn documents(text: &str) -> Vec<Value> {
@@ -144,7 +148,7 @@ fn rendering_is_repeatable_and_tidy() {
 }
 
 fn refused(text: &str) -> String {
-    render(text, None, "default").unwrap_err()
+    render(text, None, "default", &sidecar()).unwrap_err()
 }
 
 fn model(spec: &str) -> String {
@@ -204,9 +208,13 @@ fn one_bad_document_spoils_the_file() {
 #[test]
 fn an_unknown_digest_is_a_row_of_zeros_and_a_given_one_wins_over_a_pin() {
     let text = model(&format!("{{image: {{repository: a/b, pin: 'sha256:{}'}}}}", "2".repeat(64)));
-    assert!(render(&text, None, "default").unwrap().contains(&format!("docker.io/a/b@sha256:{}", "2".repeat(64))));
+    assert!(
+        render(&text, None, "default", &sidecar())
+            .unwrap()
+            .contains(&format!("docker.io/a/b@sha256:{}", "2".repeat(64)))
+    );
     let given = Digest::parse(DIGEST).unwrap();
-    assert!(render(&text, Some(&given), "default").unwrap().contains(&format!("docker.io/a/b@{DIGEST}")));
-    let unknown = render(&model("{image: {repository: a/b}}"), None, "default").unwrap();
+    assert!(render(&text, Some(&given), "default", &sidecar()).unwrap().contains(&format!("docker.io/a/b@{DIGEST}")));
+    let unknown = render(&model("{image: {repository: a/b}}"), None, "default", &sidecar()).unwrap();
     assert!(unknown.contains(&format!("docker.io/a/b@sha256:{}", "0".repeat(64))));
 }

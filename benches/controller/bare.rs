@@ -4,7 +4,7 @@
 //! What to send is learned from a round of the operator: the audit log tells each object's requests in their order; the
 //! children's bodies are rendered by Modelship's own builders, status and events are those that the operator left.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use futures::{StreamExt, stream};
 use http_body_util::BodyExt;
@@ -18,7 +18,12 @@ use kube::{
 use modelship::{
     api::{StoredModelDeployment, ValidSpec, names},
     images::Digest,
-    resources::{Child, ChildKind, Owner, deployment, disruption_budget, revision::Revision, service, template},
+    resources::{
+        Child, ChildKind, Owner, deployment, disruption_budget,
+        exporter::{self, Sidecar},
+        revision::Revision,
+        service, template,
+    },
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -32,6 +37,9 @@ use super::{
 
 /// Stands for the uid that is known only once the ModelDeployment exists; as long as one.
 const UID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// What the operator is told, too: no pod runs here.
+pub const EXPORTER_IMAGE: &str = "docker.io/modelship/modelship:bench";
 
 /// The digests behind the tags.
 pub type Digests = HashMap<&'static str, Digest>;
@@ -102,30 +110,32 @@ impl Lesson<'_> {
     }
 }
 
-fn children(namespace: &str, shape: Shape, number: usize, digests: &Digests) -> BTreeMap<ChildKind, Child> {
+fn children(namespace: &str, shape: Shape, number: usize, digests: &Digests) -> Vec<Child> {
     let owner = Owner { namespace: namespace.to_owned(), name: name(number), uid: UID.to_owned() };
     let stored = shape.spec(number);
     let spec = ValidSpec::parse(&owner.name, &stored).expect("a valid spec");
     let digest = &digests[tag(number)];
     let image = template::pinned(&spec, digest);
     let hash = template::inputs_hash(&stored, &image);
-    let revision = Revision::new(&owner, 1, hash, image, template::render(&owner, &spec, digest));
+    let sidecar = Sidecar { image: EXPORTER_IMAGE.into(), pull_secrets: Vec::new() };
+    let revision = Revision::new(&owner, 1, hash, image, template::render(&owner, &spec, digest, &sidecar));
     [
         Some(service::build(&owner, &spec)),
+        exporter::metrics_service(&owner, &spec),
+        exporter::settings(&owner, &spec),
         Some(revision.child(&owner)),
         Some(deployment::build(&owner, &spec, &revision.template)),
         disruption_budget::build(&owner, &spec),
     ]
     .into_iter()
     .flatten()
-    .map(|child| (child.kind, child))
     .collect()
 }
 
 /// What is sent for one object.
 struct Object {
     owner: Owner,
-    children: BTreeMap<ChildKind, Child>,
+    children: Vec<Child>,
     status: Value,
     patches: usize,
     patches_left: usize,
@@ -137,14 +147,23 @@ impl Object {
         let built = match (request.verb.as_str(), request.resource.as_str()) {
             ("create", "events") => self.event(),
             ("patch", "modeldeployments/status") => self.status_patch(),
-            (verb, plural) => self.child(verb, plural),
+            (verb, plural) => self.child(verb, plural, &request.name),
         };
         built.expect("a request")
     }
 
-    fn child(&self, verb: &str, plural: &str) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
-        let of_plural = |child: &&Child| child.kind.api_resource().plural == plural;
-        let child = self.children.values().find(of_plural);
+    fn child(
+        &self,
+        verb: &str,
+        plural: &str,
+        name: &str,
+    ) -> Result<http::Request<Vec<u8>>, kube::core::request::Error> {
+        // A revision's name holds a hash over the owner's uid, which is another here.
+        let asked = |child: &&Child| {
+            child.kind.api_resource().plural == plural
+                && (child.kind == ChildKind::ControllerRevision || child.name == name)
+        };
+        let child = self.children.iter().find(asked);
         let child = child.unwrap_or_else(|| panic!("the operator made a request to {verb} {plural}: teach the bench"));
         let resource = child.kind.api_resource();
         let build = Build::new(DynamicObject::url_path(&resource, Some(&child.namespace)));

@@ -11,7 +11,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use modelship::resources::ChildKind;
+use modelship::{api::names, resources::ChildKind};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
@@ -33,8 +33,15 @@ pub const SCALED_TO_ZERO: Shape = Shape { replicas: 0 };
 pub const WITH_BUDGET: Shape = Shape { replicas: 2 };
 
 impl Shape {
+    /// The kinds of an object's children; there are two Services, one of them for Prometheus.
     pub fn children(self) -> Vec<ChildKind> {
-        let mut children = vec![ChildKind::Service, ChildKind::ControllerRevision, ChildKind::Deployment];
+        let mut children = vec![
+            ChildKind::Service,
+            ChildKind::Service,
+            ChildKind::ConfigMap,
+            ChildKind::ControllerRevision,
+            ChildKind::Deployment,
+        ];
         children.extend((self.replicas > 1).then_some(ChildKind::PodDisruptionBudget));
         children
     }
@@ -94,13 +101,16 @@ pub struct Children(JoinHandle<Instant>);
 impl Children {
     /// Begins to watch a namespace that will have so many models; returns when the watches stand.
     pub async fn watch(world: &World, shape: Shape, count: usize) -> Self {
-        let kinds = shape.children();
+        let mut kinds = shape.children();
+        let wanted = count * kinds.len();
+        kinds.dedup();
+        let ours = watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MODELSHIP));
         let (ready, mut lists) = mpsc::channel(kinds.len());
         let streams = kinds.iter().map(|kind| {
             let api: Api<PartialObjectMeta<DynamicObject>> =
                 Api::namespaced_with(world.client.clone(), &world.namespace, &kind.api_resource());
             let (kind, ready) = (*kind, ready.clone());
-            watcher(api, watcher::Config::default())
+            watcher(api, ours.clone())
                 .default_backoff()
                 .filter_map(move |event| {
                     let found = match event.expect("the administrator's watch works") {
@@ -116,7 +126,6 @@ impl Children {
                 .boxed()
         });
         let mut found = stream::select_all(streams);
-        let wanted = count * kinds.len();
         let task = tokio::spawn(async move {
             let mut seen = HashSet::new();
             while seen.len() < wanted {

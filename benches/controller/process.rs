@@ -50,6 +50,7 @@ impl Recipe {
             .args(["controller", "--namespace", namespace, "--lease-namespace", "modelship-system"])
             .args(["--identity", "bench", "--listen", &listen.to_string()])
             .args(["--registry-mirror", &format!("docker.io={}?upstream=never", self.registry)])
+            .args(["--exporter-image", super::bare::EXPORTER_IMAGE])
             .env_clear()
             .env("KUBECONFIG", &self.kubeconfig)
             .stdin(Stdio::null())

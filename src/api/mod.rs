@@ -4,6 +4,7 @@
 pub mod conditions;
 pub mod names;
 mod pod_template;
+mod predictions;
 pub mod schema;
 pub mod spec;
 pub mod status;

@@ -55,10 +55,10 @@ fn check_container(at: &str, container: &Value, port: u16, findings: &mut Findin
     let ports = container.get("ports").and_then(Value::as_array);
     for (index, listed) in ports.into_iter().flatten().enumerate() {
         let named = listed.get("name").and_then(Value::as_str);
-        if named.is_some_and(|named| [names::HTTP_PORT, names::METRICS_PORT].contains(&named)) {
+        if named.is_some_and(|named| [names::HTTP_PORT, names::METRICS_PORT, names::MODEL_PORT].contains(&named)) {
             findings.add(
                 format!("{at}.ports[{index}].name"),
-                "the port names http and metrics are Modelship's; use another",
+                "the port names http, metrics and model are Modelship's; use another",
             );
         }
         let number = listed.get("containerPort").and_then(Value::as_u64);

@@ -8,7 +8,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{
     spec::ModelDeployment,
-    units::{DURATION_PATTERN, PERCENT_PATTERN},
+    units::{DURATION_PATTERN, FIGURE_PATTERN, PERCENT_PATTERN},
 };
 
 pub fn duration(_: &mut SchemaGenerator) -> Schema {
@@ -17,6 +17,10 @@ pub fn duration(_: &mut SchemaGenerator) -> Schema {
 
 pub fn percent(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 4, "pattern": PERCENT_PATTERN})
+}
+
+pub fn figure(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 24, "pattern": FIGURE_PATTERN})
 }
 
 /// The pod template's schema alone would be larger than all the rest; the API server checks what comes out of the merge.

@@ -10,7 +10,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{schema, status::ModelDeploymentStatus, units::Quantity};
+use super::{
+    schema,
+    status::ModelDeploymentStatus,
+    units::{FIGURE_PATTERN, Quantity},
+};
 
 /// The wanted state of one model: which image to follow, how to run it, how to reach it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -92,6 +96,12 @@ pub struct ModelDeploymentSpec {
     /// How one version replaces another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+    /// What the model's answers mean. Unset: a sensible reading is found from the first answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<Predictions>,
+    /// The sidecar that measures requests and predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exporter: Option<Exporter>,
     /// Merged last into the pod template, for everything that the fields above do not name (affinity, volumes, sidecars …).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::pod_template")]
@@ -198,6 +208,18 @@ pub struct Server {
     /// CPU and memory of the model container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// A metrics page of the model server itself, such as /metrics: shown along with the exporter's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.startsWith('/')")
+        .message("spec.server.metricsPath must start with '/'"))]
+    pub metrics_path: Option<String>,
+    /// true: python_gc_* and python_info of an unmodified Python image, by a small module on PYTHONPATH. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python_metrics: Option<bool>,
+    /// false: the pod's containers do not see each other's processes, and process_* metrics are left out. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_process_namespace: Option<bool>,
     /// ServiceAccount of the pods. Default: the namespace's own; its token is not mounted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -282,6 +304,12 @@ pub struct Service {
     #[x_kube(validation = Rule::new("self.all(key, self[key].size() <= 4096 && key.size() <= 317)")
         .message("an annotation's value may hold 4096 characters at the most"))]
     pub annotations: BTreeMap<String, String>,
+    /// Other paths for the model's own, for clients of an older proxy: {/predict: /invocations}.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(path, path.startsWith('/') && path.size() <= 256 && self[path].startsWith('/') && self[path].size() <= 256)")
+        .message("spec.service.aliases maps paths to paths: both start with '/' and have at most 256 characters"))]
+    pub aliases: BTreeMap<String, String>,
 }
 
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,6 +317,74 @@ pub enum ServiceType {
     ClusterIP,
     NodePort,
     LoadBalancer,
+}
+
+/// What the model's answers mean.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.positive) || (has(self.kind) && self.kind == 'probability')")
+    .message("spec.predictions.positive names the class that a probability speaks of; set kind: probability too"))]
+pub struct Predictions {
+    /// class: a label for each row. number: a figure for each row. probability: one figure from 0 to 1 for each row. probabilities: a row of them, one for each class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<PredictionKind>,
+    /// Where the prediction is within one row of the answer, when rows are objects: $.prediction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.startsWith('$')")
+        .message("spec.predictions.path starts with '$', the row: $.prediction, $[0], $['a b']"))]
+    pub path: Option<String>,
+    /// Names of classes: by the value that stands for them, or, without values, by position in a row of probabilities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub classes: Vec<PredictionClass>,
+    /// The class that a probability speaks of. Default: the last of two classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub positive: Option<String>,
+    /// From which probability on a row counts as the positive class. Default 0.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::figure")]
+    pub threshold: Option<String>,
+    /// Upper bounds of the histogram of numbers, ascending: ["0", "100", "1000"].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 30), inner(regex(pattern = FIGURE_PATTERN), length(max = 24)))]
+    pub bins: Vec<String>,
+    /// How many classes are counted by name when none are declared; others count as __other__. Default 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 200))]
+    pub max_classes: Option<i32>,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum PredictionKind {
+    Class,
+    Number,
+    Probability,
+    Probabilities,
+}
+
+/// A class by name, and the value that stands for it in answers.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+pub struct PredictionClass {
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// As the model writes it: 0, "churn". 1 and 1.0 are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub value: Option<String>,
+}
+
+/// The sidecar that measures requests and predictions.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+pub struct Exporter {
+    /// false: requests go straight to the model, and nothing is measured. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// CPU and memory of the sidecar. Default: requests of 10m and 24Mi, no limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
 }
 
 /// Let a HorizontalPodAutoscaler decide the number of copies, by the CPU use of the model container.

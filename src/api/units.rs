@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub const DURATION_PATTERN: &str = "^([0-9]+(ms|s|m|h))+$";
 pub const PERCENT_PATTERN: &str = "^[1-9][0-9]{0,2}%$";
+/// Figures are strings: floating-point numbers do not survive every client of the Kubernetes API unchanged.
+pub const FIGURE_PATTERN: &str = "^-?[0-9]+(\\.[0-9]+)?$";
 
 /// Parses `1h30m`, `90s`, `500ms`.
 ///
@@ -34,6 +36,18 @@ pub fn percent(text: &str) -> Result<i32, String> {
         .and_then(|digits| digits.parse::<i32>().ok())
         .filter(|value| (1..=1000).contains(value))
         .ok_or_else(|| format!("'{text}' is not a percentage; write a whole number with a percent sign, such as 70%"))
+}
+
+/// Parses `0.5`, `-3`, `1000`.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn figure(text: &str) -> Result<f64, String> {
+    let plain = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    text.parse()
+        .ok()
+        .filter(|figure: &f64| plain && figure.is_finite())
+        .ok_or_else(|| format!("'{text}' is not a figure; write a plain number in quotes, such as \"0.5\""))
 }
 
 /// A resource quantity (`500m`, `2`, `1Gi`). YAML authors write `cpu: 1` as often as `cpu: "1"`: both are taken.

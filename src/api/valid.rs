@@ -2,13 +2,16 @@
 //! checked again here because objects outlive the CRD they were admitted under, and because `modelship render` has no
 //! API server.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    names, pod_template,
+    names, pod_template, predictions,
     spec::{self, ModelDeploymentSpec, ServerType, ServiceType, Strategy},
     units,
 };
@@ -47,7 +50,17 @@ pub struct ValidSpec {
     pub strategy: Strategy,
     /// How long a new version may take to become available.
     pub deadline: Duration,
+    /// As the exporter's settings hold it; empty when nothing is said.
+    pub predictions: Value,
+    /// `None`: switched off.
+    pub exporter: Option<Exporter>,
     pub pod_template: Option<Value>,
+}
+
+/// The sidecar.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exporter {
+    pub resources: spec::Resources,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -72,13 +85,18 @@ pub struct Server {
     pub env: Vec<spec::EnvVar>,
     pub resources: spec::Resources,
     pub service_account: Option<String>,
+    /// A metrics page of the model's own.
+    pub metrics_path: Option<String>,
+    pub python_metrics: bool,
+    pub share_process_namespace: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Service {
     pub port: u16,
     pub kind: ServiceType,
-    pub annotations: std::collections::BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    pub aliases: BTreeMap<String, String>,
 }
 
 /// Who decides the number of replicas.
@@ -115,7 +133,7 @@ impl Findings {
     }
 
     /// The value, or a stand-in after noting what is wrong with it.
-    fn take<T, E: ToString>(&mut self, field: &str, result: Result<T, E>, stand_in: T) -> T {
+    pub(super) fn take<T, E: ToString>(&mut self, field: &str, result: Result<T, E>, stand_in: T) -> T {
         result.unwrap_or_else(|error| {
             self.add(field, error.to_string());
             stand_in
@@ -171,6 +189,8 @@ impl ValidSpec {
             server.startup_timeout + PULL_ALLOWANCE,
             (5, 86_400),
         );
+        let predictions = predictions::parse(&spec.predictions.unwrap_or_default(), &mut findings);
+        let exporter = exporter(spec.exporter.unwrap_or_default(), &mut findings);
         if let Some(template) = &spec.pod_template {
             pod_template::check(template, server.port, &mut findings);
         }
@@ -184,6 +204,8 @@ impl ValidSpec {
             scale,
             strategy: rollout.strategy.unwrap_or(Strategy::Rolling),
             deadline,
+            predictions,
+            exporter,
             pod_template: spec.pod_template.filter(|template| !template.is_null()),
         })
     }
@@ -243,12 +265,11 @@ fn server(server: spec::Server, findings: &mut Findings) -> Server {
         findings.duration("spec.server.startupTimeout", server.startup_timeout.as_deref(), STARTUP_TIMEOUT, (1, 7_200));
     let timeout = findings.duration("spec.server.timeout", server.timeout.as_deref(), REQUEST_TIMEOUT, (1, 3_600));
     check_env(&server.env, findings);
-    let resources = server.resources.unwrap_or_default();
-    for (list, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
-        for (name, amount) in amounts {
-            findings.take(&format!("spec.server.resources.{list}.{name}"), amount.millis(), 0);
-        }
+    if server.metrics_path.as_deref().is_some_and(|path| !path.starts_with('/')) {
+        findings.add("spec.server.metricsPath", "must start with '/'");
     }
+    let resources = server.resources.unwrap_or_default();
+    check_resources("spec.server.resources", &resources, findings);
     let workers = server.workers.unwrap_or_else(|| default_workers(&resources));
     if !(1..=256).contains(&workers) && server.workers.is_some() {
         findings.add("spec.server.workers", format!("{workers} must lie between 1 and 256"));
@@ -263,7 +284,24 @@ fn server(server: spec::Server, findings: &mut Findings) -> Server {
         env: server.env,
         resources,
         service_account: server.service_account,
+        metrics_path: server.metrics_path,
+        python_metrics: server.python_metrics.unwrap_or(false),
+        share_process_namespace: server.share_process_namespace.unwrap_or(true),
     }
+}
+
+fn check_resources(at: &str, resources: &spec::Resources, findings: &mut Findings) {
+    for (list, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
+        for (name, amount) in amounts {
+            findings.take(&format!("{at}.{list}.{name}"), amount.millis(), 0);
+        }
+    }
+}
+
+fn exporter(exporter: spec::Exporter, findings: &mut Findings) -> Option<Exporter> {
+    let resources = exporter.resources.unwrap_or_default();
+    check_resources("spec.exporter.resources", &resources, findings);
+    exporter.enabled.unwrap_or(true).then_some(Exporter { resources })
 }
 
 /// MLflow starts one worker for every core of the *node*; each holds the whole model in memory. The container's own
@@ -308,10 +346,14 @@ fn service(service: spec::Service, findings: &mut Findings) -> Service {
     if let Some(key) = service.annotations.keys().find(|key| key.starts_with("modelship.dev/")) {
         findings.add("spec.service.annotations", format!("'{key}' is Modelship's own; choose another prefix"));
     }
+    if service.aliases.iter().any(|(path, other)| !path.starts_with('/') || !other.starts_with('/')) {
+        findings.add("spec.service.aliases", "maps paths to paths, and both start with '/': {/predict: /invocations}");
+    }
     Service {
         port: findings.port("spec.service.port", service.port, SERVICE_PORT),
         kind: service.kind.unwrap_or(ServiceType::ClusterIP),
         annotations: service.annotations,
+        aliases: service.aliases,
     }
 }
 

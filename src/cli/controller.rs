@@ -9,9 +9,9 @@ use tokio::{
 };
 
 use crate::{
-    controller::{self, Settings, lease::LeaseSettings},
+    controller::{self, Settings, decide::Release, lease::LeaseSettings},
     images::{self, Mirrors},
-    resources::template,
+    resources::{exporter::Sidecar, template},
     telemetry::{self, LogFormat, Metrics},
 };
 
@@ -32,6 +32,12 @@ pub struct Arguments {
     /// A registry's stand-in, as in containerd's hosts.toml: docker.io=https://mirror.example.org (repeatable; tried in order, then the registry itself).
     #[arg(long = "registry-mirror", value_name = "HOST=URL")]
     registry_mirrors: Vec<String>,
+    /// Image of the exporter in models' pods, best by digest. Default: the image that this controller itself runs from.
+    #[arg(long)]
+    exporter_image: Option<String>,
+    /// A Secret of the models' namespaces to pull the exporter's image with (repeatable).
+    #[arg(long = "exporter-pull-secret", value_name = "NAME")]
+    exporter_pull_secrets: Vec<String>,
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -62,6 +68,10 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         let client = Client::try_default()
             .await
             .map_err(|error| format!("no cluster to work for: {error}; run in a pod, or set KUBECONFIG"))?;
+        let image = match arguments.exporter_image {
+            Some(image) => image,
+            None => own_image(&client, &arguments.lease_namespace, &arguments.identity).await,
+        };
         let settings = Settings {
             client,
             namespace: arguments.namespace,
@@ -71,11 +81,26 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
                 identity: arguments.identity,
             },
             images: images::Config { mirrors, ..images::Config::default() },
-            render: template::render,
+            release: Release {
+                render: template::render,
+                sidecar: Sidecar { image, pull_secrets: arguments.exporter_pull_secrets },
+            },
             metrics,
         };
         controller::run(settings, stop_signal()?).await.map_err(|error| error.to_string())
     })
+}
+
+/// The exporter's image when nobody names one.
+async fn own_image(client: &Client, namespace: &str, pod: &str) -> String {
+    match controller::own_image::find(client, namespace, pod).await {
+        Ok(Some(image)) => return image,
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "cannot ask for this controller's own image"),
+    }
+    let image = super::EXPORTER_IMAGE;
+    tracing::warn!(image, "this controller's own image has no digest to be found; --exporter-image names another");
+    image.to_owned()
 }
 
 /// Turns true on SIGTERM or SIGINT.

@@ -7,7 +7,12 @@ use serde_json::Value;
 use crate::{
     api::{ModelDeploymentSpec, ValidSpec, names},
     images::Digest,
-    resources::{Owner, autoscaler, deployment, disruption_budget, revision::Revision, service, template},
+    resources::{
+        Owner, autoscaler, deployment, disruption_budget,
+        exporter::{self, Sidecar},
+        revision::Revision,
+        service, template,
+    },
 };
 
 /// Stands where the digest is not known: only a registry knows it.
@@ -21,6 +26,9 @@ pub struct Arguments {
     /// The digest to show in the pod template. Default: spec.image.pin, else a row of zeros.
     #[arg(long, value_name = "sha256:…")]
     digest: Option<String>,
+    /// Modelship's own image, for the exporter in the model's pods.
+    #[arg(long, default_value = super::EXPORTER_IMAGE)]
+    exporter_image: String,
     /// Namespace of objects that name none.
     #[arg(short, long, default_value = "default")]
     namespace: String,
@@ -38,7 +46,9 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     .map_err(|error| format!("{file}: {error}"))?;
     let digest =
         arguments.digest.as_deref().map(Digest::parse).transpose().map_err(|error| format!("--digest: {error}"))?;
-    print!("{}", render(&text, digest.as_ref(), &arguments.namespace).map_err(|error| format!("{file}: {error}"))?);
+    let sidecar = Sidecar { image: arguments.exporter_image.clone(), pull_secrets: Vec::new() };
+    let rendered = render(&text, digest.as_ref(), &arguments.namespace, &sidecar);
+    print!("{}", rendered.map_err(|error| format!("{file}: {error}"))?);
     Ok(())
 }
 
@@ -46,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 ///
 /// # Errors
 /// What is wrong with the file or with a spec, all at once for each object.
-pub fn render(text: &str, digest: Option<&Digest>, namespace: &str) -> Result<String, String> {
+pub fn render(text: &str, digest: Option<&Digest>, namespace: &str, sidecar: &Sidecar) -> Result<String, String> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| format!("is not YAML: {error}"))?;
     let mut rendered = String::new();
     let mut found = false;
@@ -63,7 +73,7 @@ pub fn render(text: &str, digest: Option<&Digest>, namespace: &str) -> Result<St
             name: name.to_owned(),
             uid: String::new(),
         };
-        for child in children(&document["spec"], &spec, &owner, digest)? {
+        for child in children(&document["spec"], &spec, &owner, digest, sidecar)? {
             let yaml = serde_saphyr::to_string(&child).map_err(|error| error.to_string())?;
             rendered.push_str("---\n");
             rendered.push_str(&yaml);
@@ -75,7 +85,13 @@ pub fn render(text: &str, digest: Option<&Digest>, namespace: &str) -> Result<St
     }
 }
 
-fn children(stored: &Value, spec: &ValidSpec, owner: &Owner, digest: Option<&Digest>) -> Result<Vec<Value>, String> {
+fn children(
+    stored: &Value,
+    spec: &ValidSpec,
+    owner: &Owner,
+    digest: Option<&Digest>,
+    sidecar: &Sidecar,
+) -> Result<Vec<Value>, String> {
     let digest = match digest.or(spec.image.pin.as_ref()) {
         Some(digest) => digest.clone(),
         None => {
@@ -87,12 +103,13 @@ fn children(stored: &Value, spec: &ValidSpec, owner: &Owner, digest: Option<&Dig
         }
     };
     let image = template::pinned(spec, &digest);
-    let rendered = template::render(owner, spec, &digest);
+    let rendered = template::render(owner, spec, &digest, sidecar);
     let deployment = deployment::build(owner, spec, &rendered);
     let revision = Revision::new(owner, 1, template::inputs_hash(stored, &image), image, rendered).child(owner);
-    let all = [Some(service::build(owner, spec)), Some(revision), Some(deployment)];
+    let services = [Some(service::build(owner, spec)), exporter::metrics_service(owner, spec)];
+    let all = services.into_iter().chain([exporter::settings(owner, spec), Some(revision), Some(deployment)]);
     let parts = [disruption_budget::build(owner, spec), autoscaler::build(owner, spec)];
-    Ok(all.into_iter().chain(parts).flatten().map(|child| reviewable(child.body)).collect())
+    Ok(all.chain(parts).flatten().map(|child| reviewable(child.body)).collect())
 }
 
 /// Without what only a cluster can give: the owner's uid (an object that names another is collected as garbage), and the

@@ -52,13 +52,17 @@ impl Applier<'_> {
     /// When a request could not be made or answered. What the API server refuses for good is an [`Obstacle`] instead, and
     /// does not keep the other children from being written.
     pub async fn apply(&self, plan: &Plan) -> Result<Applied, Error> {
-        let Plan { service, workload, budget, autoscaler, orphans, target: _, progress: _ } = plan;
+        let Plan { service, metrics_service, settings, workload, budget, autoscaler, orphans, target: _, progress: _ } =
+            plan;
         let mut applied = Applied::default();
         // An autoscaler that is switched off goes first: it would fight the replicas that the Deployment is about to get.
         for orphan in orphans.iter().filter(|orphan| orphan.kind == ChildKind::HorizontalPodAutoscaler) {
             self.delete(orphan).await?;
         }
-        self.child(service, &mut applied).await?;
+        // The settings before the pods that read them.
+        for child in [service].into_iter().chain(metrics_service).chain(settings) {
+            self.child(child, &mut applied).await?;
+        }
         if let Some(workload) = workload {
             // The template is stored before it is used: whoever starts after a crash here renders nothing anew, and goes
             // on to the version that was decided on, even if the registry is away by then.

@@ -13,6 +13,7 @@ use crate::{
     images::{Digest, Observation},
     resources::{
         Child, ChildKind, Owner, autoscaler, deployment, disruption_budget,
+        exporter::{self, Sidecar},
         revision::{self, Revision},
         service, template,
     },
@@ -20,12 +21,23 @@ use crate::{
 };
 
 /// Renders a pod template. A parameter, so that a test can stand in for a later release of Modelship.
-pub type Render = fn(&Owner, &ValidSpec, &Digest) -> Value;
+pub type Render = fn(&Owner, &ValidSpec, &Digest, &Sidecar) -> Value;
+
+/// What this release of Modelship makes of a spec.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// [`template::render`], unless a test stands in for a later release.
+    pub render: Render,
+    pub sidecar: Sidecar,
+}
 
 /// What should be done for one model.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub service: Child,
+    pub metrics_service: Option<Child>,
+    /// The exporter's settings.
+    pub settings: Option<Child>,
     /// The stored template and the Deployment around it; absent while no version is known.
     pub workload: Option<Workload>,
     pub budget: Option<Child>,
@@ -60,11 +72,17 @@ impl Workload {
 }
 
 /// Decides for a valid spec.
-pub fn decide(stored_spec: &Value, spec: &ValidSpec, seen: &Observation, observed: &Observed, render: Render) -> Plan {
+pub fn decide(
+    stored_spec: &Value,
+    spec: &ValidSpec,
+    seen: &Observation,
+    observed: &Observed,
+    release: &Release,
+) -> Plan {
     let owner = &observed.owner;
     let running = observed.running(&spec.image.repository.to_string());
     let target = target::decide(&spec.image, running.as_ref(), seen, &observed.nodes);
-    let workload = target.digest.as_ref().map(|digest| workload(stored_spec, spec, digest, observed, render));
+    let workload = target.digest.as_ref().map(|digest| workload(stored_spec, spec, digest, observed, release));
     let budget = disruption_budget::build(owner, spec);
     let autoscaler = autoscaler::build(owner, spec);
     let progress = match &workload {
@@ -75,9 +93,13 @@ pub fn decide(stored_spec: &Value, spec: &ValidSpec, seen: &Observation, observe
         }
         Some(workload) => progress::judge(spec, &workload.image, observed.deployment.as_ref(), &observed.pods),
     };
+    let (metrics_service, settings) = (exporter::metrics_service(owner, spec), exporter::settings(owner, spec));
+    let parts = [&budget, &autoscaler, &metrics_service, &settings];
     Plan {
         service: service::build(owner, spec),
-        orphans: orphans(observed, workload.as_ref(), budget.is_some(), autoscaler.is_some()),
+        orphans: orphans(observed, workload.as_ref(), &parts),
+        metrics_service,
+        settings,
         workload,
         budget,
         autoscaler,
@@ -86,7 +108,13 @@ pub fn decide(stored_spec: &Value, spec: &ValidSpec, seen: &Observation, observe
     }
 }
 
-fn workload(stored_spec: &Value, spec: &ValidSpec, digest: &Digest, observed: &Observed, render: Render) -> Workload {
+fn workload(
+    stored_spec: &Value,
+    spec: &ValidSpec,
+    digest: &Digest,
+    observed: &Observed,
+    release: &Release,
+) -> Workload {
     let owner = &observed.owner;
     let image = template::pinned(spec, digest);
     let hash = template::inputs_hash(stored_spec, &image);
@@ -94,7 +122,10 @@ fn workload(stored_spec: &Value, spec: &ValidSpec, digest: &Digest, observed: &O
     let wanted = match observed.revisions.iter().find(|revision| revision.inputs_hash == hash) {
         Some(known) if known.number == newest => known.clone(),
         Some(known) => Revision { number: newest + 1, ..known.clone() },
-        None => Revision::new(owner, newest + 1, hash, image.clone(), render(owner, spec, digest)),
+        None => {
+            let template = (release.render)(owner, spec, digest, &release.sidecar);
+            Revision::new(owner, newest + 1, hash, image.clone(), template)
+        }
     };
     let deployment = deployment::build(owner, spec, &wanted.template);
     Workload { image, revision: wanted.child(owner), hand_over: hand_over(spec, observed), deployment }
@@ -109,7 +140,7 @@ fn hand_over(spec: &ValidSpec, observed: &Observed) -> Option<i32> {
     live.has_annotation(names::SENDS_REPLICAS).then(|| observed.deployment.as_ref().map(|facts| facts.wanted)).flatten()
 }
 
-fn orphans(observed: &Observed, workload: Option<&Workload>, budget: bool, autoscaler: bool) -> Vec<Arc<Live>> {
+fn orphans(observed: &Observed, workload: Option<&Workload>, parts: &[&Option<Child>]) -> Vec<Arc<Live>> {
     let wanted = workload.map(|workload| workload.revision.name.as_str());
     // The wanted one is kept whatever its number; of the others the newest.
     let kept: Vec<&str> = observed
@@ -120,10 +151,12 @@ fn orphans(observed: &Observed, workload: Option<&Workload>, budget: bool, autos
         .take(revision::LIMIT - 1)
         .chain(wanted)
         .collect();
+    let asked =
+        |live: &Live| parts.iter().copied().flatten().any(|child| (child.kind, &child.name) == (live.kind, &live.name));
     let unwanted = |live: &&Arc<Live>| match live.kind {
-        ChildKind::Deployment | ChildKind::Service => false,
-        ChildKind::PodDisruptionBudget => !budget,
-        ChildKind::HorizontalPodAutoscaler => !autoscaler,
+        ChildKind::Deployment => false,
+        ChildKind::Service => live.name != observed.owner.name && !asked(live),
+        ChildKind::PodDisruptionBudget | ChildKind::HorizontalPodAutoscaler | ChildKind::ConfigMap => !asked(live),
         // Without a known version nothing is tidied up, and never what another release has stored in its own way.
         ChildKind::ControllerRevision => {
             let readable = observed.revisions.iter().any(|revision| revision.name == live.name);

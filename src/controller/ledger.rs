@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::live::Live;
-use crate::resources::{Child, ChildKind};
+use crate::resources::{Child, ChildKind, exporter};
 
 /// A field that was put back this often …
 const PATIENCE: u32 = 3;
@@ -95,9 +95,10 @@ impl Ledger {
     /// Forgets the children of a model that is gone.
     pub fn forget(&self, namespace: &str, model: &str) {
         let revision = format!("{model}-");
+        let names = [model.to_owned(), exporter::settings_name(model), exporter::metrics_name(model)];
         self.lock().retain(|(space, kind, name), _| {
             space != namespace
-                || !(name == model || (*kind == ChildKind::ControllerRevision && name.starts_with(&revision)))
+                || !(names.contains(name) || (*kind == ChildKind::ControllerRevision && name.starts_with(&revision)))
         });
     }
 

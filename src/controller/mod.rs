@@ -20,6 +20,7 @@ pub mod lease;
 pub mod ledger;
 pub mod live;
 pub mod observe;
+pub mod own_image;
 pub mod reconcile;
 pub mod report;
 pub mod run;

@@ -13,7 +13,7 @@ use super::{
     Error,
     apply::{Applied, Applier, Obstacle},
     backoff::Backoff,
-    decide::{Render, decide},
+    decide::{Release, decide},
     index::Key,
     ledger::Ledger,
     live::version,
@@ -36,7 +36,7 @@ pub struct Context {
     pub ledger: Ledger,
     pub backoff: Backoff,
     pub statuses: Statuses,
-    pub render: Render,
+    pub release: Release,
     pub metrics: Metrics,
 }
 
@@ -135,7 +135,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         }
     };
     let seen = follow(context, &spec, &observed);
-    let plan = decide(&stored, &spec, &seen, &observed, context.render);
+    let plan = decide(&stored, &spec, &seen, &observed, &context.release);
     let applier =
         Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
     let (applied, failure) = match applier.apply(&plan).await {

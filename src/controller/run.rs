@@ -20,7 +20,7 @@ use super::{
     Error,
     backoff::Backoff,
     credentials::ClusterCredentials,
-    decide::Render,
+    decide::Release,
     lease::{Guard, Holder, LeaseSettings},
     ledger::Ledger,
     observe::Caches,
@@ -45,8 +45,7 @@ pub struct Settings {
     pub namespace: Option<String>,
     pub lease: LeaseSettings,
     pub images: images::Config,
-    /// [`crate::resources::template::render`], unless a test stands in for a later release.
-    pub render: Render,
+    pub release: Release,
     pub metrics: Metrics,
 }
 
@@ -74,7 +73,7 @@ pub async fn run(settings: Settings, mut shutdown: watch::Receiver<bool>) -> Res
 }
 
 async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
-    let Settings { client, namespace, lease, images, render, metrics } = settings;
+    let Settings { client, namespace, lease, images, release, metrics } = settings;
     let scope = Scope { client: client.clone(), namespace };
     let credentials = Arc::new(ClusterCredentials(client.clone()));
     let (images, news) =
@@ -86,7 +85,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         ledger: Ledger::default(),
         backoff: Backoff::default(),
         statuses: Statuses::default(),
-        render,
+        release,
         metrics: metrics.clone(),
     });
     let (reader, store) = reflector::store();

@@ -14,15 +14,17 @@ pub enum ChildKind {
     PodDisruptionBudget,
     HorizontalPodAutoscaler,
     ControllerRevision,
+    ConfigMap,
 }
 
 impl ChildKind {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Deployment,
         Self::Service,
         Self::PodDisruptionBudget,
         Self::HorizontalPodAutoscaler,
         Self::ControllerRevision,
+        Self::ConfigMap,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -32,6 +34,7 @@ impl ChildKind {
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
             Self::ControllerRevision => "ControllerRevision",
+            Self::ConfigMap => "ConfigMap",
         }
     }
 
@@ -42,6 +45,7 @@ impl ChildKind {
             Self::PodDisruptionBudget => ("policy", "v1", "poddisruptionbudgets"),
             Self::HorizontalPodAutoscaler => ("autoscaling", "v2", "horizontalpodautoscalers"),
             Self::ControllerRevision => ("apps", "v1", "controllerrevisions"),
+            Self::ConfigMap => ("", "v1", "configmaps"),
         };
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, self.as_str()), plural)
     }

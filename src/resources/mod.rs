@@ -7,6 +7,7 @@ pub mod autoscaler;
 pub mod child;
 pub mod deployment;
 pub mod disruption_budget;
+pub mod exporter;
 pub mod hash;
 pub mod merge;
 pub mod owner;

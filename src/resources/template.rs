@@ -1,5 +1,5 @@
-//! The pod template of a model: one container, pinned by digest, with probes that fit MLflow's images. The exporter will
-//! stand in front of it in the same pod; its ports and names are kept free already.
+//! The pod template of a model: its container, pinned by digest, with probes that fit MLflow's images, and the exporter in
+//! front of it unless that is switched off.
 
 use k8s_openapi::{
     api::core::v1::{
@@ -11,7 +11,11 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Owner, hash, merge};
+use super::{
+    Owner,
+    exporter::{self, Sidecar},
+    hash, merge,
+};
 use crate::{
     api::{
         names,
@@ -23,6 +27,9 @@ use crate::{
 
 /// Seconds between probes.
 const PROBE_PERIOD: i32 = 5;
+/// Seconds between probes until the first answer: a little longer than the exporter lets each of them wait for the model,
+/// so that its first answer is told at once.
+const STARTUP_PERIOD: i32 = 3;
 /// Seconds that a pod keeps serving after it was told to stop, until every node's routes have forgotten it.
 const DRAIN: i64 = 5;
 /// Kubernetes kills a pod this long after the longest request could have ended.
@@ -33,12 +40,17 @@ const GRACE: i64 = 15;
 /// written, not as defaults complete them: a later change of a default is no change of input.
 pub fn inputs(stored_spec: &Value, image: &str) -> Value {
     let field = |pointer: &str| stored_spec.pointer(pointer).cloned().unwrap_or(Value::Null);
-    json!({
+    let mut inputs = json!({
         "image": image,
         "pullSecrets": field("/image/pullSecrets"),
         "server": field("/server"),
         "podTemplate": field("/podTemplate"),
-    })
+    });
+    // Inputs that came later count only where they are given: the others' templates must be found again.
+    if let Some(exporter) = stored_spec.get("exporter").filter(|exporter| !exporter.is_null()) {
+        inputs["exporter"] = exporter.clone();
+    }
+    inputs
 }
 
 /// The hash that a stored template is found by.
@@ -52,10 +64,10 @@ pub fn pinned(spec: &ValidSpec, digest: &Digest) -> String {
 }
 
 /// Renders the pod template for one version.
-pub fn render(owner: &Owner, spec: &ValidSpec, digest: &Digest) -> Value {
+pub fn render(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar) -> Value {
     let pod = PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(owner.labels()), ..ObjectMeta::default() }),
-        spec: Some(pod_spec(owner, spec, digest)),
+        spec: Some(pod_spec(owner, spec, digest, sidecar)),
     };
     let mut template = json!(pod);
     if let Some(patch) = &spec.pod_template {
@@ -64,11 +76,20 @@ pub fn render(owner: &Owner, spec: &ValidSpec, digest: &Digest) -> Value {
     template
 }
 
-fn pod_spec(owner: &Owner, spec: &ValidSpec, digest: &Digest) -> PodSpec {
-    let secrets: Vec<_> =
-        spec.image.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect();
+fn pod_spec(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar) -> PodSpec {
+    let exported = spec.exporter.as_ref();
+    let mut secrets: Vec<_> = spec.image.pull_secrets.iter().collect();
+    secrets.extend(
+        sidecar.pull_secrets.iter().filter(|name| exported.is_some() && !spec.image.pull_secrets.contains(name)),
+    );
+    let secrets: Vec<_> = secrets.into_iter().map(|name| LocalObjectReference { name: name.clone() }).collect();
+    let mut containers = vec![model(spec, pinned(spec, digest))];
+    containers.extend(exported.map(|exporter| exporter::container(spec, exporter, &sidecar.image)));
     PodSpec {
-        containers: vec![model(&spec.server, pinned(spec, digest))],
+        containers,
+        volumes: exported.map(|_| exporter::volumes(owner, spec)),
+        // The exporter reads what the model's processes use.
+        share_process_namespace: (exported.is_some() && spec.server.share_process_namespace).then_some(true),
         image_pull_secrets: (!secrets.is_empty()).then_some(secrets),
         service_account_name: spec.server.service_account.clone(),
         // A model needs no access to the API.
@@ -87,15 +108,16 @@ fn pod_spec(owner: &Owner, spec: &ValidSpec, digest: &Digest) -> PodSpec {
     }
 }
 
-fn model(server: &Server, image: String) -> Container {
-    let variables = environment(server);
+fn model(spec: &ValidSpec, image: String) -> Container {
+    let server = &spec.server;
+    let (variables, probes) = (environment(spec), probes(spec));
     Container {
         name: names::MODEL_CONTAINER.into(),
         image: Some(image),
         // With `:latest@sha256:…` the default would be Always, and a registry outage would stop pod starts.
         image_pull_policy: Some("IfNotPresent".into()),
         ports: Some(vec![ContainerPort {
-            name: Some(names::HTTP_PORT.into()),
+            name: Some(probes.port_name.into()),
             container_port: i32::from(server.port),
             protocol: Some("TCP".into()),
             ..ContainerPort::default()
@@ -103,19 +125,45 @@ fn model(server: &Server, image: String) -> Container {
         // An empty list would be a claim that nobody else may set a variable.
         env: (!variables.is_empty()).then_some(variables),
         resources: resources(&server.resources),
-        startup_probe: Some(Probe { failure_threshold: Some(periods(server.startup_timeout)), ..health(server) }),
-        readiness_probe: Some(Probe { failure_threshold: Some(3), ..health(server) }),
-        // Busy is not dead: one worker with a long request answers no health path in time, yet its port is open.
-        liveness_probe: Some(Probe { failure_threshold: Some(6), ..open_port() }),
-        lifecycle: Some(Lifecycle {
-            pre_stop: Some(LifecycleHandler {
-                // MLflow's images end at once on SIGTERM: wait until no new request is routed here.
-                sleep: Some(SleepAction { seconds: DRAIN }),
-                ..LifecycleHandler::default()
-            }),
-            ..Lifecycle::default()
-        }),
+        startup_probe: Some(probes.startup),
+        readiness_probe: Some(probes.readiness),
+        liveness_probe: Some(probes.liveness),
+        lifecycle: Some(Lifecycle { pre_stop: Some(probes.pre_stop), ..Lifecycle::default() }),
+        volume_mounts: spec.exporter.as_ref().and_then(|_| exporter::model_mounts(spec)),
         ..Container::default()
+    }
+}
+
+/// How the kubelet asks after the model, and lets it end.
+struct Probes {
+    port_name: &'static str,
+    startup: Probe,
+    readiness: Probe,
+    liveness: Probe,
+    pre_stop: LifecycleHandler,
+}
+
+fn probes(spec: &ValidSpec) -> Probes {
+    let server = &spec.server;
+    if spec.exporter.is_some() {
+        // Asked through the exporter: it sees answers to requests, too, and servers that listen on loopback alone.
+        return Probes {
+            port_name: names::MODEL_PORT,
+            startup: exporter::probe("/startup", STARTUP_PERIOD, periods(server.startup_timeout, STARTUP_PERIOD)),
+            readiness: exporter::probe("/ready", PROBE_PERIOD, 3),
+            liveness: exporter::probe("/live", PROBE_PERIOD, 6),
+            // Answers once the exporter has served all that was under way.
+            pre_stop: LifecycleHandler { http_get: Some(exporter::ask("/drained")), ..LifecycleHandler::default() },
+        };
+    }
+    Probes {
+        port_name: names::HTTP_PORT,
+        startup: Probe { failure_threshold: Some(periods(server.startup_timeout, PROBE_PERIOD)), ..health(server) },
+        readiness: Probe { failure_threshold: Some(3), ..health(server) },
+        // Busy is not dead: one worker with a long request answers no health path in time, yet its port is open.
+        liveness: Probe { failure_threshold: Some(6), ..open_port() },
+        // MLflow's images end at once on SIGTERM: wait until no new request is routed here.
+        pre_stop: LifecycleHandler { sleep: Some(SleepAction { seconds: DRAIN }), ..LifecycleHandler::default() },
     }
 }
 
@@ -144,9 +192,8 @@ fn open_port() -> Probe {
 }
 
 /// Probe periods that cover a time, at least one.
-fn periods(time: std::time::Duration) -> i32 {
-    let period = u64::from(PROBE_PERIOD.unsigned_abs());
-    i32::try_from(time.as_secs().div_ceil(period)).unwrap_or(i32::MAX).max(1)
+fn periods(time: std::time::Duration, period: i32) -> i32 {
+    i32::try_from(time.as_secs().div_ceil(u64::from(period.unsigned_abs()))).unwrap_or(i32::MAX).max(1)
 }
 
 fn seconds(time: std::time::Duration) -> i64 {
@@ -154,10 +201,14 @@ fn seconds(time: std::time::Duration) -> i64 {
 }
 
 /// The user's variables win over ours.
-fn environment(server: &Server) -> Vec<EnvVar> {
+fn environment(spec: &ValidSpec) -> Vec<EnvVar> {
+    let server = &spec.server;
+    let set = |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), value_from: None };
     let mut variables: Vec<EnvVar> = Vec::new();
+    if spec.exporter.is_some() {
+        variables.extend(exporter::model_variables(spec).into_iter().map(|(name, value)| set(name, value.into())));
+    }
     if server.kind == ServerType::Mlflow {
-        let set = |name: &str, value: String| EnvVar { name: name.into(), value: Some(value), value_from: None };
         variables.push(set("MLFLOW_MODELS_WORKERS", server.workers.to_string()));
         // MLflow up to 2.20 runs gunicorn, which knows only this one.
         variables.push(set("GUNICORN_CMD_ARGS", format!("--workers={}", server.workers)));
@@ -184,7 +235,7 @@ fn variable(variable: &spec::EnvVar) -> EnvVar {
     EnvVar { name: variable.name.clone(), value: variable.value.clone(), value_from: source }
 }
 
-fn resources(resources: &spec::Resources) -> Option<ResourceRequirements> {
+pub(super) fn resources(resources: &spec::Resources) -> Option<ResourceRequirements> {
     let amounts = |map: &std::collections::BTreeMap<String, crate::api::units::Quantity>| {
         (!map.is_empty()).then(|| map.iter().map(|(name, amount)| (name.clone(), Quantity(amount.0.clone()))).collect())
     };

@@ -7,7 +7,7 @@ use kube::{
 use modelship::{
     api::{ValidSpec, conditions},
     images::Digest,
-    resources::{ChildKind, Owner, template},
+    resources::{ChildKind, Owner, exporter::Sidecar, template},
 };
 use serde_json::{Value, json};
 
@@ -179,8 +179,8 @@ async fn deletion_in_the_middle_of_a_roll_out_leaves_nothing() {
 }
 
 /// Stands in for a later release, whose templates have a label more.
-fn later_release(owner: &Owner, spec: &ValidSpec, digest: &Digest) -> Value {
-    let mut rendered = template::render(owner, spec, digest);
+fn later_release(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar) -> Value {
+    let mut rendered = template::render(owner, spec, digest, sidecar);
     rendered["metadata"]["labels"]["example.org/later"] = json!("true");
     rendered
 }

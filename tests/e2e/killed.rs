@@ -45,7 +45,8 @@ async fn ends_as_undisturbed(stage: &Stage, second: &str, since: Timestamp) {
     assert!(deleted.is_empty(), "deleted: {deleted:#?}");
     for (kind, count) in [
         (ChildKind::Deployment, 1),
-        (ChildKind::Service, 1),
+        (ChildKind::Service, 2),
+        (ChildKind::ConfigMap, 1),
         (ChildKind::ControllerRevision, 2),
         (ChildKind::PodDisruptionBudget, 0),
         (ChildKind::HorizontalPodAutoscaler, 0),

@@ -4,6 +4,7 @@
 mod support;
 
 mod asking;
+mod exporter;
 mod installed;
 mod killed;
 mod operator;

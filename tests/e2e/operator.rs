@@ -89,11 +89,11 @@ pub fn kill_process(container: &str) {
     assert!(status.success(), "kill -9 {process}");
 }
 
-/// The container's process on this machine, by its control group; `modelship controller` and nothing else.
+/// The process of one of Modelship's containers on this machine, by its control group.
 fn process(container: &str) -> Option<String> {
     let of_container = |process: &String| {
         let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
-        read("cgroup").contains(container) && read("cmdline").starts_with("/modelship\0controller\0")
+        read("cgroup").contains(container) && read("cmdline").starts_with("/modelship\0")
     };
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().into_string().ok());

@@ -13,11 +13,11 @@ use crate::{
 
 const NAME: &str = "credit-scoring";
 /// An application that the first model approves and the second declines.
-const REQUEST: &str = include_str!("../demo/request.json");
-const ANSWERS: [&str; 2] = [r#""approve""#, r#""decline""#];
+pub const REQUEST: &str = include_str!("../demo/request.json");
+pub const ANSWERS: [&str; 2] = [r#""approve""#, r#""decline""#];
 
 /// Trains a variant, unless that was done before, and pushes its image as `latest`; returns the digest.
-fn push(stage: &Stage, variant: &str) -> String {
+pub fn push(stage: &Stage, variant: &str) -> String {
     let target = format!("{}/{}:latest", setting("MODELSHIP_TEST_REGISTRY"), stage.repository());
     let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/images/model");
     let output = Command::new(tool).args([variant, &target]).output().expect("tests/images/model starts");

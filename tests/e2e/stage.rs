@@ -136,7 +136,7 @@ impl Stage {
         self.ask_with(model, asking::ROW).await
     }
 
-    async fn ask_with(&self, model: &str, request: &'static str) -> String {
+    pub async fn ask_with(&self, model: &str, request: &'static str) -> String {
         let (client, url) = (asking::client(), self.url(model).await);
         self.eventually("an answer", || asking::ask(&client, &url, request)).await
     }

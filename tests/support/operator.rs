@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use kube::client::ClientBuilder;
 use modelship::{
-    controller::{self, Error, Settings, decide::Render, lease::LeaseSettings},
+    controller::{
+        self, Error, Settings,
+        decide::{Release, Render},
+        lease::LeaseSettings,
+    },
     images::{self, Mirrors},
-    resources::template,
+    resources::{exporter::Sidecar, template},
     telemetry::Metrics,
 };
 use tokio::{sync::watch, task::JoinHandle};
@@ -67,7 +71,14 @@ impl Operator {
                 first_back_off: Duration::from_millis(200),
                 ..images::Config::default()
             },
-            render,
+            // No pod runs here: any name will do.
+            release: Release {
+                render,
+                sidecar: Sidecar {
+                    image: format!("docker.io/modelship/modelship@sha256:{}", "5".repeat(64)),
+                    pull_secrets: Vec::new(),
+                },
+            },
             metrics: metrics.clone(),
         };
         let (stop, stopped) = watch::channel(false);

@@ -18,7 +18,7 @@ use kube::{
     core::{DynamicObject, NamespaceResourceScope},
 };
 use modelship::{
-    api::{ModelDeploymentStatus, StoredModelDeployment, conditions, schema},
+    api::{ModelDeploymentStatus, StoredModelDeployment, conditions, names, schema},
     resources::ChildKind,
 };
 use serde_json::{Value, json};
@@ -131,9 +131,10 @@ impl World {
         self.children(kind).get_opt(name).await.expect("an answer").map(|object| json!(object))
     }
 
-    /// All objects of a kind in the namespace.
+    /// All of Modelship's objects of a kind in the namespace.
     pub async fn list(&self, kind: ChildKind) -> Vec<DynamicObject> {
-        self.children(kind).list(&ListParams::default()).await.expect("a list").items
+        let ours = ListParams::default().labels(&format!("{}={}", names::MANAGED_BY, names::MODELSHIP));
+        self.children(kind).list(&ours).await.expect("a list").items
     }
 
     /// Creates or replaces the spec of a model, as `kubectl apply` does.

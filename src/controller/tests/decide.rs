@@ -19,8 +19,8 @@ fn image_in(template: &Value) -> &str {
 }
 
 /// A later release of Modelship, whose pods have one label more.
-fn later_release(owner: &Owner, spec: &ValidSpec, digest: &Digest) -> Value {
-    let mut rendered = template::render(owner, spec, digest);
+fn later_release(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar) -> Value {
+    let mut rendered = template::render(owner, spec, digest, sidecar);
     rendered["metadata"]["labels"]["cellar"] = json!("cool");
     rendered
 }

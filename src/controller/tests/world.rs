@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Plan, Render, decide};
+use super::{Plan, Release, Render, decide};
 use crate::{
     api::{ModelDeploymentStatus, ValidSpec},
     controller::{
@@ -20,7 +20,7 @@ use crate::{
     resources::{Child, ChildKind, Owner, template},
     rollout::{
         PodFacts,
-        fixtures::{NAME, NAMESPACE, PodOf, Rollout, answered, pushed, spec_json},
+        fixtures::{NAME, NAMESPACE, PodOf, Rollout, answered, pushed, sidecar, spec_json},
     },
 };
 
@@ -154,10 +154,14 @@ impl World {
         Observed::read(&caches, owner, self.generation, self.status.clone())
     }
 
+    fn release(&self) -> Release {
+        Release { render: self.render, sidecar: sidecar() }
+    }
+
     /// The plan for now; nothing is applied.
     pub fn plan(&self) -> Plan {
         let spec = ValidSpec::parse(NAME, &self.spec).unwrap();
-        decide(&self.spec, &spec, &self.seen, &self.observe(), self.render)
+        decide(&self.spec, &spec, &self.seen, &self.observe(), &self.release())
     }
 
     /// One turn of the loop, its writes included.
@@ -168,7 +172,7 @@ impl World {
         let (plan, status) = match ValidSpec::parse(NAME, &self.spec) {
             Err(faults) => (None, report::invalid_status(&faults, &observed, now)),
             Ok(spec) => {
-                let plan = decide(&self.spec, &spec, &self.seen, &observed, self.render);
+                let plan = decide(&self.spec, &spec, &self.seen, &observed, &self.release());
                 self.apply(&plan);
                 let status = report::status(&spec, &plan, &self.obstacles, &self.seen, &observed, now);
                 (Some(plan), status)
@@ -181,7 +185,8 @@ impl World {
 
     fn apply(&mut self, plan: &Plan) {
         let workload = plan.workload.iter().flat_map(|workload| [&workload.revision, &workload.deployment]);
-        for child in [&plan.service].into_iter().chain(workload).chain(&plan.budget).chain(&plan.autoscaler) {
+        let first = [&plan.service].into_iter().chain(&plan.metrics_service).chain(&plan.settings);
+        for child in first.chain(workload).chain(&plan.budget).chain(&plan.autoscaler) {
             self.write(child);
         }
         for orphan in &plan.orphans {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::rollout::fixtures::{NAME, NAMESPACE, digest, image, spec_json};
+use crate::rollout::fixtures::{NAME, NAMESPACE, digest, image, sidecar, spec_json};
 
 fn owner() -> Owner {
     Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: "1".into() }
@@ -10,7 +10,7 @@ fn owner() -> Owner {
 
 fn rendered(fields: Value) -> Value {
     let stored = spec_json(fields);
-    render(&owner(), &ValidSpec::parse(NAME, &stored).unwrap(), &digest(1))
+    render(&owner(), &ValidSpec::parse(NAME, &stored).unwrap(), &digest(1), &sidecar())
 }
 
 fn model_of(template: &Value) -> &Value {
@@ -49,10 +49,14 @@ fn a_users_variable_wins_over_ours() {
 
 #[test]
 fn the_start_up_probe_lasts_as_long_as_the_start_up_timeout() {
-    for (timeout, periods) in [("5m", 60), ("1s", 1), ("6s", 2), ("2h", 1440)] {
-        let template = rendered(json!({"server": {"startupTimeout": timeout}}));
-        let probe = &model_of(&template)["startupProbe"];
-        assert_eq!((&probe["failureThreshold"], &probe["periodSeconds"]), (&json!(periods), &json!(5)), "{timeout}");
+    for (timeout, direct, asked) in [("5m", 60, 100), ("1s", 1, 1), ("7s", 2, 3), ("2h", 1440, 2400)] {
+        for (exporter, periods, period) in [(false, direct, 5), (true, asked, 3)] {
+            let fields = json!({"server": {"startupTimeout": timeout}, "exporter": {"enabled": exporter}});
+            let template = rendered(fields);
+            let probe = &model_of(&template)["startupProbe"];
+            let found = (&probe["failureThreshold"], &probe["periodSeconds"]);
+            assert_eq!(found, (&json!(periods), &json!(period)), "{timeout}");
+        }
     }
 }
 
@@ -67,14 +71,84 @@ fn the_inputs_are_the_users_words_and_the_image_and_nothing_else() {
     let hash = |fields| inputs_hash(&spec_json(fields), &image(1));
     let plain = hash(json!({}));
     assert_ne!(plain, inputs_hash(&spec_json(json!({})), &image(2)));
-    for shapes in ["server", "podTemplate"] {
+    for shapes in ["server", "podTemplate", "exporter"] {
         assert_ne!(plain, hash(json!({shapes: {"x": 1}})), "{shapes}");
     }
     assert_ne!(plain, hash(json!({"image": {"pullSecrets": [{"name": "x"}]}})));
-    for does_not in [json!({"replicas": 3}), json!({"service": {"port": 1}}), json!({"image": {"pollInterval": "9s"}})]
-    {
+    for does_not in [
+        json!({"replicas": 3}),
+        json!({"service": {"port": 1, "aliases": {"/predict": "/invocations"}}}),
+        json!({"predictions": {"kind": "class"}}),
+        json!({"image": {"pollInterval": "9s"}}),
+    ] {
         assert_eq!(plain, hash(does_not.clone()), "{does_not}");
     }
+}
+
+#[test]
+fn the_exporter_bears_the_port_that_the_service_leads_to_and_is_asked_after_the_model() {
+    let template = rendered(json!({}));
+    let containers = template["spec"]["containers"].as_array().unwrap();
+    let exporter = containers.iter().find(|container| container["name"] == "exporter").unwrap();
+    assert_eq!(exporter["image"], sidecar().image);
+    assert_eq!(exporter["ports"][0], json!({"name": "http", "containerPort": 9800, "protocol": "TCP"}));
+    assert_eq!(exporter["ports"][1], json!({"name": "metrics", "containerPort": 9801, "protocol": "TCP"}));
+    assert_eq!(exporter["resources"], json!({"requests": {"cpu": "10m", "memory": "24Mi"}}));
+    let security = &exporter["securityContext"];
+    assert_eq!((&security["runAsNonRoot"], &security["readOnlyRootFilesystem"]), (&json!(true), &json!(true)));
+    assert_eq!(security["capabilities"], json!({"drop": ["ALL"]}));
+    let model = model_of(&template);
+    for (probe, path) in [("startupProbe", "/startup"), ("readinessProbe", "/ready"), ("livenessProbe", "/live")] {
+        assert_eq!(model[probe]["httpGet"], json!({"path": path, "port": 9802}), "{probe}");
+    }
+    assert_eq!(model["lifecycle"]["preStop"]["httpGet"], json!({"path": "/drained", "port": 9802}));
+    assert_eq!(template["spec"]["shareProcessNamespace"], true);
+    assert_eq!(template["spec"]["imagePullSecrets"], json!([{"name": "modelship-pull"}]));
+}
+
+#[test]
+fn without_the_exporter_the_model_bears_the_port_and_is_asked_itself() {
+    let template = rendered(json!({"exporter": {"enabled": false}}));
+    assert_eq!(template["spec"]["containers"].as_array().unwrap().len(), 1);
+    let model = model_of(&template);
+    assert_eq!(model["readinessProbe"]["httpGet"], json!({"path": "/ping", "port": "http"}));
+    assert_eq!(model["livenessProbe"]["tcpSocket"], json!({"port": "http"}));
+    assert_eq!(model["lifecycle"]["preStop"], json!({"sleep": {"seconds": 5}}));
+    for absent in ["volumes", "shareProcessNamespace", "imagePullSecrets"] {
+        assert_eq!(template["spec"].get(absent), None, "{absent}");
+    }
+}
+
+#[test]
+fn the_exporter_is_told_of_the_server_as_the_user_describes_it() {
+    let server = json!({
+        "type": "http", "port": 5001, "healthPath": "/up", "timeout": "2m", "metricsPath": "/stats",
+        "pythonMetrics": true, "shareProcessNamespace": false,
+    });
+    let template = rendered(json!({"server": server}));
+    let containers = template["spec"]["containers"].as_array().unwrap();
+    let arguments = json!([
+        "exporter",
+        "--upstream=127.0.0.1:5001",
+        "--timeout=120s",
+        "--settings=/etc/modelship/exporter",
+        "--health-path=/up",
+        "--model-metrics-path=/stats",
+        "--python-metrics=/run/modelship/python",
+    ]);
+    assert_eq!(containers[1]["args"], arguments);
+    assert_eq!(template["spec"].get("shareProcessNamespace"), None);
+    let model = model_of(&template);
+    let variable = |name: &str| {
+        let variables = model["env"].as_array().unwrap();
+        variables.iter().find(|variable| variable["name"] == name).map(|variable| variable["value"].clone())
+    };
+    assert_eq!(variable("PYTHONPATH"), Some(json!("/run/modelship/sitecustomize")));
+    let mounted = |container: &Value| -> Vec<Value> {
+        container["volumeMounts"].as_array().unwrap().iter().map(|mount| mount["mountPath"].clone()).collect()
+    };
+    assert_eq!(mounted(model), ["/run/modelship/python", "/run/modelship/sitecustomize"]);
+    assert_eq!(mounted(&containers[1]), ["/etc/modelship/exporter", "/run/modelship/python"]);
 }
 
 /// Pieces of podTemplates, some of which try what is forbidden.
@@ -100,18 +174,20 @@ proptest! {
     fn whatever_a_pod_template_says_the_model_runs_by_digest_behind_its_port(
         containers in prop::collection::vec(container(), 0..4),
         init in prop::collection::vec(container(), 0..2),
+        exported in any::<bool>(),
         labels in prop::option::of(prop::sample::select(vec!["team", "modelship.dev/model", "app.kubernetes.io/managed-by"])),
     ) {
         let mut pod = json!({"spec": {"containers": containers, "initContainers": init}});
         if let Some(label) = labels {
             pod["metadata"] = json!({"labels": {label: "cellar"}});
         }
-        let stored = spec_json(json!({"podTemplate": pod}));
+        let stored = spec_json(json!({"podTemplate": pod, "exporter": {"enabled": exported}}));
         let Ok(spec) = ValidSpec::parse(NAME, &stored) else { return Ok(()) };
-        let template = render(&owner(), &spec, &digest(1));
+        let template = render(&owner(), &spec, &digest(1), &sidecar());
         let model = model_of(&template);
         prop_assert_eq!(&model["image"], &json!(image(1)));
-        prop_assert_eq!(&model["ports"][0], &json!({"name": "http", "containerPort": 8080, "protocol": "TCP"}));
+        let name = if exported { "model" } else { "http" };
+        prop_assert_eq!(&model["ports"][0], &json!({"name": name, "containerPort": 8080, "protocol": "TCP"}));
         for (label, value) in owner().selector() {
             prop_assert_eq!(&template["metadata"]["labels"][label], &json!(value));
         }
@@ -119,8 +195,9 @@ proptest! {
         prop_assert_eq!(all.iter().filter(|container| container["name"] == "model").count(), 1);
         let taken = all.iter().flat_map(|container| container["ports"].as_array().cloned().unwrap_or_default());
         prop_assert_eq!(taken.filter(|port| port["name"] == "http").count(), 1);
-        for container in all {
-            prop_assert!(container["name"] == "model" || container["name"] != "exporter" || container.get("image").is_none());
+        for container in all.iter().filter(|container| container["name"] == "exporter") {
+            let image = exported.then(|| json!(sidecar().image));
+            prop_assert_eq!(container.get("image"), image.as_ref());
         }
     }
 }

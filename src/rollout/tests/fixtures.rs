@@ -7,11 +7,18 @@ use super::{DeploymentFacts, PodFacts};
 use crate::{
     api::ValidSpec,
     images::{Digest, ImageDetails, Observation, Platform, Problem, problem::reason},
+    resources::exporter::Sidecar,
 };
 
 pub const NAMESPACE: &str = "tasting-room";
 pub const NAME: &str = "grape-scorer";
 pub const REPOSITORY: &str = "docker.io/vintner/wine-quality";
+
+/// Modelship's own image.
+pub fn sidecar() -> Sidecar {
+    let image = format!("docker.io/modelship/modelship@{}", Digest::of("modelship"));
+    Sidecar { image, pull_secrets: vec!["modelship-pull".into()] }
+}
 
 /// The digest of the `number`th push.
 pub fn digest(number: u8) -> Digest {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -24,9 +25,13 @@ const (
 	envUnhealthy      = "TINYMODEL_UNHEALTHY"       // "true": health paths answer 503
 	envUnhealthyAfter = "TINYMODEL_UNHEALTHY_AFTER" // health paths answer 503 this long after the port opened
 	envFail           = "TINYMODEL_FAIL"            // "true": predictions answer 400, as MLflow does when a model raises
+	envWorkers        = "TINYMODEL_WORKERS"         // requests served at once, health paths included; others wait
 )
 
 const maxBody = 16 << 20
+
+// latencyHeader of a request stands in for TINYMODEL_LATENCY.
+const latencyHeader = "X-Tinymodel-Latency"
 
 func serve([]string) error {
 	answer := json.RawMessage(os.Getenv(envAnswer))
@@ -81,7 +86,11 @@ func serve([]string) error {
 		reply(w, http.StatusOK, environment)
 	})
 	mux.HandleFunc("POST /invocations", func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(duration(envLatency))
+		latency := duration(envLatency)
+		if asked, err := time.ParseDuration(r.Header.Get(latencyHeader)); err == nil {
+			latency = asked
+		}
+		time.Sleep(latency)
 		rows, err := countRows(io.LimitReader(r.Body, maxBody))
 		if err == nil && os.Getenv(envFail) == "true" {
 			err = errors.New("Encountered an unexpected error while evaluating the model")
@@ -97,7 +106,21 @@ func serve([]string) error {
 		reply(w, http.StatusOK, map[string]any{"predictions": predictions})
 	})
 	fmt.Fprintf(os.Stderr, "tinymodel: answering %s on %s\n", answer, listen)
-	return http.ListenAndServe(listen, mux)
+	return http.ListenAndServe(listen, atOnce(mux))
+}
+
+// atOnce lets so many requests in as there are workers.
+func atOnce(handler http.Handler) http.Handler {
+	workers, err := strconv.Atoi(os.Getenv(envWorkers))
+	if err != nil || workers < 1 {
+		return handler
+	}
+	places := make(chan struct{}, workers)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		places <- struct{}{}
+		defer func() { <-places }()
+		handler.ServeHTTP(w, r)
+	})
 }
 
 func duration(variable string) time.Duration {

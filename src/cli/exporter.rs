@@ -1,0 +1,178 @@
+//! `modelship exporter`: the sidecar in front of a model.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use http::uri::PathAndQuery;
+use prometheus::Registry;
+use tokio::{runtime, sync::watch};
+
+use crate::{
+    api::{names, units},
+    exporter::{
+        blame::Errors,
+        life::{self, Life, Rules, Settings},
+        process,
+        proxy::{self, Proxy, Rooms},
+        reading::{self, Intake},
+    },
+    telemetry::{self, LogFormat},
+};
+
+/// The model's own limit is to answer first: its words say what took so long.
+const GRACE: Duration = Duration::from_secs(5);
+/// The kubelet kills the pod 15 s after the longest request could have ended.
+const LONGEST_END: Duration = Duration::from_secs(10);
+/// A little shorter than the start-up probe's period, which must not count fewer of them than there is time for.
+const STARTUP_PATIENCE: Duration = Duration::from_millis(2500);
+const HEALTH_PERIOD: Duration = Duration::from_secs(5);
+const SILENT_PERIODS: u32 = 6;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// host:port of the model server.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    upstream: String,
+    /// The path that the model answers once it is loaded. Default: its port is probed.
+    #[arg(long, value_name = "PATH")]
+    health_path: Option<PathAndQuery>,
+    /// The longest that the model may take for one request.
+    #[arg(long, value_parser = units::duration, default_value = "60s")]
+    timeout: Duration,
+    /// A directory with settings.json: aliases of paths, and what predictions mean. It may come later, and change.
+    #[arg(long, value_name = "DIRECTORY", default_value = "/etc/modelship/exporter")]
+    settings: PathBuf,
+    /// A metrics page of the model's own, shown along with the exporter's.
+    #[arg(long, value_name = "PATH")]
+    model_metrics_path: Option<PathAndQuery>,
+    /// A directory in which the model's Python processes leave their metrics.
+    #[arg(long, value_name = "DIRECTORY")]
+    python_metrics: Option<PathBuf>,
+    /// Where requests are taken.
+    #[arg(long, default_value_t = everywhere(names::EXPORTER_HTTP))]
+    listen: SocketAddr,
+    /// Where /metrics is shown.
+    #[arg(long, default_value_t = everywhere(names::EXPORTER_METRICS))]
+    metrics_listen: SocketAddr,
+    /// Where the kubelet asks.
+    #[arg(long, default_value_t = everywhere(names::EXPORTER_PROBES))]
+    probes_listen: SocketAddr,
+    /// off: requests are forwarded and counted, predictions are not read.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "true|false")]
+    read_predictions: bool,
+    #[arg(long, value_enum, default_value = "json")]
+    log_format: LogFormat,
+    /// Which log lines are shown, such as info,modelship=debug.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    log_filter: String,
+}
+
+/// All addresses, of both families where there are both.
+fn everywhere(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
+}
+
+/// The three threads: requests, reading, and the rest of life. Returns when the pod's end is over.
+pub fn run(arguments: Arguments) -> Result<(), String> {
+    telemetry::log(arguments.log_format, &arguments.log_filter)?;
+    let registry = Registry::new();
+    let told = |error: prometheus::Error| error.to_string();
+    let errors = Errors::new(&registry).map_err(told)?;
+    process::Metrics::register(&registry, &process::Options::container(names::MODEL_CONTAINER)).map_err(told)?;
+    let metrics = proxy::Metrics::new(&registry).map_err(told)?;
+    let listener = bind("--listen", arguments.listen)?;
+    let options = proxy::Options {
+        timeout: arguments.timeout + GRACE,
+        body_timeout: arguments.timeout + GRACE,
+        drain_most: arguments.timeout + LONGEST_END,
+        ..proxy::Options::to(&arguments.upstream)
+    };
+    let read = arguments.read_predictions;
+    let life = life(arguments, &registry)?;
+    let intake = match read {
+        true => Some(start_reading(&registry, &life, errors.clone())?),
+        false => None,
+    };
+    let rooms = Rooms {
+        errors,
+        health: life.health(),
+        drain: life.drain(),
+        settings: life.settings(),
+        taker: intake.map(|intake| Arc::new(intake) as Arc<dyn proxy::Taker>),
+    };
+    let drain = life.drain();
+    let proxy = Proxy::new(listener, options, metrics, rooms).map_err(|error| error.to_string())?;
+    let requests = std::thread::Builder::new().name("proxy".into());
+    let requests = requests.spawn(move || {
+        let served = current_thread()?.block_on(proxy.serve()).map_err(|error| format!("requests: {error}"));
+        // Whatever ended it: nobody must wait for it any longer.
+        drain.begin();
+        drain.finish();
+        served
+    });
+    let requests = requests.map_err(|error| format!("no thread for requests: {error}"))?;
+    let end = current_thread()?.block_on(async { life.run(life::signals()?).await });
+    match end.map_err(|error| error.to_string())? {
+        life::End::Drained => requests.join().unwrap_or_else(|_| Err("the proxy broke off".into())),
+        life::End::OutOfTime | life::End::AtOnce => Ok(()),
+    }
+}
+
+fn life(arguments: Arguments, registry: &Registry) -> Result<Life, String> {
+    let options = life::Options {
+        metrics: bind("--metrics-listen", arguments.metrics_listen)?,
+        probes: bind("--probes-listen", arguments.probes_listen)?,
+        model: arguments.upstream,
+        health_path: arguments.health_path,
+        model_metrics: arguments.model_metrics_path,
+        python_metrics: arguments.python_metrics,
+        shared_proc: Some(PathBuf::from("/proc")).filter(|_| std::process::id() != 1),
+        settings: arguments.settings,
+        rules: Rules { period: HEALTH_PERIOD, silent_periods: SILENT_PERIODS, timeout: arguments.timeout },
+        startup_patience: STARTUP_PATIENCE,
+        longest_end: arguments.timeout + LONGEST_END,
+    };
+    let validate = |settings: &Settings| reading::check(&settings.predictions).map(drop);
+    Life::new(options, Arc::new(validate), registry).map_err(|error| error.to_string())
+}
+
+/// Reads by the settings of the start; a thread of its own hands later ones on.
+fn start_reading(registry: &Registry, life: &Life, errors: Errors) -> Result<Intake, String> {
+    let settings = life.settings();
+    let first = reading::check(&settings.borrow().predictions).unwrap_or_default();
+    let intake = Intake::start(registry, first, errors).map_err(|error| error.to_string())?;
+    let (follower, runtime) = (intake.clone(), current_thread()?);
+    let thread = std::thread::Builder::new().name("settings".into());
+    thread
+        .spawn(move || runtime.block_on(hand_on(settings, follower)))
+        .map_err(|error| format!("no thread for settings: {error}"))?;
+    Ok(intake)
+}
+
+async fn hand_on(mut settings: watch::Receiver<Arc<Settings>>, intake: Intake) {
+    while settings.changed().await.is_ok() {
+        let newest = settings.borrow_and_update().clone();
+        // What cannot be read was refused before it came here.
+        let taken = reading::check(&newest.predictions).and_then(|reading| intake.set(reading));
+        if let Err(message) = taken {
+            tracing::warn!(message, "settings of predictions");
+        }
+    }
+}
+
+fn bind(argument: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    let bound = TcpListener::bind(address).or_else(|error| match address.ip() {
+        // A node without IPv6.
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())),
+        _ => Err(error),
+    });
+    bound.map_err(|error| format!("{argument} {address}: {error}"))
+}
+
+fn current_thread() -> Result<runtime::Runtime, String> {
+    runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+}
