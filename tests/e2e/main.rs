@@ -5,6 +5,7 @@ mod support;
 
 mod asking;
 mod exporter;
+mod graceful;
 mod installed;
 mod killed;
 mod operator;
@@ -12,4 +13,5 @@ mod private;
 mod real_model;
 mod recreate;
 mod stage;
+mod traffic;
 mod trouble;

@@ -84,9 +84,14 @@ pub async fn kill(world: &World) {
 
 /// The id is known before the moment comes: nothing is asked of the API server here.
 pub fn kill_process(container: &str) {
+    signal_process(container, "-KILL");
+}
+
+/// Signals the process of one of Modelship's containers, on the node.
+pub fn signal_process(container: &str, signal: &str) {
     let process = process(container).unwrap_or_else(|| panic!("no process of container {container} on this machine"));
-    let status = Command::new("kill").args(["-9", &process]).status().expect("kill");
-    assert!(status.success(), "kill -9 {process}");
+    let status = Command::new("kill").args([signal, &process]).status().expect("kill");
+    assert!(status.success(), "kill {signal} {process}");
 }
 
 /// The process of one of Modelship's containers on this machine, by its control group.
