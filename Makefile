@@ -7,7 +7,7 @@ SHELL := bash
 export DEMO_KUBECONFIG ?= $(KUBECONFIG_FILE)
 export DEMO_REGISTRY DEMO_REGISTRY_NAME DEMO_REGISTRY_MIRROR
 
-.PHONY: help demo demo-down test lint unit api e2e bench build fmt generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test lint unit api e2e fuzz bench build fmt generate cluster-up cluster-down clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ api: ## only the tests against a real API server (no root)
 
 e2e: ## only the tests with real pods (root on Debian)
 	@tests/run e2e
+
+fuzz: ## look for inputs that crash the readers of predictions; FUZZ_SECONDS=60
+	@tests/fuzz/run $(or $(FUZZ_SECONDS),60)
 
 bench: ## figures of the controller against a real API server
 	@tests/bench/run

@@ -3,9 +3,13 @@
 mod controller;
 mod crds;
 mod exporter;
+mod metrics;
+mod predict;
 pub mod render;
+mod target;
+mod traffic;
 
-use std::process::ExitCode;
+use std::{future::Future, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -28,8 +32,15 @@ enum Command {
     Exporter(exporter::Arguments),
     /// Print the CustomResourceDefinition.
     Crds,
+    /// Print the reference of the exporter's metrics, as Markdown.
+    #[command(hide = true)]
+    Metrics,
     /// Print the objects that a ModelDeployment leads to, with no cluster at all.
     Render(render::Arguments),
+    /// Send real traffic to a model and tell what came of it.
+    Traffic(traffic::Arguments),
+    /// Send one request to a model, and print its answer with the classes named.
+    Predict(predict::Arguments),
 }
 
 /// Runs the command line; errors go to standard error as one sentence.
@@ -38,7 +49,10 @@ pub fn run() -> ExitCode {
         Command::Controller(arguments) => controller::run(arguments),
         Command::Exporter(arguments) => exporter::run(arguments),
         Command::Crds => crds::run(),
+        Command::Metrics => metrics::run(),
         Command::Render(arguments) => render::run(&arguments),
+        Command::Traffic(arguments) => return traffic::run(&arguments),
+        Command::Predict(arguments) => return predict::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,5 +60,30 @@ pub fn run() -> ExitCode {
             eprintln!("modelship: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The exit code of a client of a model that had nothing to judge: 1 says that the model did badly.
+fn impossible(message: &str, notes: &mut impl Write) -> u8 {
+    let _ = writeln!(notes, "modelship: {message}");
+    2
+}
+
+/// Runs a client of a model to its end.
+fn blocking<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    let outcome = runtime.block_on(work);
+    // A look-up of a name that nobody waits for any more would hold up the end.
+    runtime.shutdown_background();
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        super::Arguments::command().debug_assert();
     }
 }
