@@ -7,7 +7,7 @@ SHELL := bash
 export DEMO_KUBECONFIG ?= $(KUBECONFIG_FILE)
 export DEMO_REGISTRY DEMO_REGISTRY_NAME DEMO_REGISTRY_MIRROR
 
-.PHONY: help demo demo-down test lint unit api e2e fuzz bench build fmt generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test lint unit api e2e fuzz bench bench-exporter build fmt generate cluster-up cluster-down clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ fuzz: ## look for inputs that crash the readers of predictions; FUZZ_SECONDS=60
 
 bench: ## figures of the controller against a real API server
 	@tests/bench/run
+
+bench-exporter: ## CPU, latency and memory of the exporter beside nginx and Flask
+	@tests/bench/exporter
 
 build: ## compile the binary, target/debug/modelship
 	cargo build --locked

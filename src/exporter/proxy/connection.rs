@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead as _, ReadBuf},
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
 };
 
 use super::{
@@ -48,8 +49,9 @@ pub struct Connection {
     pub client: HeaderValue,
 }
 
-/// Serves until the client or the drain ends it.
-pub async fn serve(shared: Arc<Shared>, stream: TcpStream, client: IpAddr) {
+/// Serves until the client or the drain ends it, and gives its place back. The place is not held by an `async` block
+/// around this: that would have room for this future twice, once before it is begun.
+pub async fn serve(shared: Arc<Shared>, stream: TcpStream, client: IpAddr, _place: OwnedSemaphorePermit) {
     shared.metrics.connected();
     let _gone = Gone(shared.clone());
     if stream.set_nodelay(true).is_err() {

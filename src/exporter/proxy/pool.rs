@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::FutureExt as _;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
@@ -128,7 +129,7 @@ impl Pool {
         builder.max_buf_size(READ_BUFFER).writev(true);
         let (sender, connection) = builder.handshake(wire).await.map_err(ConnectError::Handshake)?;
         // Its errors reach whoever waits for an answer.
-        tokio::spawn(async move { drop(connection.await) });
+        tokio::spawn(connection.map(drop));
         Ok(Lease { sender, broken })
     }
 

@@ -137,11 +137,7 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>, places: &Arc<Semap
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, client)) => {
-                let served = connection::serve(shared.clone(), stream, client.ip());
-                tokio::spawn(async move {
-                    served.await;
-                    drop(place);
-                });
+                tokio::spawn(connection::serve(shared.clone(), stream, client.ip(), place));
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {

@@ -36,18 +36,42 @@ pub enum Ending {
 }
 
 /// How far the request's body has come; shared by its two ends.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sent {
-    pub bytes: AtomicU64,
+    bytes: AtomicU64,
     pub done: AtomicBool,
     /// The client does not send what it should.
     pub waits: AtomicBool,
     /// The client broke off.
     pub broke: AtomicBool,
-    pub pieces: Mutex<Pieces>,
+    pub watch: Arc<Watch>,
+    /// Whether any of it is kept.
+    captures: bool,
+    pieces: Mutex<Pieces>,
 }
 
 impl Sent {
+    /// Keeps at most `limit` bytes.
+    pub fn new(watch: Arc<Watch>, limit: usize) -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            done: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
+            broke: AtomicBool::new(false),
+            watch,
+            captures: limit > 0,
+            pieces: Mutex::new(Pieces::up_to(limit)),
+        }
+    }
+
+    /// A piece of the request passed.
+    pub fn passed(&self, data: &Bytes) {
+        self.bytes.fetch_add(data.len() as u64, Relaxed);
+        if self.captures {
+            self.pieces.lock().unwrap_or_else(PoisonError::into_inner).add(data);
+        }
+    }
+
     fn take_pieces(&self) -> Pieces {
         std::mem::take(&mut *self.pieces.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
 };
 
@@ -10,54 +10,20 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{capture::Pieces, patience::Watch, tally::Sent};
+use super::{patience::Watch, tally::Sent};
 
+/// Small on purpose: each connection to the model keeps room for 64 requests, bodies included, in the queue that hyper
+/// hands them over by.
 pub struct Upload {
     inner: Incoming,
-    counts: Option<Counts>,
-}
-
-struct Counts {
-    sent: Arc<Sent>,
-    watch: Arc<Watch>,
-    pieces: Pieces,
+    sent: Option<Arc<Sent>>,
 }
 
 impl Upload {
     /// The second half is `None` for a request without a body. At most `limit` bytes are kept.
     pub fn new(inner: Incoming, watch: &Arc<Watch>, limit: usize) -> (Self, Option<Arc<Sent>>) {
-        if inner.is_end_stream() {
-            return (Self { inner, counts: None }, None);
-        }
-        let sent = Arc::new(Sent::default());
-        let counts = Counts { sent: sent.clone(), watch: watch.clone(), pieces: Pieces::up_to(limit) };
-        (Self { inner, counts: Some(counts) }, Some(sent))
-    }
-}
-
-impl Counts {
-    fn passed(&mut self, data: &Bytes) {
-        self.sent.bytes.fetch_add(data.len() as u64, Relaxed);
-        self.pieces.add(data);
-    }
-
-    fn publish(&mut self) {
-        let pieces = std::mem::take(&mut self.pieces);
-        *self.sent.pieces.lock().unwrap_or_else(PoisonError::into_inner) = pieces;
-    }
-
-    fn done(&mut self) {
-        if !self.sent.done.swap(true, Relaxed) {
-            self.publish();
-        }
-    }
-}
-
-impl Drop for Counts {
-    fn drop(&mut self) {
-        if !self.sent.done.load(Relaxed) {
-            self.publish();
-        }
+        let sent = (!inner.is_end_stream()).then(|| Arc::new(Sent::new(watch.clone(), limit)));
+        (Self { inner, sent: sent.clone() }, sent)
     }
 }
 
@@ -71,20 +37,20 @@ impl Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
         let frame = Pin::new(&mut this.inner).poll_frame(context);
-        let Some(counts) = &mut this.counts else { return frame };
-        counts.sent.waits.store(frame.is_pending(), Relaxed);
+        let Some(sent) = &this.sent else { return frame };
+        sent.waits.store(frame.is_pending(), Relaxed);
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
-                counts.watch.moved();
                 if let Some(data) = frame.data_ref() {
-                    counts.passed(data);
+                    sent.passed(data);
                 }
+                sent.watch.moved();
                 if this.inner.is_end_stream() {
-                    counts.done();
+                    sent.done.store(true, Relaxed);
                 }
             }
-            Poll::Ready(None) => counts.done(),
-            Poll::Ready(Some(Err(_))) => counts.sent.broke.store(true, Relaxed),
+            Poll::Ready(None) => sent.done.store(true, Relaxed),
+            Poll::Ready(Some(Err(_))) => sent.broke.store(true, Relaxed),
             Poll::Pending => {}
         }
         frame
