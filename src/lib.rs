@@ -6,6 +6,7 @@
 //! * [`images`]: references, registries, and the poller that notices a push.
 //! * [`rollout`]: which version is wanted, how far it has got, and what happened before. Pure.
 //! * [`resources`]: one pure function for each child object.
+//! * [`monitoring`]: what watches a model: scraping, rules, dashboard, e-mail. Pure.
 //! * [`controller`]: the loop; the only room that talks to the Kubernetes API.
 //! * [`exporter`]: the sidecar in front of every model: it forwards requests and measures them and their predictions.
 //! * [`cli`]: the subcommands.
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod controller;
 pub mod exporter;
 pub mod images;
+pub mod monitoring;
 pub mod resources;
 pub mod rollout;
 pub mod telemetry;

@@ -18,6 +18,9 @@ pub const STALLED: &str = "Stalled";
 /// What the registry's daily look at the served digest found: absent unless the digest is gone.
 pub const IMAGE_PULLABLE: &str = "ImagePullable";
 
+/// What watches the model is there and picked up; absent where monitoring is switched off.
+pub const MONITORING_READY: &str = "MonitoringReady";
+
 /// The API server refuses longer messages (`metav1.Condition`: 32768); readers do long before.
 const MESSAGE_MAX: usize = 2048;
 
@@ -42,7 +45,8 @@ impl Judgement {
 }
 
 /// The types that Modelship sets, whether they are present now or not; all others belong to other writers.
-const OURS: [&str; 7] = [READY, AVAILABLE, PROGRESSING, IMAGE_RESOLVED, IMAGE_PULLABLE, RECONCILING, STALLED];
+const OURS: [&str; 8] =
+    [READY, AVAILABLE, PROGRESSING, IMAGE_RESOLVED, IMAGE_PULLABLE, MONITORING_READY, RECONCILING, STALLED];
 
 /// Turns judgements into conditions, keeping the transition time of those whose status is unchanged, and the conditions
 /// of other writers as they are.

@@ -2,6 +2,7 @@
 //! spec into types that cannot be wrong. No I/O in this room.
 
 pub mod conditions;
+pub mod monitoring;
 pub mod names;
 mod pod_template;
 mod predictions;

@@ -8,7 +8,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{
     spec::ModelDeployment,
-    units::{DURATION_PATTERN, FIGURE_PATTERN, PERCENT_PATTERN},
+    units::{DURATION_PATTERN, FIGURE_PATTERN, PERCENT_PATTERN, RATIO_PATTERN, TRAFFIC_PATTERN},
 };
 
 pub fn duration(_: &mut SchemaGenerator) -> Schema {
@@ -21,6 +21,28 @@ pub fn percent(_: &mut SchemaGenerator) -> Schema {
 
 pub fn figure(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 24, "pattern": FIGURE_PATTERN})
+}
+
+pub fn ratio(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 8, "pattern": RATIO_PATTERN})
+}
+
+pub fn traffic(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 32, "pattern": TRAFFIC_PATTERN})
+}
+
+/// Rules are Prometheus' own shape; what is wrong in one is found when the spec is read.
+pub fn extra_rules(_: &mut SchemaGenerator) -> Schema {
+    anything(50)
+}
+
+pub fn extra_panels(_: &mut SchemaGenerator) -> Schema {
+    anything(20)
+}
+
+fn anything(most: u32) -> Schema {
+    let item = json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json_schema!({"type": "array", "maxItems": most, "items": item})
 }
 
 /// The pod template's schema alone would be larger than all the rest; the API server checks what comes out of the merge.

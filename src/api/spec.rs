@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    monitoring::Monitoring,
     schema,
     status::ModelDeploymentStatus,
     units::{FIGURE_PATTERN, Quantity},
@@ -62,6 +63,13 @@ use super::{
         description = "Where to POST requests"
     ),
     printcolumn(
+        name = "Monitored",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"MonitoringReady\")].status",
+        priority = 1,
+        description = "Whether the model's monitoring is picked up"
+    ),
+    printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
@@ -102,6 +110,9 @@ pub struct ModelDeploymentSpec {
     /// The sidecar that measures requests and predictions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exporter: Option<Exporter>,
+    /// What watches the model: scraping, rules, dashboard, e-mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
     /// Merged last into the pod template, for everything that the fields above do not name (affinity, volumes, sidecars …).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::pod_template")]

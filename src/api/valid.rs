@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    monitoring::{self, valid::Monitoring},
     names, pod_template, predictions,
     spec::{self, ModelDeploymentSpec, ServerType, ServiceType, Strategy},
     units,
@@ -54,6 +55,8 @@ pub struct ValidSpec {
     pub predictions: Value,
     /// `None`: switched off.
     pub exporter: Option<Exporter>,
+    /// `None`: switched off.
+    pub monitoring: Option<Monitoring>,
     pub pod_template: Option<Value>,
 }
 
@@ -140,7 +143,13 @@ impl Findings {
         })
     }
 
-    fn duration(&mut self, field: &str, text: Option<&str>, default: Duration, bounds: (u64, u64)) -> Duration {
+    pub(super) fn duration(
+        &mut self,
+        field: &str,
+        text: Option<&str>,
+        default: Duration,
+        bounds: (u64, u64),
+    ) -> Duration {
         let Some(text) = text else { return default };
         let value = self.take(field, units::duration(text), default);
         let (low, high) = (Duration::from_secs(bounds.0), Duration::from_secs(bounds.1));
@@ -189,7 +198,9 @@ impl ValidSpec {
             server.startup_timeout + PULL_ALLOWANCE,
             (5, 86_400),
         );
-        let predictions = predictions::parse(&spec.predictions.unwrap_or_default(), &mut findings);
+        let said = spec.predictions.unwrap_or_default();
+        let predictions = predictions::parse(&said, &mut findings);
+        let monitoring = monitoring::valid::parse(spec.monitoring.unwrap_or_default(), &said, &mut findings);
         let exporter = exporter(spec.exporter.unwrap_or_default(), &mut findings);
         if let Some(template) = &spec.pod_template {
             pod_template::check(template, server.port, &mut findings);
@@ -206,6 +217,7 @@ impl ValidSpec {
             deadline,
             predictions,
             exporter,
+            monitoring,
             pod_template: spec.pod_template.filter(|template| !template.is_null()),
         })
     }

@@ -1,0 +1,6 @@
+//! The monitoring of a model: what a user writes ([`spec`]), and the same with every default filled in ([`valid`]).
+
+pub mod spec;
+pub mod valid;
+
+pub use spec::{Alert, Monitoring};

@@ -1,0 +1,235 @@
+//! What a user writes about the monitoring of a model. As everywhere: no default in the schema, bounds as strings with units.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::api::{schema, units::FIGURE_PATTERN};
+
+/// What watches the model: scraping, rules, dashboard, e-mail.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Monitoring {
+    /// false: no ServiceMonitor, rules, dashboard or e-mail. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The label job of the model's series. Default ml_model_exporter, which all models share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')")
+        .message("spec.monitoring.job may hold only letters, digits, '_', '.' and '-', and begins and ends with a letter or digit"))]
+    pub job: Option<String>,
+    /// How often Prometheus asks. Default 15s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('5m')")
+        .message("spec.monitoring.scrapeInterval must lie between 1s and 5m"))]
+    pub scrape_interval: Option<String>,
+    /// Labels of the objects that Prometheus and Alertmanager select by. Unset: those that the ones found in the cluster ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('modelship.dev/') && !key.startsWith('app.kubernetes.io/'))")
+        .message("labels under modelship.dev/ and app.kubernetes.io/ are Modelship's own; choose others"))]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Which alerts there are, and their bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Alerts>,
+    /// The Grafana dashboard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dashboard: Option<Dashboard>,
+    /// Where alerts are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
+    /// Rules of your own, as in a PrometheusRule: {alert | record, expr, for, labels, annotations}.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::extra_rules")]
+    pub extra_rules: Vec<Value>,
+    /// Panels of your own, as in a Grafana dashboard's JSON; they stand last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::extra_panels")]
+    pub extra_panels: Vec<Value>,
+}
+
+/// The alerts by name.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alert {
+    HighTraffic,
+    TrafficDetected,
+    NoTraffic,
+    HighErrorRatio,
+    HighLatency,
+    ErrorBudgetBurn,
+    ModelDown,
+    ModelCrashLooping,
+    RolloutFailed,
+    ImageNotResolved,
+    SlowScrape,
+    HighMemory,
+    CpuThrottled,
+    TooManyOpenFiles,
+    HighClassShare,
+    PredictionDrift,
+}
+
+/// Which alerts there are, and their bounds.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Alerts {
+    /// Alerts that are left out: [HighLatency].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub disabled: Vec<Alert>,
+    /// HighTraffic: more requests than this, as a rate (100/s, 50/m) or as a total over a window (5000/1h). Unset: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::traffic")]
+    pub high_traffic: Option<String>,
+    /// TrafficDetected: any request at all. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_detected: Option<bool>,
+    /// NoTraffic: not one request for so long. Unset: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub no_traffic: Option<String>,
+    /// HighErrorRatio: requests that failed, of all. Default 5%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::ratio")]
+    pub error_ratio: Option<String>,
+    /// HighLatency: the time within which 95 of 100 requests are answered. Default 1s; below 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub latency_p95: Option<String>,
+    /// ErrorBudgetBurn: the share of requests that should be answered well, such as 99.5%. Unset: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::ratio")]
+    pub objective: Option<String>,
+    /// ModelDown: nothing answers for so long. Default 2m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub down_for: Option<String>,
+    /// ModelCrashLooping: restarts of the model's container within 15 minutes. Default 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub restarts: Option<i32>,
+    /// ImageNotResolved: the registry does not say which version is wanted for so long. Default 15m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub image_unresolved_for: Option<String>,
+    /// SlowScrape: the time that one scrape takes. Default half of the scrape's timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub scrape_duration: Option<String>,
+    /// HighMemory: memory in use, of the limit. Default 90%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::ratio")]
+    pub memory: Option<String>,
+    /// CpuThrottled: periods in which the container was held back, of all. Default 25%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::ratio")]
+    pub cpu_throttling: Option<String>,
+    /// TooManyOpenFiles: open files of the model's processes, of those allowed. Default 80%.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::ratio")]
+    pub open_files: Option<String>,
+    /// HighClassShare: predictions of one class, or above one score, of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub class_share: Vec<ClassShare>,
+    /// PredictionDrift: predictions are distributed otherwise than predictions.reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+}
+
+/// A share of predictions that is worth an alert.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.class) != has(self.scoreAbove)")
+    .message("a class share names exactly one of class and scoreAbove"))]
+pub struct ClassShare {
+    /// The class, as the exporter names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub class: Option<String>,
+    /// For models that answer one probability: those above this one, a multiple of 0.05.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = FIGURE_PATTERN), length(max = 24))]
+    pub score_above: Option<String>,
+    /// The share from which on it is worth an alert: 40%.
+    #[schemars(schema_with = "schema::ratio")]
+    pub above: String,
+    /// Over which time predictions are counted. Default 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub window: Option<String>,
+    /// Fewer predictions than this say nothing. Default 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub minimum: Option<i32>,
+}
+
+/// When predictions count as distributed otherwise.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// The population stability index from which on it is worth an alert. Default 0.25.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = FIGURE_PATTERN), length(max = 24))]
+    pub psi: Option<String>,
+    /// Over which time predictions are counted. Default 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::duration")]
+    pub window: Option<String>,
+    /// Fewer predictions than this say nothing. Default 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000000))]
+    pub minimum: Option<i32>,
+}
+
+/// The Grafana dashboard of the model, as a ConfigMap that Grafana's sidecar picks up.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Dashboard {
+    /// Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Grafana's folder, where its sidecar heeds the annotation grafana_folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub folder: Option<String>,
+    /// Labels by which Grafana's sidecar finds the ConfigMap. Default {grafana_dashboard: "1"}.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("maxProperties" = 8))]
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// Where alerts are sent. What is not said here comes from the Secret, else from the chart's defaults.email.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Email {
+    #[schemars(length(min = 1, max = 20), inner(length(min = 3, max = 254)))]
+    #[x_kube(validation = Rule::new("self.all(address, address.matches('^[^@ ,<>]+@[^@ ,<>]+$'))")
+        .message("spec.monitoring.email.to holds plain addresses, such as team@example.org"))]
+    pub to: Vec<String>,
+    /// The sender's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 254))]
+    pub from: Option<String>,
+    /// The mail server, with its port: smtp.example.org:587.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 3, max = 261))]
+    #[x_kube(validation = Rule::new("self.matches('^[^ :/]+:[0-9]{1,5}$')")
+        .message("spec.monitoring.email.smarthost is a host and its port: smtp.example.org:587"))]
+    pub smarthost: Option<String>,
+    /// A Secret of this namespace with the keys username and password, and, where not said here, smarthost and from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret: Option<String>,
+    /// Send only over TLS. Default true.
+    #[serde(default, rename = "requireTLS", skip_serializing_if = "Option::is_none")]
+    pub require_tls: Option<bool>,
+    /// Also tell when an alert is over. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_resolved: Option<bool>,
+}
