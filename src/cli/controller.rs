@@ -11,6 +11,7 @@ use tokio::{
 use crate::{
     controller::{self, Settings, decide::Release, lease::LeaseSettings},
     images::{self, Mirrors},
+    monitoring::MailDefaults,
     resources::{exporter::Sidecar, template},
     telemetry::{self, LogFormat, Metrics},
 };
@@ -38,6 +39,8 @@ pub struct Arguments {
     /// A Secret of the models' namespaces to pull the exporter's image with (repeatable).
     #[arg(long = "exporter-pull-secret", value_name = "NAME")]
     exporter_pull_secrets: Vec<String>,
+    #[command(flatten)]
+    mail: Mail,
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
@@ -46,6 +49,34 @@ pub struct Arguments {
     /// Which log lines are shown, such as info,modelship=debug.
     #[arg(long, env = "RUST_LOG", default_value = "info")]
     log_filter: String,
+}
+
+/// What models need not say of their e-mail.
+#[derive(Debug, clap::Args)]
+struct Mail {
+    /// The sender of models' alerts, where a model names none.
+    #[arg(long, value_name = "ADDRESS")]
+    email_from: Option<String>,
+    /// The mail server for models' alerts, where a model names none: smtp.example.org:587.
+    #[arg(long, value_name = "HOST:PORT")]
+    email_smarthost: Option<String>,
+    /// The Secret of the models' namespaces with the keys username and password, where a model names none.
+    #[arg(long, value_name = "NAME")]
+    email_secret: Option<String>,
+    /// false: e-mail is sent without TLS, where a model does not say.
+    #[arg(long, value_name = "BOOL")]
+    email_require_tls: Option<bool>,
+}
+
+impl From<Mail> for MailDefaults {
+    fn from(mail: Mail) -> Self {
+        Self {
+            from: mail.email_from,
+            smarthost: mail.email_smarthost,
+            secret: mail.email_secret,
+            require_tls: mail.email_require_tls,
+        }
+    }
 }
 
 fn default_identity() -> String {
@@ -84,6 +115,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
             release: Release {
                 render: template::render,
                 sidecar: Sidecar { image, pull_secrets: arguments.exporter_pull_secrets },
+                mail: arguments.mail.into(),
             },
             metrics,
         };

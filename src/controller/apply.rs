@@ -33,8 +33,17 @@ pub struct Obstacle {
 #[derive(Default)]
 pub struct Applied {
     pub obstacles: Vec<Obstacle>,
+    /// What keeps the monitoring from being written. It says nothing of the model itself.
+    pub monitoring: Vec<Obstacle>,
     /// Hand-made changes that were put back.
     pub notes: Vec<Note>,
+}
+
+impl Applied {
+    /// Something that nothing we watch will tell the end of.
+    pub fn to_retry(&self) -> Option<&Obstacle> {
+        self.obstacles.iter().chain(&self.monitoring).find(|obstacle| obstacle.retry)
+    }
 }
 
 /// Applies plans.
@@ -52,8 +61,18 @@ impl Applier<'_> {
     /// When a request could not be made or answered. What the API server refuses for good is an [`Obstacle`] instead, and
     /// does not keep the other children from being written.
     pub async fn apply(&self, plan: &Plan) -> Result<Applied, Error> {
-        let Plan { service, metrics_service, settings, workload, budget, autoscaler, orphans, target: _, progress: _ } =
-            plan;
+        let Plan {
+            service,
+            metrics_service,
+            settings,
+            workload,
+            budget,
+            autoscaler,
+            monitoring,
+            orphans,
+            target: _,
+            progress: _,
+        } = plan;
         let mut applied = Applied::default();
         // An autoscaler that is switched off goes first: it would fight the replicas that the Deployment is about to get.
         for orphan in orphans.iter().filter(|orphan| orphan.kind == ChildKind::HorizontalPodAutoscaler) {
@@ -77,6 +96,16 @@ impl Applier<'_> {
         for child in budget.iter().chain(autoscaler) {
             self.child(child, &mut applied).await?;
         }
+        // Last: whatever becomes of it, the model serves.
+        let mut beside = Applied::default();
+        for child in monitoring.iter().flat_map(|bundle| &bundle.children) {
+            match self.child(child, &mut beside).await {
+                Err(error) if error.is_not_found() => beside.obstacles.push(vanished(child)),
+                other => other?,
+            }
+        }
+        applied.monitoring = beside.obstacles;
+        applied.notes.append(&mut beside.notes);
         for orphan in orphans.iter().filter(|orphan| orphan.kind != ChildKind::HorizontalPodAutoscaler) {
             self.delete(orphan).await?;
         }
@@ -137,7 +166,7 @@ impl Applier<'_> {
             }
             None => {}
         }
-        let Some(difference) = first_difference(&child.body, &live.value()) else {
+        let Some(difference) = first_difference(&child.comparable(), &live.value()) else {
             self.ledger.note(child, &live, Outcome::Holds);
             return Ok(());
         };
@@ -162,7 +191,7 @@ impl Applier<'_> {
 
     async fn send(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
         let (live, managed) = self.writer.apply(child).await?;
-        let outcome = match first_difference(&child.body, &live.value()) {
+        let outcome = match first_difference(&child.comparable(), &live.value()) {
             None => Outcome::Holds,
             Some(path) => {
                 let manager =
@@ -201,6 +230,16 @@ fn conflict(child: &Child) -> Obstacle {
     }
 }
 
+/// Its definition is gone, which the watch of definitions will tell too.
+fn vanished(child: &Child) -> Obstacle {
+    Obstacle {
+        reason: "NotInstalled",
+        message: format!("the cluster does not know {} any more", child.kind),
+        passing: true,
+        retry: true,
+    }
+}
+
 fn contested(child: &Child, field: &str, manager: &str) -> Obstacle {
     Obstacle {
         reason: "Contested",
@@ -221,6 +260,8 @@ fn refused(child: &Child, error: &Error) -> Obstacle {
     let of_template = child.kind == ChildKind::Deployment && message.contains("spec.template");
     let (reason, hint) = match code {
         403 => ("Forbidden", "grant it, or raise the quota"),
+        // Most likely it was installed before the field was invented.
+        _ if child.kind.optional().is_some() => ("Rejected", "upgrade the CustomResourceDefinition"),
         _ if of_template => ("InvalidPodTemplate", "mend spec.podTemplate or spec.server"),
         _ => ("Rejected", "mend the spec"),
     };

@@ -50,7 +50,7 @@ impl ClusterCredentials {
     }
 }
 
-async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CredentialError> {
+pub(super) async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CredentialError> {
     let why = match tokio::time::timeout(TIMEOUT, request).await {
         Ok(Ok(answer)) => return Ok(answer),
         Ok(Err(error)) => match Error::of("the API server", error) {

@@ -11,6 +11,7 @@ use crate::{
         valid::{Scale, ValidSpec},
     },
     images::{Digest, Observation},
+    monitoring::{self, Bundle, MailDefaults, Presence},
     resources::{
         Child, ChildKind, Owner, autoscaler, deployment, disruption_budget,
         exporter::{self, Sidecar},
@@ -29,6 +30,7 @@ pub struct Release {
     /// [`template::render`], unless a test stands in for a later release.
     pub render: Render,
     pub sidecar: Sidecar,
+    pub mail: MailDefaults,
 }
 
 /// What should be done for one model.
@@ -42,6 +44,8 @@ pub struct Plan {
     pub workload: Option<Workload>,
     pub budget: Option<Child>,
     pub autoscaler: Option<Child>,
+    /// `None`: switched off.
+    pub monitoring: Option<Bundle>,
     /// Ours, and not wanted any more.
     pub orphans: Vec<Arc<Live>>,
     pub target: Target,
@@ -94,15 +98,19 @@ pub fn decide(
         Some(workload) => progress::judge(spec, &workload.image, observed.deployment.as_ref(), &observed.pods),
     };
     let (metrics_service, settings) = (exporter::metrics_service(owner, spec), exporter::settings(owner, spec));
-    let parts = [&budget, &autoscaler, &metrics_service, &settings];
+    let monitoring = monitoring::bundle(owner, spec, &observed.around, &release.mail, &observed.mail);
+    let watching = monitoring.iter().flat_map(|bundle| &bundle.children);
+    let parts: Vec<&Child> =
+        [&budget, &autoscaler, &metrics_service, &settings].into_iter().flatten().chain(watching).collect();
     Plan {
         service: service::build(owner, spec),
-        orphans: orphans(observed, workload.as_ref(), &parts),
+        orphans: orphans(spec, observed, workload.as_ref(), &parts),
         metrics_service,
         settings,
         workload,
         budget,
         autoscaler,
+        monitoring,
         target,
         progress,
     }
@@ -140,7 +148,7 @@ fn hand_over(spec: &ValidSpec, observed: &Observed) -> Option<i32> {
     live.has_annotation(names::SENDS_REPLICAS).then(|| observed.deployment.as_ref().map(|facts| facts.wanted)).flatten()
 }
 
-fn orphans(observed: &Observed, workload: Option<&Workload>, parts: &[&Option<Child>]) -> Vec<Arc<Live>> {
+fn orphans(spec: &ValidSpec, observed: &Observed, workload: Option<&Workload>, parts: &[&Child]) -> Vec<Arc<Live>> {
     let wanted = workload.map(|workload| workload.revision.name.as_str());
     // The wanted one is kept whatever its number; of the others the newest.
     let kept: Vec<&str> = observed
@@ -151,11 +159,15 @@ fn orphans(observed: &Observed, workload: Option<&Workload>, parts: &[&Option<Ch
         .take(revision::LIMIT - 1)
         .chain(wanted)
         .collect();
-    let asked =
-        |live: &Live| parts.iter().copied().flatten().any(|child| (child.kind, &child.name) == (live.kind, &live.name));
+    let asked = |live: &Live| parts.iter().any(|child| (child.kind, &child.name) == (live.kind, &live.name));
     let unwanted = |live: &&Arc<Live>| match live.kind {
         ChildKind::Deployment => false,
         ChildKind::Service => live.name != observed.owner.name && !asked(live),
+        // By the spec alone: a Secret or a definition that is missing for a while takes nothing away.
+        ChildKind::ServiceMonitor | ChildKind::PrometheusRule | ChildKind::AlertmanagerConfig => {
+            let known = live.kind.optional().is_some_and(|kind| observed.around.presence(kind) == Presence::Ready);
+            known && !monitoring::bundle::wants(spec, live.kind)
+        }
         ChildKind::PodDisruptionBudget | ChildKind::HorizontalPodAutoscaler | ChildKind::ConfigMap => !asked(live),
         // Without a known version nothing is tidied up, and never what another release has stored in its own way.
         ChildKind::ControllerRevision => {

@@ -11,15 +11,21 @@
 //! | spec invalid | False | as it serves | False | as known | – | True |
 //! | pods refused | False | as it serves | False | True | – | True |
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::apply::Obstacle;
 use crate::{
     api::{
         Invalid,
-        conditions::{AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, Judgement, PROGRESSING, READY, RECONCILING, STALLED},
+        conditions::{
+            AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, Judgement, MONITORING_READY, PROGRESSING, READY, RECONCILING,
+            STALLED,
+        },
         spec::Strategy,
         valid::ValidSpec,
     },
     images::{Digest, problem::reason},
+    monitoring::Bundle,
     rollout::{DeploymentFacts, PodFacts, Progress, Unresolved, progress},
 };
 
@@ -176,6 +182,22 @@ pub fn resolved(unresolved: Option<&Unresolved>, wanted: Option<&Digest>) -> Jud
             Judgement::new(IMAGE_RESOLVED, true, "Resolved", format!("the wanted version is {digest}"))
         }
         (None, None) => Judgement::new(IMAGE_RESOLVED, false, "Resolving", "the image is being resolved"),
+    }
+}
+
+/// Whether the model's monitoring is there and picked up. While that is not known, what was known before stands.
+pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condition>) -> Option<Judgement> {
+    let not = |reason: &str, words: Vec<&str>| Some(Judgement::new(MONITORING_READY, false, reason, words.join("; ")));
+    let shortcomings = bundle.shortcomings.iter().map(|shortcoming| (shortcoming.reason, &shortcoming.message));
+    let in_the_way: Vec<(&str, &String)> =
+        shortcomings.chain(obstacles.iter().map(|obstacle| (obstacle.reason, &obstacle.message))).collect();
+    if bundle.pending {
+        return before
+            .map(|known| Judgement::new(MONITORING_READY, known.status == "True", &known.reason, &known.message));
+    }
+    match in_the_way.first() {
+        Some((reason, _)) => not(reason, in_the_way.iter().map(|(_, message)| message.as_str()).collect()),
+        None => Some(Judgement::new(MONITORING_READY, true, "PickedUp", &bundle.words)),
     }
 }
 

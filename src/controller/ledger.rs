@@ -10,7 +10,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::live::Live;
-use crate::resources::{Child, ChildKind, exporter};
+use crate::{
+    monitoring::bundle,
+    resources::{Child, ChildKind, exporter},
+};
 
 /// A field that was put back this often …
 const PATIENCE: u32 = 3;
@@ -95,7 +98,12 @@ impl Ledger {
     /// Forgets the children of a model that is gone.
     pub fn forget(&self, namespace: &str, model: &str) {
         let revision = format!("{model}-");
-        let names = [model.to_owned(), exporter::settings_name(model), exporter::metrics_name(model)];
+        let names = [
+            model.to_owned(),
+            exporter::settings_name(model),
+            exporter::metrics_name(model),
+            bundle::dashboard_name(model),
+        ];
         self.lock().retain(|(space, kind, name), _| {
             space != namespace
                 || !(names.contains(name) || (*kind == ChildKind::ControllerRevision && name.starts_with(&revision)))

@@ -1,12 +1,14 @@
 //! A child object as it stands in the cluster, reduced to what is compared: 1,000 models hold thousands of them.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, Deployment},
-    core::v1::Node,
+    core::v1::{Namespace, Node},
 };
 use kube::{
     ResourceExt,
-    core::{DynamicObject, TypeMeta},
+    core::{DynamicObject, PartialObjectMeta, TypeMeta},
 };
 use serde_json::Value;
 
@@ -14,7 +16,8 @@ use super::index::{Indexed, Key};
 use crate::{
     api::names,
     images::Platform,
-    resources::{ChildKind, revision::Revision},
+    monitoring::surroundings::Collector,
+    resources::{ChildKind, child, revision::Revision},
     rollout::{DeploymentFacts, PodFacts},
 };
 
@@ -50,6 +53,7 @@ impl Live {
         {
             body.remove("status");
         }
+        child::reduce(kind, &mut object.data);
         let owner = object.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
         Self {
             kind,
@@ -154,6 +158,51 @@ impl Indexed for NodeFacts {
     }
     fn group(&self) -> Option<Key> {
         // One group for all: any node concerns every model.
+        Some(Key::default())
+    }
+    fn uid(&self) -> &str {
+        &self.name
+    }
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
+/// A namespace, reduced to what selectors look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamespaceFacts {
+    name: String,
+    pub labels: BTreeMap<String, String>,
+}
+
+impl NamespaceFacts {
+    pub fn of(namespace: &PartialObjectMeta<Namespace>) -> Self {
+        Self { name: namespace.name_any(), labels: namespace.labels().clone() }
+    }
+}
+
+impl Indexed for NamespaceFacts {
+    fn key(&self) -> Key {
+        (String::new(), self.name.clone())
+    }
+    fn group(&self) -> Option<Key> {
+        // It concerns all models within.
+        Some((self.name.clone(), String::new()))
+    }
+    fn uid(&self) -> &str {
+        &self.name
+    }
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
+impl Indexed for Collector {
+    fn key(&self) -> Key {
+        (self.namespace.clone(), self.name.clone())
+    }
+    fn group(&self) -> Option<Key> {
+        // Any of them concerns every model.
         Some(Key::default())
     }
     fn uid(&self) -> &str {

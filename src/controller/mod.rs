@@ -2,7 +2,7 @@
 //!
 //! | step | file | may |
 //! |---|---|---|
-//! | observe | [`streams`], [`index`], [`observe`] | read caches |
+//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`] | read caches |
 //! | validate | [`crate::api::valid`] | – |
 //! | decide | [`decide`], [`judge`] | – (pure) |
 //! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
@@ -13,12 +13,15 @@ pub mod backoff;
 pub mod compare;
 pub mod credentials;
 pub mod decide;
+pub mod ecosystem;
 pub mod error;
 pub mod index;
 pub mod judge;
 pub mod lease;
 pub mod ledger;
 pub mod live;
+pub mod mail_secrets;
+pub mod model_metrics;
 pub mod observe;
 pub mod own_image;
 pub mod reconcile;

@@ -3,12 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
+    ecosystem::Ecosystem,
     index::Index,
-    live::{Live, NodeFacts},
+    live::{Live, NamespaceFacts, NodeFacts},
 };
 use crate::{
     api::ModelDeploymentStatus,
     images::{Digest, Platform},
+    monitoring::{MailSecret, Surroundings},
     resources::{ChildKind, Owner, revision::Revision},
     rollout::{DeploymentFacts, PodFacts},
 };
@@ -16,9 +18,11 @@ use crate::{
 /// The caches of all kinds but ModelDeployments.
 #[derive(Default)]
 pub struct Caches {
-    children: [Arc<Index<Live>>; ChildKind::ALL.len()],
+    children: [Arc<Index<Live>>; ChildKind::COUNT],
     pub pods: Arc<Index<PodFacts>>,
     pub nodes: Arc<Index<NodeFacts>>,
+    pub namespaces: Arc<Index<NamespaceFacts>>,
+    pub ecosystem: Ecosystem,
 }
 
 impl Caches {
@@ -28,11 +32,20 @@ impl Caches {
 
     /// Waits until every first list is complete: an incomplete cache would make existing children look absent.
     pub async fn ready(&self) {
-        for index in &self.children {
-            index.ready().await;
+        for kind in ChildKind::CORE {
+            self.children(kind).ready().await;
         }
         self.pods.ready().await;
         self.nodes.ready().await;
+        self.namespaces.ready().await;
+        self.ecosystem.settled().await;
+    }
+
+    fn surroundings(&self, namespace: &str) -> Surroundings {
+        let labels = self.namespaces.get(&(String::new(), namespace.to_owned()));
+        let mut around = self.ecosystem.surroundings();
+        around.namespace_labels = labels.map(|facts| facts.labels.clone()).unwrap_or_default();
+        around
     }
 }
 
@@ -49,14 +62,17 @@ pub struct Observed {
     pub live: Vec<Arc<Live>>,
     /// Platforms of the nodes that take pods.
     pub nodes: BTreeSet<Platform>,
+    /// What there is to monitor the model with.
+    pub around: Surroundings,
+    /// What the Secret of its mail says; filled in by who may ask for it.
+    pub mail: MailSecret,
 }
 
 impl Observed {
     /// Reads the caches.
     pub fn read(caches: &Caches, owner: Owner, generation: i64, status: ModelDeploymentStatus) -> Self {
         let model = (owner.namespace.clone(), owner.name.clone());
-        let live: Vec<Arc<Live>> = ChildKind::ALL
-            .into_iter()
+        let live: Vec<Arc<Live>> = ChildKind::all()
             .flat_map(|kind| caches.children(kind).group(&model))
             .filter(|live| live.owner.as_deref() == Some(&owner.uid))
             .collect();
@@ -69,6 +85,8 @@ impl Observed {
             pods: caches.pods.group(&model).iter().map(|pod| PodFacts::clone(pod)).collect(),
             revisions,
             nodes: caches.nodes.all().iter().filter_map(|node| node.platform.clone()).collect(),
+            around: caches.surroundings(&owner.namespace),
+            mail: MailSecret::None,
             live,
             owner,
             generation,

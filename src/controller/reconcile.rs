@@ -17,6 +17,8 @@ use super::{
     index::Key,
     ledger::Ledger,
     live::version,
+    mail_secrets::MailSecrets,
+    model_metrics::ModelMetrics,
     observe::{Caches, Observed},
     report, story,
     writer::Writer,
@@ -30,12 +32,14 @@ use crate::{
 
 /// What every turn needs.
 pub struct Context {
-    pub caches: Caches,
+    pub caches: Arc<Caches>,
     pub images: Images,
     pub writer: Writer,
     pub ledger: Ledger,
     pub backoff: Backoff,
     pub statuses: Statuses,
+    pub mail: MailSecrets,
+    pub models: ModelMetrics,
     pub release: Release,
     pub metrics: Metrics,
 }
@@ -77,6 +81,8 @@ impl Context {
         self.images.forget(&OwnerKey { namespace, name, uid: uid.to_owned() });
         self.backoff.clear(uid);
         self.ledger.forget(&key.0, &key.1);
+        self.mail.forget(uid);
+        self.models.forget(key);
         self.statuses.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
@@ -100,15 +106,20 @@ pub async fn reconcile(model: Arc<StoredModelDeployment>, context: Arc<Context>)
     let outcome = turn(&model, &context, generation).await;
     drop(timer);
     match outcome {
-        Ok(()) => context.backoff.clear(&uid),
+        Ok(next) => {
+            context.backoff.clear(&uid);
+            Ok(next)
+        }
         // Its deletion is on its way.
-        Err(error) if error.is_farewell() => tracing::debug!(%error, "nothing is left to do"),
+        Err(error) if error.is_farewell() => {
+            tracing::debug!(%error, "nothing is left to do");
+            Ok(Action::await_change())
+        }
         Err(error) => {
             context.metrics.reconcile_failed(error.category());
-            return Err(error);
+            Err(error)
         }
     }
-    Ok(Action::await_change())
 }
 
 /// kube asks how long to wait after an error.
@@ -119,22 +130,25 @@ pub fn after_error(model: Arc<StoredModelDeployment>, error: &Error, context: Ar
     Action::requeue(wait)
 }
 
-async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64) -> Result<(), Error> {
+async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64) -> Result<Action, Error> {
     let owner = Owner {
         namespace: model.namespace().unwrap_or_default(),
         name: model.name_any(),
         uid: model.uid().unwrap_or_default(),
     };
-    let observed = Observed::read(&context.caches, owner, generation, context.statuses.newest(model));
+    let mut observed = Observed::read(&context.caches, owner, generation, context.statuses.newest(model));
     let stored = model.spec.value();
     let spec = match ValidSpec::parse(&observed.owner.name, &stored) {
         Ok(spec) => spec,
         Err(faults) => {
             let status = report::invalid_status(&faults, &observed, Timestamp::now());
-            return write(context, &observed, model, status, Vec::new()).await;
+            write(context, &observed, model, status, Vec::new()).await?;
+            return Ok(Action::await_change());
         }
     };
     let seen = follow(context, &spec, &observed);
+    let mail = context.mail.look(&observed.owner, generation, &spec, &context.release.mail).await;
+    observed.mail = mail.secret;
     let plan = decide(&stored, &spec, &seen, &observed, &context.release);
     let applier =
         Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
@@ -143,14 +157,15 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         Err(error) if error.is_farewell() || matches!(error, Error::LeaseLost) => return Err(error),
         Err(error) => (Applied { obstacles: vec![unanswered(&error)], ..Applied::default() }, Some(error)),
     };
-    let status = report::status(&spec, &plan, &applied.obstacles, &seen, &observed, Timestamp::now());
+    let status = report::status(&spec, &plan, &applied, &seen, &observed, Timestamp::now());
+    let to_retry = applied.to_retry().map(|obstacle| obstacle.message.clone());
     write(context, &observed, model, status, applied.notes).await?;
     if let Some(error) = failure {
         return Err(error);
     }
-    match applied.obstacles.iter().find(|obstacle| obstacle.retry) {
-        Some(obstacle) => Err(Error::Obstructed(obstacle.message.clone())),
-        None => Ok(()),
+    match to_retry {
+        Some(message) => Err(Error::Obstructed(message)),
+        None => Ok(mail.again.map_or_else(Action::await_change, Action::requeue)),
     }
 }
 
@@ -199,6 +214,7 @@ async fn write(
     status: ModelDeploymentStatus,
     mut notes: Vec<super::writer::Note>,
 ) -> Result<(), Error> {
+    context.models.set(&observed, &status);
     // Against what is stored, word by word: an unreadable status is replaced, a read one is compared as it was read.
     let stored = match observed.status == ModelDeploymentStatus::default() {
         true => model.status.value(),

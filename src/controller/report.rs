@@ -3,11 +3,11 @@
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use serde_json::{Map, Value};
 
-use super::{apply::Obstacle, decide::Plan, judge, observe::Observed};
+use super::{apply::Applied, decide::Plan, judge, observe::Observed};
 use crate::{
     api::{
         Invalid, ModelDeploymentStatus,
-        conditions::{self, IMAGE_RESOLVED, Judgement},
+        conditions::{self, IMAGE_RESOLVED, Judgement, MONITORING_READY},
         status::Version,
         valid::{Scale, ValidSpec},
     },
@@ -20,7 +20,7 @@ use crate::{
 pub fn status(
     spec: &ValidSpec,
     plan: &Plan,
-    obstacles: &[Obstacle],
+    applied: &Applied,
     seen: &Observation,
     observed: &Observed,
     now: Timestamp,
@@ -60,12 +60,17 @@ pub fn status(
         progress: &plan.progress,
         deployment: observed.deployment.as_ref(),
         pods: &observed.pods,
-        obstacles,
+        obstacles: &applied.obstacles,
         pullable: seen.pullable,
     };
+    let mut judgements = judge::judge(&situation);
+    if let Some(bundle) = &plan.monitoring {
+        let before = conditions::find(&before.conditions, MONITORING_READY);
+        judgements.extend(judge::monitored(bundle, &applied.monitoring, before));
+    }
     ModelDeploymentStatus {
         observed_generation: Some(observed.generation),
-        conditions: conclude(&judge::judge(&situation), observed, now),
+        conditions: conclude(&judgements, observed, now),
         url: Some(service::url(&observed.owner, spec)),
         tag,
         history: history::record(before.history.clone(), stable.as_ref(), now),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use kube::{
-    Client,
+    Client, ResourceExt as _,
     runtime::{
         Controller,
         controller::Config,
@@ -21,8 +21,11 @@ use super::{
     backoff::Backoff,
     credentials::ClusterCredentials,
     decide::Release,
+    ecosystem,
     lease::{Guard, Holder, LeaseSettings},
     ledger::Ledger,
+    mail_secrets::MailSecrets,
+    model_metrics::ModelMetrics,
     observe::Caches,
     reconcile::{Context, Statuses, after_error, reconcile},
     streams::{self, Change, Hint, Scope},
@@ -78,23 +81,32 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     let credentials = Arc::new(ClusterCredentials(client.clone()));
     let (images, news) =
         Images::new(images, credentials, metrics.registry()).map_err(|error| Error::Setup(error.to_string()))?;
+    let models = ModelMetrics::registered(metrics.registry()).map_err(|error| Error::Setup(error.to_string()))?;
+    let caches = Arc::new(Caches::default());
     let context = Arc::new(Context {
-        caches: Caches::default(),
+        caches: caches.clone(),
         images,
         writer: Writer::new(client.clone(), guard, metrics.clone(), lease.identity),
         ledger: Ledger::default(),
         backoff: Backoff::default(),
         statuses: Statuses::default(),
+        mail: MailSecrets::new(client.clone()),
+        models,
         release,
         metrics: metrics.clone(),
     });
     let (reader, store) = reflector::store();
     let (models, touched) = mpsc::channel(QUEUE);
     let (all, everything) = mpsc::channel(1);
+    let (hints, hinted) = mpsc::channel(QUEUE);
     // Dropped with this future, and the tasks with it: nothing outlives the lease.
     let mut tasks = JoinSet::new();
     tasks.spawn(pass_on_changes(streams::models(&scope, store, metrics.clone()), context.clone(), models.clone()));
-    tasks.spawn(pass_on_hints(streams::children(&scope, &context.caches, &metrics), models.clone(), all));
+    let children = streams::children(&scope, &caches, &metrics);
+    let optional = stream::unfold(hinted, |mut queue| async { queue.recv().await.map(|next| (next, queue)) });
+    let passing = Passing { store: reader.clone(), models: models.clone(), all };
+    tasks.spawn(passing.on(stream::select(children, optional).boxed()));
+    tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());
     tasks.spawn(pass_on_news(news, models));
 
     let stop = async move {
@@ -129,16 +141,38 @@ async fn pass_on_changes(mut changes: stream::BoxStream<'static, Change>, contex
     }
 }
 
-async fn pass_on_hints(mut hints: streams::Hints, models: Models, all: mpsc::Sender<()>) {
-    while let Some(hint) = hints.next().await {
-        let passed = match hint {
-            Hint::Model((namespace, name)) => models.send(ObjectRef::new(&name).within(&namespace)).await.is_ok(),
-            // One is enough: a full queue already holds it.
-            Hint::All => !matches!(all.try_send(()), Err(mpsc::error::TrySendError::Closed(()))),
-        };
-        if !passed {
-            return;
+struct Passing {
+    store: reflector::Store<StoredModelDeployment>,
+    models: Models,
+    all: mpsc::Sender<()>,
+}
+
+impl Passing {
+    async fn on(self, mut hints: streams::Hints) {
+        while let Some(hint) = hints.next().await {
+            let passed = match hint {
+                Hint::Model((namespace, name)) => self.model(ObjectRef::new(&name).within(&namespace)).await,
+                Hint::Namespace(namespace) => self.within(&namespace).await,
+                // One is enough: a full queue already holds it.
+                Hint::All => !matches!(self.all.try_send(()), Err(mpsc::error::TrySendError::Closed(()))),
+            };
+            if !passed {
+                return;
+            }
         }
+    }
+
+    async fn model(&self, model: ObjectRef<StoredModelDeployment>) -> bool {
+        self.models.send(model).await.is_ok()
+    }
+
+    async fn within(&self, namespace: &str) -> bool {
+        for model in self.store.state().iter().filter(|model| model.namespace().as_deref() == Some(namespace)) {
+            if !self.model(ObjectRef::from_obj(model.as_ref())).await {
+                return false;
+            }
+        }
+        true
     }
 }
 

@@ -6,7 +6,7 @@ use super::{judge::RECREATING, writer::Note};
 use crate::{
     api::{
         ModelDeploymentStatus,
-        conditions::{AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, PROGRESSING, READY, STALLED, find},
+        conditions::{AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY, STALLED, find},
         status::Version,
     },
     images::problem,
@@ -21,7 +21,20 @@ pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Ve
     pullability(before, after, &mut notes);
     trouble(before, after, &mut notes);
     arrival(before, after, &mut notes);
+    monitoring(before, after, &mut notes);
     notes
+}
+
+/// From one state into the other. The first judgement is no news: the condition has it, and most clusters without a
+/// Prometheus want none.
+fn monitoring(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    let (then, now) = (find(&before.conditions, MONITORING_READY), find(&after.conditions, MONITORING_READY));
+    let (Some(then), Some(now)) = (then, now) else { return };
+    match (then.status.as_str(), now.status.as_str()) {
+        ("False", "True") => notes.push(note(false, "Monitored", &now.message)),
+        ("True", "False") => notes.push(note(true, "NotMonitored", &now.message)),
+        _ => {}
+    }
 }
 
 fn note(warning: bool, reason: &str, text: impl Into<String>) -> Note {

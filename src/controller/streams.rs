@@ -3,10 +3,10 @@
 use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
 use futures::{Stream, StreamExt, stream::BoxStream};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DynamicObject, NamespaceResourceScope},
+    core::{DynamicObject, NamespaceResourceScope, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         reflector::{self, ObjectRef},
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     index::{Index, Indexed, Key},
-    live::{Live, NodeFacts},
+    live::{Live, NamespaceFacts, NodeFacts},
     observe::Caches,
 };
 use crate::{
@@ -29,16 +29,19 @@ use crate::{
 
 /// Objects of one page of a list. A page is held as trees of values, each ten times the size of what is kept of it: kube's
 /// own 500 would decide how much memory the controller takes.
-const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 100;
 
 /// Which model should be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
     Model(Key),
+    /// All models of a namespace.
+    Namespace(String),
     All,
 }
 
 /// Where to watch.
+#[derive(Clone)]
 pub struct Scope {
     pub client: Client,
     pub namespace: Option<String>,
@@ -56,7 +59,7 @@ impl Scope {
         }
     }
 
-    fn dynamic(&self, kind: ChildKind) -> Api<DynamicObject> {
+    pub(super) fn dynamic(&self, kind: ChildKind) -> Api<DynamicObject> {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind.api_resource()),
             None => Api::all_with(self.client.clone(), &kind.api_resource()),
@@ -67,24 +70,33 @@ impl Scope {
 /// A stream that keeps a cache fresh while it is polled.
 pub type Hints = BoxStream<'static, Hint>;
 
-/// The watches of all children, of pods and of nodes.
+pub(super) fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
+/// Objects that Modelship has made.
+pub(super) fn ours() -> watcher::Config {
+    config().labels(&format!("{}={}", names::MANAGED_BY, names::MODELSHIP))
+}
+
+/// The watches of all children that every cluster has a place for, of pods, nodes and namespaces.
 pub fn children(scope: &Scope, caches: &Caches, metrics: &Metrics) -> Hints {
-    let ours =
-        watcher::Config::default().page_size(PAGE).labels(&format!("{}={}", names::MANAGED_BY, names::MODELSHIP));
-    let of_models = watcher::Config::default().page_size(PAGE).labels(names::MODEL);
-    let mut streams: Vec<Hints> = ChildKind::ALL
+    let mut streams: Vec<Hints> = ChildKind::CORE
         .into_iter()
         .map(|kind| {
             let api = scope.dynamic(kind);
             let reduce = move |object| Some(Live::of(kind, object));
             let index = caches.children(kind).clone();
-            feed(kind.as_str(), watcher(api, ours.clone()), index, reduce, metrics.clone())
+            feed(kind.as_str(), watcher(api, ours()), index, reduce, metrics.clone())
         })
         .collect();
-    let pods = watcher(scope.typed::<Pod>(), of_models);
+    let pods = watcher(scope.typed::<Pod>(), config().labels(names::MODEL));
     streams.push(feed("Pod", pods, caches.pods.clone(), |pod: Pod| PodFacts::of(&pod), metrics.clone()));
     let nodes = watcher(Api::<Node>::all(scope.client.clone()), watcher::Config::default());
     streams.push(feed("Node", nodes, caches.nodes.clone(), |node: Node| Some(NodeFacts::of(&node)), metrics.clone()));
+    let namespaces = watcher(Api::<PartialObjectMeta<Namespace>>::all(scope.client.clone()), config());
+    let reduce = |namespace| Some(NamespaceFacts::of(&namespace));
+    streams.push(feed("Namespace", namespaces, caches.namespaces.clone(), reduce, metrics.clone()));
     futures::stream::select_all(streams).boxed()
 }
 
@@ -115,11 +127,15 @@ where
         .boxed()
 }
 
-fn hint(group: Key) -> Hint {
-    if group == Key::default() { Hint::All } else { Hint::Model(group) }
+pub(super) fn hint(group: Key) -> Hint {
+    match (group.0.is_empty(), group.1.is_empty()) {
+        (true, _) => Hint::All,
+        (false, true) => Hint::Namespace(group.0),
+        (false, false) => Hint::Model(group),
+    }
 }
 
-fn map<K, T>(event: Event<K>, reduce: &impl Fn(K) -> Option<T>) -> Option<Event<T>> {
+pub(super) fn map<K, T>(event: Event<K>, reduce: &impl Fn(K) -> Option<T>) -> Option<Event<T>> {
     Some(match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
@@ -146,7 +162,7 @@ pub fn models(
     metrics: Metrics,
 ) -> BoxStream<'static, Change> {
     let api = scope.typed::<StoredModelDeployment>();
-    let events = watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff().modify(|model| {
+    let events = watcher(api, config()).default_backoff().modify(|model| {
         model.metadata.managed_fields = None;
     });
     let mut known: HashMap<Key, Seen> = HashMap::new();

@@ -1,7 +1,15 @@
 //! The monitoring of one model: what Prometheus scrapes and evaluates, what Grafana draws, where alerts are sent. Pure.
 
+pub mod bundle;
 pub mod dashboard;
+pub mod mail;
 pub mod rules;
+pub mod service_monitor;
+pub mod surroundings;
+
+pub use bundle::{Bundle, bundle};
+pub use mail::{MailDefaults, MailSecret};
+pub use surroundings::{OptionalKind, Presence, Surroundings};
 
 use crate::{
     api::{monitoring::valid::Monitoring, valid::ValidSpec},
@@ -14,4 +22,11 @@ pub struct Subject<'a> {
     pub owner: &'a Owner,
     pub spec: &'a ValidSpec,
     pub monitoring: &'a Monitoring,
+}
+
+/// Something that keeps a part of the monitoring from working, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shortcoming {
+    pub reason: &'static str,
+    pub message: String,
 }

@@ -5,7 +5,7 @@ use k8s_openapi::api::{
     core::v1::{ContainerState, ContainerStatus, Pod},
 };
 
-use crate::api::names;
+use crate::api::{names, units::Quantity};
 
 /// The Deployment as its controller reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -26,6 +26,9 @@ pub struct DeploymentFacts {
     pub paused: bool,
     /// Why pods cannot be created at all: quota, Pod Security, LimitRange, in the API server's words.
     pub refused: Option<String>,
+    /// Limits of the model's container, in thousandths of a core, and in bytes.
+    pub cpu_limit: Option<i64>,
+    pub memory_limit: Option<i64>,
 }
 
 impl DeploymentFacts {
@@ -36,12 +39,15 @@ impl DeploymentFacts {
         let progressing = condition("Progressing");
         let reason = progressing.and_then(|condition| condition.reason.as_deref()).unwrap_or_default();
         let observed = status.observed_generation >= deployment.metadata.generation;
+        let model = spec
+            .and_then(|spec| spec.template.spec.as_ref())
+            .and_then(|pod| pod.containers.iter().find(|container| container.name == names::MODEL_CONTAINER));
+        let limit = |name: &str| {
+            let limits = model?.resources.as_ref()?.limits.as_ref()?;
+            Quantity(limits.get(name)?.0.clone()).millis().ok()
+        };
         Self {
-            image: spec
-                .and_then(|spec| spec.template.spec.as_ref())
-                .and_then(|pod| pod.containers.iter().find(|container| container.name == names::MODEL_CONTAINER))
-                .and_then(|container| container.image.clone())
-                .unwrap_or_default(),
+            image: model.and_then(|container| container.image.clone()).unwrap_or_default(),
             observed,
             wanted: spec.and_then(|spec| spec.replicas).unwrap_or(1),
             existing: status.replicas.unwrap_or(0),
@@ -53,6 +59,8 @@ impl DeploymentFacts {
             refused: condition("ReplicaFailure")
                 .filter(|condition| condition.status == "True")
                 .map(|condition| condition.message.clone().unwrap_or_default()),
+            cpu_limit: limit("cpu"),
+            memory_limit: limit("memory").map(|millis| millis / 1000),
         }
     }
 
@@ -96,6 +104,8 @@ pub struct PodFacts {
     /// The model's container runs, or has run.
     pub started: bool,
     pub leaving: bool,
+    /// How often the model's container was started anew.
+    pub restarts: i32,
     pub trouble: Option<Trouble>,
 }
 
@@ -129,6 +139,7 @@ impl PodFacts {
             ready: condition("Ready").is_some_and(|condition| condition.status == "True"),
             started: model.is_some_and(|model| model.state.iter().chain(model.last_state.as_ref()).any(has_run)),
             leaving: pod.metadata.deletion_timestamp.is_some(),
+            restarts: model.map_or(0, |model| model.restart_count),
             trouble: unschedulable.or_else(containers),
         })
     }

@@ -211,7 +211,7 @@ fn count(calls: impl Iterator<Item = Call>) -> BTreeMap<String, usize> {
 /// Everything that should not depend on when it was made, or in which namespace.
 async fn state(world: &World) -> Value {
     let mut children = BTreeMap::new();
-    for kind in ChildKind::ALL {
+    for kind in ChildKind::CORE {
         let mut objects = world.list(kind).await;
         // Their names are hashes of what differs from namespace to namespace.
         objects.sort_by_key(|object| object.data["revision"].as_i64());

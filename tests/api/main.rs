@@ -4,6 +4,7 @@
 mod support;
 
 mod crash;
+mod ecosystem;
 mod lifecycle;
 mod ownership;
 mod refused;

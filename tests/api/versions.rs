@@ -167,7 +167,7 @@ async fn deletion_in_the_middle_of_a_roll_out_leaves_nothing() {
     models.delete("churn", &DeleteParams::foreground()).await.expect("deleted");
     eventually("everything to be gone", || async {
         let mut left = Vec::new();
-        for kind in ChildKind::ALL {
+        for kind in ChildKind::CORE {
             left.extend(world.list(kind).await.iter().map(ResourceExt::name_any));
         }
         let model = models.get_opt("churn").await.expect("an answer");

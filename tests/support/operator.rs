@@ -10,6 +10,7 @@ use modelship::{
         lease::LeaseSettings,
     },
     images::{self, Mirrors},
+    monitoring::MailDefaults,
     resources::{exporter::Sidecar, template},
     telemetry::Metrics,
 };
@@ -23,11 +24,18 @@ pub struct Options {
     pub render: Render,
     /// Where Docker Hub is; the test registry unless a test needs another.
     pub docker_hub: String,
+    /// Whose rights it has; an administrator's unless a test needs fewer.
+    pub group: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { tap: Tap::default(), render: template::render, docker_hub: setting("MODELSHIP_TEST_REGISTRY") }
+        Self {
+            tap: Tap::default(),
+            render: template::render,
+            docker_hub: setting("MODELSHIP_TEST_REGISTRY"),
+            group: "system:masters".into(),
+        }
     }
 }
 
@@ -45,11 +53,11 @@ impl Operator {
     }
 
     pub fn start_with(world: &World, options: Options) -> Self {
-        let Options { tap, render, docker_hub } = options;
+        let Options { tap, render, docker_hub, group } = options;
         let mut config = world.config.clone();
-        // A user of its own in the audit log, with an administrator's rights.
+        // A user of its own in the audit log.
         config.auth_info.impersonate = Some(format!("operator-{}", world.namespace));
-        config.auth_info.impersonate_groups = Some(vec!["system:masters".into()]);
+        config.auth_info.impersonate_groups = Some(vec![group]);
         let client = ClientBuilder::try_from(config).expect("a client").with_layer(&tap).build();
         let mut mirrors = Mirrors::none();
         // Never the real one: what the stand-in does not have does not exist.
@@ -78,6 +86,7 @@ impl Operator {
                     image: format!("docker.io/modelship/modelship@sha256:{}", "5".repeat(64)),
                     pull_secrets: Vec::new(),
                 },
+                mail: MailDefaults::default(),
             },
             metrics: metrics.clone(),
         };

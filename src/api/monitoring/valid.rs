@@ -111,7 +111,8 @@ pub struct Email {
     pub from: Option<String>,
     pub smarthost: Option<String>,
     pub secret: Option<String>,
-    pub require_tls: bool,
+    /// `None`: as the operator was told, else true.
+    pub require_tls: Option<bool>,
     pub send_resolved: bool,
 }
 
@@ -382,7 +383,7 @@ fn email(email: spec::Email, findings: &mut Findings) -> Email {
         from: email.from,
         smarthost: email.smarthost,
         secret: email.secret,
-        require_tls: email.require_tls.unwrap_or(true),
+        require_tls: email.require_tls,
         send_resolved: email.send_resolved.unwrap_or(true),
     }
 }

@@ -10,13 +10,14 @@ use super::{Plan, Release, Render, decide};
 use crate::{
     api::{ModelDeploymentStatus, ValidSpec},
     controller::{
-        apply::Obstacle,
+        apply::{Applied, Obstacle},
         live::{Live, NodeFacts},
         observe::{Caches, Observed},
         report, story,
         writer::Note,
     },
     images::{ImageDetails, Observation, Problem},
+    monitoring::MailDefaults,
     resources::{Child, ChildKind, Owner, template},
     rollout::{
         PodFacts,
@@ -155,7 +156,7 @@ impl World {
     }
 
     fn release(&self) -> Release {
-        Release { render: self.render, sidecar: sidecar() }
+        Release { render: self.render, sidecar: sidecar(), mail: MailDefaults::default() }
     }
 
     /// The plan for now; nothing is applied.
@@ -174,7 +175,8 @@ impl World {
             Ok(spec) => {
                 let plan = decide(&self.spec, &spec, &self.seen, &observed, &self.release());
                 self.apply(&plan);
-                let status = report::status(&spec, &plan, &self.obstacles, &self.seen, &observed, now);
+                let applied = Applied { obstacles: self.obstacles.clone(), ..Applied::default() };
+                let status = report::status(&spec, &plan, &applied, &self.seen, &observed, now);
                 (Some(plan), status)
             }
         };
@@ -186,7 +188,8 @@ impl World {
     fn apply(&mut self, plan: &Plan) {
         let workload = plan.workload.iter().flat_map(|workload| [&workload.revision, &workload.deployment]);
         let first = [&plan.service].into_iter().chain(&plan.metrics_service).chain(&plan.settings);
-        for child in first.chain(workload).chain(&plan.budget).chain(&plan.autoscaler) {
+        let watching = plan.monitoring.iter().flat_map(|bundle| &bundle.children);
+        for child in first.chain(workload).chain(&plan.budget).chain(&plan.autoscaler).chain(watching) {
             self.write(child);
         }
         for orphan in &plan.orphans {

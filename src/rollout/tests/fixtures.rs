@@ -195,6 +195,11 @@ impl PodOf {
         self
     }
 
+    pub fn restarted(mut self, times: i32) -> Self {
+        self.containers[0]["restartCount"] = json!(times);
+        self
+    }
+
     pub fn waiting(self, reason: &str) -> Self {
         self.state(json!({"waiting": {"reason": reason, "message": "back-off 20s, attempt 3"}}), json!({}))
     }

@@ -1,0 +1,292 @@
+//! Kinds that a cluster may lack, get later, or lose: one watch of definitions starts and stops the watches of their
+//! objects. What cannot be watched is known as such, and holds nothing up.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::StreamExt;
+use k8s_openapi::{
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use kube::{
+    Api, ResourceExt,
+    core::{DynamicObject, PartialObjectMeta},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, watcher},
+    },
+};
+use serde::Deserialize as _;
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, watch},
+    task::{AbortHandle, JoinSet},
+};
+
+use super::{
+    index::{Index, Indexed},
+    live::Live,
+    observe::Caches,
+    streams::{self, Hint, Scope},
+};
+use crate::{
+    monitoring::{
+        OptionalKind, Presence, Surroundings,
+        surroundings::{Collector, Selects},
+    },
+    resources::ChildKind,
+    telemetry::Metrics,
+};
+
+/// What is known of the optional kinds.
+pub struct Ecosystem {
+    kinds: Mutex<BTreeMap<OptionalKind, Presence>>,
+    settled: watch::Sender<bool>,
+    prometheuses: Arc<Index<Collector>>,
+    alertmanagers: Arc<Index<Collector>>,
+}
+
+impl Default for Ecosystem {
+    fn default() -> Self {
+        Self {
+            kinds: Mutex::default(),
+            settled: watch::Sender::new(false),
+            prometheuses: Arc::default(),
+            alertmanagers: Arc::default(),
+        }
+    }
+}
+
+impl Ecosystem {
+    /// Waits until of each kind it is known whether it is there, and what of it, or that it cannot be known now.
+    pub async fn settled(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
+    }
+
+    /// All that is known, but for the model's own namespace.
+    pub fn surroundings(&self) -> Surroundings {
+        let in_order = |index: &Index<Collector>| {
+            let mut all = index.all();
+            all.sort_by_key(|collector| collector.key());
+            all
+        };
+        Surroundings {
+            kinds: self.lock().clone(),
+            prometheuses: in_order(&self.prometheuses),
+            alertmanagers: in_order(&self.alertmanagers),
+            ..Surroundings::default()
+        }
+    }
+
+    /// Notes how a kind stands; whether that is news.
+    fn note(&self, kind: OptionalKind, presence: Presence) -> bool {
+        let mut kinds = self.lock();
+        let news = kinds.insert(kind, presence.clone()).as_ref() != Some(&presence);
+        let known = |kind: &OptionalKind| kinds.get(kind).is_some_and(|presence| *presence != Presence::Unknown);
+        if OptionalKind::ALL.iter().all(known) {
+            self.settled.send_replace(true);
+        }
+        news
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<OptionalKind, Presence>> {
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the optional kinds watched, for as long as it is polled.
+pub struct Watcher {
+    pub scope: Scope,
+    pub caches: Arc<Caches>,
+    pub metrics: Metrics,
+    pub hints: mpsc::Sender<Hint>,
+}
+
+impl Watcher {
+    /// Never ends by itself; the watches that it has started end with it.
+    pub async fn run(self) {
+        let this = Arc::new(self);
+        let mut running = Running { tasks: JoinSet::new(), handles: HashMap::new() };
+        let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(this.scope.client.clone());
+        let mut definitions = watcher(api, streams::config()).default_backoff().boxed();
+        let mut listed: Vec<OptionalKind> = Vec::new();
+        while let Some(event) = definitions.next().await {
+            match event {
+                Ok(Event::Init) => listed.clear(),
+                Ok(Event::InitApply(definition)) if !leaves(&definition) => listed.extend(kind_of(&definition)),
+                Ok(Event::InitApply(_)) => {}
+                Ok(Event::InitDone) => {
+                    for kind in OptionalKind::ALL {
+                        match listed.contains(&kind) {
+                            true => running.start(&this, kind),
+                            false => running.stop(&this, kind).await,
+                        }
+                    }
+                }
+                Ok(Event::Apply(definition)) if !leaves(&definition) => {
+                    if let Some(kind) = kind_of(&definition) {
+                        running.start(&this, kind);
+                    }
+                }
+                Ok(Event::Apply(definition) | Event::Delete(definition)) => {
+                    if let Some(kind) = kind_of(&definition) {
+                        running.stop(&this, kind).await;
+                    }
+                }
+                Err(error) => {
+                    this.metrics.watch_failed("CustomResourceDefinition");
+                    tracing::warn!(%error, "the watch of definitions is interrupted; it is taken up again");
+                    for kind in OptionalKind::ALL.into_iter().filter(|kind| !running.handles.contains_key(kind)) {
+                        this.note(kind, presence_after(&error)).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn note(&self, kind: OptionalKind, presence: Presence) {
+        if self.caches.ecosystem.note(kind, presence) {
+            let _ = self.hints.send(Hint::All).await;
+        }
+    }
+
+    async fn watch(self: Arc<Self>, kind: OptionalKind) {
+        match kind {
+            OptionalKind::ServiceMonitor => self.children(kind, ChildKind::ServiceMonitor).await,
+            OptionalKind::PrometheusRule => self.children(kind, ChildKind::PrometheusRule).await,
+            OptionalKind::AlertmanagerConfig => self.children(kind, ChildKind::AlertmanagerConfig).await,
+            OptionalKind::Prometheus | OptionalKind::Alertmanager => {
+                let api = Api::all_with(self.scope.client.clone(), &kind.api_resource());
+                let index = self.collectors(kind).clone();
+                self.pump(kind, api, streams::config(), &index, |object| collector(&object)).await;
+            }
+        }
+    }
+
+    async fn children(&self, kind: OptionalKind, child: ChildKind) {
+        let index = self.caches.children(child).clone();
+        let reduce = move |object| Live::of(child, object);
+        self.pump(kind, self.scope.dynamic(child), streams::ours(), &index, reduce).await;
+    }
+
+    fn collectors(&self, kind: OptionalKind) -> &Arc<Index<Collector>> {
+        match kind {
+            OptionalKind::Alertmanager => &self.caches.ecosystem.alertmanagers,
+            _ => &self.caches.ecosystem.prometheuses,
+        }
+    }
+
+    async fn pump<T: Indexed>(
+        &self,
+        kind: OptionalKind,
+        api: Api<DynamicObject>,
+        config: watcher::Config,
+        index: &Index<T>,
+        reduce: impl Fn(DynamicObject) -> T,
+    ) {
+        let mut events = watcher(api, config).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            let complete = matches!(event, Ok(Event::InitDone));
+            match event {
+                Ok(event) => {
+                    let event = streams::map(event, &|object| Some(reduce(object)));
+                    for group in event.map(|event| index.observe(event)).unwrap_or_default() {
+                        let _ = self.hints.send(streams::hint(group)).await;
+                    }
+                }
+                Err(error) => {
+                    self.metrics.watch_failed(kind.as_str());
+                    tracing::warn!(kind = kind.as_str(), %error, "watch interrupted; it is taken up again");
+                    // What was known stays known while a watch is only interrupted.
+                    let known = self.caches.ecosystem.lock().get(&kind) == Some(&Presence::Ready);
+                    let presence = presence_after(&error);
+                    if !known || presence == Presence::Forbidden {
+                        self.note(kind, presence).await;
+                    }
+                }
+            }
+            if complete {
+                self.note(kind, Presence::Ready).await;
+            }
+        }
+    }
+
+    /// Nothing of that kind is there any more.
+    fn clear(&self, kind: OptionalKind) {
+        fn empty<T: Indexed>(index: &Index<T>) {
+            index.observe(Event::Init);
+            index.observe(Event::InitDone);
+        }
+        match ChildKind::OPTIONAL.into_iter().find(|child| child.optional() == Some(kind)) {
+            Some(child) => empty(self.caches.children(child)),
+            None => empty(self.collectors(kind)),
+        }
+    }
+}
+
+struct Running {
+    tasks: JoinSet<()>,
+    handles: HashMap<OptionalKind, AbortHandle>,
+}
+
+impl Running {
+    fn start(&mut self, watcher: &Arc<Watcher>, kind: OptionalKind) {
+        if !self.handles.contains_key(&kind) {
+            tracing::info!(kind = kind.as_str(), "its definition is installed");
+            self.handles.insert(kind, self.tasks.spawn(watcher.clone().watch(kind)));
+        }
+    }
+
+    async fn stop(&mut self, watcher: &Watcher, kind: OptionalKind) {
+        if let Some(handle) = self.handles.remove(&kind) {
+            tracing::info!(kind = kind.as_str(), "its definition is gone");
+            handle.abort();
+            // Nothing that it still had in hand may be put into the index once that is cleared.
+            while !handle.is_finished() {
+                self.tasks.join_next().await;
+            }
+        }
+        watcher.clear(kind);
+        watcher.note(kind, Presence::Missing).await;
+    }
+}
+
+fn kind_of(definition: &PartialObjectMeta<CustomResourceDefinition>) -> Option<OptionalKind> {
+    OptionalKind::ALL.into_iter().find(|kind| kind.definition() == definition.name_any())
+}
+
+/// One that is being deleted is gone for us: its objects go with it.
+fn leaves(definition: &PartialObjectMeta<CustomResourceDefinition>) -> bool {
+    definition.metadata.deletion_timestamp.is_some()
+}
+
+fn presence_after(error: &watcher::Error) -> Presence {
+    let refused = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
+    };
+    if refused { Presence::Forbidden } else { Presence::Failing }
+}
+
+/// Reduces a Prometheus or an Alertmanager to what it selects.
+fn collector(object: &DynamicObject) -> Collector {
+    let selector = |field: &str| -> Option<LabelSelector> {
+        let value: &Value = &object.data["spec"][field];
+        Option::<LabelSelector>::deserialize(value).ok().flatten()
+    };
+    let selects =
+        |objects: &str, namespaces: &str| Selects { objects: selector(objects), namespaces: selector(namespaces) };
+    Collector {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+        monitors: selects("serviceMonitorSelector", "serviceMonitorNamespaceSelector"),
+        rules: selects("ruleSelector", "ruleNamespaceSelector"),
+        configs: selects("alertmanagerConfigSelector", "alertmanagerConfigNamespaceSelector"),
+    }
+}

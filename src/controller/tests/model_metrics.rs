@@ -1,0 +1,101 @@
+use prometheus::{Encoder as _, TextEncoder};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    controller::decide::world::World,
+    rollout::fixtures::{NAME, NAMESPACE, PodOf, digest, pushed},
+};
+
+struct Page {
+    registry: Registry,
+    models: ModelMetrics,
+}
+
+impl Page {
+    fn new() -> Self {
+        let registry = Registry::new();
+        let models = ModelMetrics::registered(&registry).unwrap();
+        Self { registry, models }
+    }
+
+    fn set(&self, world: &World) {
+        self.models.set(&world.observe(), &world.status);
+    }
+
+    fn text(&self) -> String {
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut page).unwrap();
+        String::from_utf8(page).unwrap()
+    }
+
+    /// The value of the only series of that name whose labels hold all of these.
+    fn value(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        let page = self.text();
+        let mut lines = page
+            .lines()
+            .filter(|line| line.starts_with(&format!("{name}{{")) && labels.iter().all(|label| line.contains(label)));
+        let value = lines.next()?.rsplit(' ').next().unwrap().parse().unwrap();
+        assert_eq!(lines.next(), None, "{name} {labels:?}");
+        Some(value)
+    }
+}
+
+#[test]
+fn a_model_that_serves_is_shown_with_its_version_its_replicas_and_its_limits() {
+    let limits = json!({"server": {"resources": {"limits": {"cpu": "1500m", "memory": "1Gi"}}}, "replicas": 1});
+    let world = World::serving(limits);
+    let page = Page::new();
+    page.set(&world);
+    let of = [&format!("model=\"{NAME}\"")[..], &format!("model_namespace=\"{NAMESPACE}\"")];
+    assert_eq!(page.value("modelship_model_condition", &["type=\"Ready\"", of[0], of[1]]), Some(1.0));
+    assert_eq!(page.value("modelship_model_condition", &["type=\"Stalled\""]), Some(0.0));
+    let stable = format!("digest=\"{}\"", digest(1).short());
+    assert_eq!(page.value("modelship_model_version_info", &["track=\"stable\"", &stable, "tag=\"latest\""]), Some(1.0));
+    assert_eq!(page.value("modelship_model_rollout_in_progress", &of), Some(0.0));
+    assert_eq!(page.value("modelship_model_replicas_available", &of), Some(1.0));
+    assert_eq!(page.value("modelship_model_cpu_limit_cores", &of), Some(1.5));
+    assert_eq!(page.value("modelship_model_memory_limit_bytes", &of), Some(1024.0 * 1024.0 * 1024.0));
+    assert!(page.value("modelship_model_stable_since_timestamp_seconds", &of).unwrap() > 0.0);
+}
+
+#[test]
+fn a_version_that_is_over_leaves_no_series_behind() {
+    let mut world = World::serving(json!({}));
+    let page = Page::new();
+    page.set(&world);
+    world.push(pushed(2));
+    world.turn();
+    page.set(&world);
+    assert_eq!(page.value("modelship_model_version_info", &["track=\"candidate\""]), Some(1.0));
+    assert_eq!(page.value("modelship_model_rollout_in_progress", &[]), Some(1.0));
+    world.serve(2);
+    page.set(&world);
+    assert_eq!(page.value("modelship_model_version_info", &["track=\"candidate\""]), None);
+    assert!(!page.text().contains(digest(1).short()));
+}
+
+#[test]
+fn restarts_add_up_over_pods_and_never_fall() {
+    let mut world = World::serving(json!({}));
+    let page = Page::new();
+    let restarts = |page: &Page| page.value("modelship_model_restarts_total", &[]);
+    let restarted = |times: i32| PodOf::ready(1).restarted(times);
+    world.pods(&[restarted(4)]);
+    page.set(&world);
+    assert_eq!(restarts(&page), Some(0.0), "what was before the operator came is no news");
+    world.pods(&[restarted(6), restarted(1)]);
+    page.set(&world);
+    assert_eq!(restarts(&page), Some(2.0));
+    world.pods(&[]);
+    page.set(&world);
+    assert_eq!(restarts(&page), Some(2.0), "pods that are gone take nothing away");
+}
+
+#[test]
+fn a_model_that_is_gone_leaves_nothing_behind() {
+    let page = Page::new();
+    page.set(&World::serving(json!({})));
+    page.models.forget(&(NAMESPACE.into(), NAME.into()));
+    assert!(!page.text().contains(NAME));
+}

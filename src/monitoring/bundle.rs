@@ -1,0 +1,260 @@
+//! All that watches one model, as far as the cluster has a place for it.
+
+use serde_json::json;
+
+use super::{
+    MailDefaults, MailSecret, Shortcoming, Subject, dashboard, mail, rules, service_monitor,
+    surroundings::{Collector, Labels, OptionalKind, Picking, Presence, Surroundings},
+};
+use crate::{
+    api::valid::ValidSpec,
+    resources::{Child, ChildKind, Owner},
+};
+
+/// The objects, and what stands in the way of the rest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bundle {
+    pub children: Vec<Child>,
+    pub shortcomings: Vec<Shortcoming>,
+    /// What works, in a sentence.
+    pub words: String,
+    /// Something is not known yet, so that nothing can be said.
+    pub pending: bool,
+}
+
+/// What `monitoring` leads to; `None` when it is switched off.
+pub fn bundle(
+    owner: &Owner,
+    spec: &ValidSpec,
+    around: &Surroundings,
+    defaults: &MailDefaults,
+    secret: &MailSecret,
+) -> Option<Bundle> {
+    let monitoring = spec.monitoring.as_ref()?;
+    let mut work =
+        Work { subject: Subject { owner, spec, monitoring }, around, bundle: Bundle::default(), working: Vec::new() };
+    if spec.exporter.is_some() {
+        work.monitor();
+    }
+    work.rules();
+    work.board();
+    if let Some(email) = &monitoring.email {
+        work.mail(email, defaults, secret);
+    }
+    work.tell_of_missing();
+    let Work { mut bundle, working, .. } = work;
+    bundle.words = working.join("; ");
+    Some(bundle)
+}
+
+/// Every object, whether a cluster has a place for it or not: for review.
+pub fn everything(owner: &Owner, spec: &ValidSpec, defaults: &MailDefaults, secret: &MailSecret) -> Bundle {
+    let kinds = OptionalKind::ALL.into_iter().map(|kind| (kind, Presence::Ready)).collect();
+    let around = Surroundings { kinds, ..Surroundings::default() };
+    bundle(owner, spec, &around, defaults, secret).unwrap_or_default()
+}
+
+struct Work<'a> {
+    subject: Subject<'a>,
+    around: &'a Surroundings,
+    bundle: Bundle,
+    working: Vec<String>,
+}
+
+/// Who picks an object up.
+struct Pickers {
+    labels: Labels,
+    by: Vec<String>,
+}
+
+impl Work<'_> {
+    fn monitor(&mut self) {
+        let picked = self.pickers(&self.around.prometheuses, |collector| &collector.monitors);
+        if self.usable(OptionalKind::ServiceMonitor)
+            && let Some(child) = service_monitor::build(&self.subject, &picked.labels)
+        {
+            self.bundle.children.push(child);
+            self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.monitors, "scrapes it");
+        }
+    }
+
+    fn rules(&mut self) {
+        let groups = rules::groups(&self.subject);
+        let picked = self.pickers(&self.around.prometheuses, |collector| &collector.rules);
+        if !self.usable(OptionalKind::PrometheusRule) {
+            return;
+        }
+        let owner = self.subject.owner;
+        let mut metadata = owner.child_metadata(&owner.name);
+        metadata.labels.get_or_insert_default().extend(picked.labels.clone());
+        let body = json!({"metadata": metadata, "spec": {"groups": groups}});
+        self.bundle.children.push(Child::seal(ChildKind::PrometheusRule, body));
+        self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.rules, "evaluates its rules");
+    }
+
+    fn board(&mut self) {
+        let Some(wanted) = &self.subject.monitoring.dashboard else { return };
+        let owner = self.subject.owner;
+        let name = dashboard_name(&owner.name);
+        let mut metadata = owner.child_metadata(&name);
+        metadata.labels.get_or_insert_default().extend(wanted.labels.clone());
+        if let Some(folder) = &wanted.folder {
+            metadata.annotations.get_or_insert_default().insert("grafana_folder".into(), folder.clone());
+        }
+        // Grafana's sidecar writes the files of all namespaces into one folder: the key must be unique among them.
+        let key = format!("{}.{}.json", owner.namespace, owner.name);
+        let board = dashboard::board(&self.subject).to_string();
+        let body = json!({"metadata": metadata, "data": {key: board}});
+        self.bundle.children.push(Child::seal(ChildKind::ConfigMap, body));
+        self.working.push(format!("its dashboard is in ConfigMap {name}"));
+    }
+
+    fn mail(&mut self, email: &crate::api::monitoring::valid::Email, defaults: &MailDefaults, secret: &MailSecret) {
+        let picked = self.pickers(&self.around.alertmanagers, |collector| &collector.configs);
+        match mail::config(&self.subject, email, defaults, secret, &picked.labels) {
+            Err(shortcoming) => self.bundle.shortcomings.push(shortcoming),
+            Ok(child) if self.usable(OptionalKind::AlertmanagerConfig) => {
+                self.bundle.children.push(child);
+                self.judge(&picked, OptionalKind::Alertmanager, |collector| &collector.configs, "sends its e-mails");
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn usable(&mut self, kind: OptionalKind) -> bool {
+        match self.around.presence(kind) {
+            Presence::Ready => return true,
+            Presence::Unknown => self.bundle.pending = true,
+            Presence::Missing | Presence::Failing | Presence::Forbidden => {}
+        }
+        false
+    }
+
+    fn picking(&self, select: fn(&Collector) -> &super::surroundings::Selects) -> Picking<'_> {
+        let (namespace, namespace_labels) = (self.subject.owner.namespace.as_str(), &self.around.namespace_labels);
+        Picking { namespace, namespace_labels, select }
+    }
+
+    fn pickers(
+        &self,
+        collectors: &[std::sync::Arc<Collector>],
+        select: fn(&Collector) -> &super::surroundings::Selects,
+    ) -> Pickers {
+        let picking = self.picking(select);
+        let own = self.subject.owner.labels();
+        let labels = match &self.subject.monitoring.labels {
+            Some(labels) => labels.clone(),
+            None => picking.adopt(collectors, &own),
+        };
+        let all: Labels = own.into_iter().chain(labels.clone()).collect();
+        let by = collectors.iter().filter(|collector| picking.picks(collector, &all));
+        Pickers { by: by.map(ToString::to_string).collect(), labels }
+    }
+
+    /// Whether somebody picks up what was just added.
+    fn judge(
+        &mut self,
+        picked: &Pickers,
+        who: OptionalKind,
+        select: fn(&Collector) -> &super::surroundings::Selects,
+        does: &str,
+    ) {
+        match self.around.presence(who) {
+            Presence::Ready => {}
+            Presence::Unknown => {
+                self.bundle.pending = true;
+                return;
+            }
+            // Told of with all the others.
+            Presence::Missing | Presence::Failing | Presence::Forbidden => return,
+        }
+        if !picked.by.is_empty() {
+            self.working.push(format!("{} {} {does}", who.as_str(), picked.by.join(" and ")));
+            return;
+        }
+        let collectors = match who {
+            OptionalKind::Alertmanager => &self.around.alertmanagers,
+            _ => &self.around.prometheuses,
+        };
+        let shortcoming = match collectors.is_empty() {
+            true => Shortcoming {
+                reason: "NothingSelects",
+                message: format!("there is no {} object in the cluster, so nobody {does}", who.as_str()),
+            },
+            false => {
+                let picking = self.picking(select);
+                let wants: Vec<String> = collectors.iter().map(|collector| picking.complaint(collector)).collect();
+                Shortcoming {
+                    reason: "NotSelected",
+                    message: format!(
+                        "no {} {does}, for none selects the labels {}: {}; set spec.monitoring.labels, or mend its selectors",
+                        who.as_str(),
+                        written(&picked.labels),
+                        wants.join(", and ")
+                    ),
+                }
+            }
+        };
+        if !self.bundle.shortcomings.contains(&shortcoming) {
+            self.bundle.shortcomings.push(shortcoming);
+        }
+    }
+
+    /// Kinds that are missing or cannot be read, all in one sentence each.
+    fn tell_of_missing(&mut self) {
+        use OptionalKind::{Alertmanager, AlertmanagerConfig, Prometheus, PrometheusRule, ServiceMonitor};
+        let mut needed = vec![PrometheusRule, Prometheus];
+        if self.subject.spec.exporter.is_some() {
+            needed.insert(0, ServiceMonitor);
+        }
+        if self.subject.monitoring.email.is_some() {
+            needed.extend([AlertmanagerConfig, Alertmanager]);
+        }
+        let with = |presence: Presence| {
+            let kinds = needed.iter().filter(|kind| self.around.presence(**kind) == presence);
+            kinds.map(|kind| kind.definition()).collect::<Vec<_>>()
+        };
+        let (missing, forbidden, failing) =
+            (with(Presence::Missing), with(Presence::Forbidden), with(Presence::Failing));
+        let mut tell = |kinds: Vec<String>, reason, words: &dyn Fn(&str) -> String| {
+            if !kinds.is_empty() {
+                self.bundle.shortcomings.insert(0, Shortcoming { reason, message: words(&kinds.join(", ")) });
+            }
+        };
+        tell(failing, "Unreadable", &|kinds| format!("{kinds} cannot be read at the moment"));
+        tell(forbidden, "Forbidden", &|kinds| {
+            format!("Modelship's role does not allow to list {kinds}; upgrade its chart, or grant it")
+        });
+        tell(missing, "NotInstalled", &|kinds| {
+            format!(
+                "CRD {kinds} is not installed; the Prometheus Operator (kube-prometheus-stack) brings it, and nothing has to be restarted then"
+            )
+        });
+    }
+}
+
+/// Whether the spec asks for an object of that kind.
+pub fn wants(spec: &ValidSpec, kind: ChildKind) -> bool {
+    let Some(monitoring) = &spec.monitoring else { return false };
+    match kind {
+        ChildKind::ServiceMonitor => spec.exporter.is_some(),
+        ChildKind::AlertmanagerConfig => monitoring.email.is_some(),
+        _ => true,
+    }
+}
+
+/// The ConfigMap of the dashboard.
+pub fn dashboard_name(model: &str) -> String {
+    format!("{model}-dashboard")
+}
+
+fn written(labels: &Labels) -> String {
+    if labels.is_empty() {
+        return "that it has".to_owned();
+    }
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+#[path = "tests/bundle.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+//! Where alerts are sent: the AlertmanagerConfig of one model.
+
+use serde_json::{Value, json};
+
+use super::{Shortcoming, Subject, surroundings::Labels};
+use crate::{
+    api::monitoring::valid::{Email, host_and_port},
+    resources::{Child, ChildKind},
+};
+
+/// What the operator was told about mail, for models that do not say it themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailDefaults {
+    pub from: Option<String>,
+    pub smarthost: Option<String>,
+    /// Name of a Secret in each model's namespace.
+    pub secret: Option<String>,
+    /// `Some(false)`: plain text, for a relay within the cluster.
+    pub require_tls: Option<bool>,
+}
+
+impl MailDefaults {
+    /// The Secret that a model's mail needs, if any.
+    pub fn secret_of<'a>(&'a self, email: &'a Email) -> Option<&'a str> {
+        email.secret.as_deref().or(self.secret.as_deref())
+    }
+}
+
+/// What a Secret says of mail. The password itself is never kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum MailSecret {
+    /// None is named.
+    #[default]
+    None,
+    Missing,
+    /// It could not be read, and why.
+    Unreadable(String),
+    Found {
+        username: Option<String>,
+        smarthost: Option<String>,
+        from: Option<String>,
+        has_password: bool,
+    },
+}
+
+/// The key of a Secret that holds the password.
+pub const PASSWORD: &str = "password";
+
+/// The AlertmanagerConfig, or why there can be none.
+pub fn config(
+    subject: &Subject,
+    email: &Email,
+    defaults: &MailDefaults,
+    secret: &MailSecret,
+    labels: &Labels,
+) -> Result<Child, Shortcoming> {
+    let owner = subject.owner;
+    let settings = settings(email, defaults, secret, &owner.namespace)?;
+    let mut metadata = owner.child_metadata(&owner.name);
+    metadata.labels.get_or_insert_default().extend(labels.clone());
+    Ok(Child::seal(
+        ChildKind::AlertmanagerConfig,
+        json!({
+            "metadata": metadata,
+            "spec": {
+                "route": {
+                    "receiver": RECEIVER,
+                    // One bad roll-out trips several alerts: one mail for all of a model's.
+                    "groupBy": ["namespace", "model"],
+                    "groupWait": "30s",
+                    "groupInterval": "5m",
+                    "repeatInterval": "12h",
+                    "matchers": [{"name": "model", "value": owner.name, "matchType": "="}],
+                },
+                "receivers": [{"name": RECEIVER, "emailConfigs": [settings]}],
+            },
+        }),
+    ))
+}
+
+const RECEIVER: &str = "email";
+
+/// The first alert's sentence: it is what a phone shows of a mail.
+const SUBJECT: &str = r#"{{ if eq .Status "resolved" }}Resolved: {{ end }}{{ .GroupLabels.namespace }}/{{ .GroupLabels.model }}: {{ (index .Alerts 0).Annotations.summary }}{{ if gt (len .Alerts) 1 }} (and more){{ end }}"#;
+
+const TEXT: &str = r#"{{ range .Alerts }}{{ if eq .Status "resolved" }}RESOLVED {{ end }}{{ .Labels.alertname }} ({{ .Labels.severity }}) of model {{ .Labels.model }} in namespace {{ .Labels.namespace }}
+{{ .Annotations.summary }}
+{{ .Annotations.description }}
+Since {{ .StartsAt.Format "2006-01-02 15:04:05 MST" }}{{ if eq .Status "resolved" }} until {{ .EndsAt.Format "2006-01-02 15:04:05 MST" }}{{ end }}
+What to do: {{ .Annotations.runbook_url }}
+Dashboard: {{ .Annotations.dashboard }}
+
+{{ end }}Sent by Modelship through {{ .ExternalURL }}
+"#;
+
+fn settings(
+    email: &Email,
+    defaults: &MailDefaults,
+    secret: &MailSecret,
+    namespace: &str,
+) -> Result<Value, Shortcoming> {
+    let name = defaults.secret_of(email).unwrap_or_default();
+    let lacks = |message: String| Shortcoming { reason: "EmailIncomplete", message };
+    let (username, found_smarthost, found_from) = match secret {
+        MailSecret::None => (None, None, None),
+        MailSecret::Missing => {
+            return Err(Shortcoming {
+                reason: "EmailSecretMissing",
+                message: format!(
+                    "Secret {namespace}/{name} is not there; create it with the keys username and password (kubectl create secret generic {name} --from-literal …)"
+                ),
+            });
+        }
+        MailSecret::Unreadable(why) => {
+            return Err(Shortcoming {
+                reason: "EmailSecretUnreadable",
+                message: format!("Secret {namespace}/{name} could not be read: {why}"),
+            });
+        }
+        MailSecret::Found { has_password: false, .. } => {
+            return Err(lacks(format!("Secret {namespace}/{name} has no key {PASSWORD}")));
+        }
+        MailSecret::Found { username: None, .. } => {
+            return Err(lacks(format!("Secret {namespace}/{name} has no key username")));
+        }
+        MailSecret::Found { username, smarthost, from, .. } => (username.clone(), smarthost.clone(), from.clone()),
+    };
+    let smarthost = email.smarthost.clone().or(found_smarthost).or_else(|| defaults.smarthost.clone());
+    let Some(smarthost) = smarthost else {
+        return Err(lacks(
+            "nobody names the mail server: set spec.monitoring.email.smarthost, the key smarthost of its Secret, or defaults.email.smarthost in the chart's values"
+                .to_owned(),
+        ));
+    };
+    if !host_and_port(&smarthost) {
+        return Err(lacks(format!("the mail server '{smarthost}' must be a host and its port: smtp.example.org:587")));
+    }
+    let Some(from) = email.from.clone().or(found_from).or_else(|| defaults.from.clone()) else {
+        return Err(lacks(
+            "nobody names the sender: set spec.monitoring.email.from, the key from of its Secret, or defaults.email.from in the chart's values"
+                .to_owned(),
+        ));
+    };
+    let mut settings = json!({
+        "to": email.to.join(", "),
+        "from": from,
+        "smarthost": smarthost,
+        "requireTLS": email.require_tls.or(defaults.require_tls).unwrap_or(true),
+        "sendResolved": email.send_resolved,
+        "headers": [{"key": "Subject", "value": SUBJECT}],
+        "text": TEXT,
+        // Without it Alertmanager sends its own page beside the text, in words that nobody chose.
+        "html": "",
+    });
+    if let Some(username) = username {
+        settings["authUsername"] = json!(username);
+        settings["authPassword"] = json!({"name": name, "key": PASSWORD});
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+#[path = "tests/mail.rs"]
+mod tests;

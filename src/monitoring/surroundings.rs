@@ -1,0 +1,291 @@
+//! What of the Prometheus Operator's world is there, and who of it would pick an object of ours up.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use kube::core::{ApiResource, GroupVersionKind, Selector, SelectorExt as _};
+
+/// Kinds that a cluster may lack, and get or lose while Modelship runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OptionalKind {
+    ServiceMonitor,
+    PrometheusRule,
+    AlertmanagerConfig,
+    Prometheus,
+    Alertmanager,
+}
+
+impl OptionalKind {
+    pub const ALL: [Self; 5] =
+        [Self::ServiceMonitor, Self::PrometheusRule, Self::AlertmanagerConfig, Self::Prometheus, Self::Alertmanager];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceMonitor => "ServiceMonitor",
+            Self::PrometheusRule => "PrometheusRule",
+            Self::AlertmanagerConfig => "AlertmanagerConfig",
+            Self::Prometheus => "Prometheus",
+            Self::Alertmanager => "Alertmanager",
+        }
+    }
+
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::ServiceMonitor => "servicemonitors",
+            Self::PrometheusRule => "prometheusrules",
+            Self::AlertmanagerConfig => "alertmanagerconfigs",
+            Self::Prometheus => "prometheuses",
+            Self::Alertmanager => "alertmanagers",
+        }
+    }
+
+    /// The name of its CustomResourceDefinition.
+    pub fn definition(self) -> String {
+        format!("{}.{GROUP}", self.plural())
+    }
+
+    pub fn api_resource(self) -> ApiResource {
+        let version = match self {
+            Self::AlertmanagerConfig => "v1alpha1",
+            _ => "v1",
+        };
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, version, self.as_str()), self.plural())
+    }
+}
+
+const GROUP: &str = "monitoring.coreos.com";
+
+/// How a kind stands in this cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// Not known yet.
+    #[default]
+    Unknown,
+    /// Its CustomResourceDefinition is not installed.
+    Missing,
+    /// It is there, and its objects are known.
+    Ready,
+    /// It is there, and Modelship may not read it.
+    Forbidden,
+    /// It is there, and could not be read for another reason.
+    Failing,
+}
+
+/// What one field pair of a Prometheus or Alertmanager object selects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selects {
+    /// `None` selects nothing, an empty selector everything.
+    pub objects: Option<LabelSelector>,
+    /// `None` selects the namespace of the Prometheus alone.
+    pub namespaces: Option<LabelSelector>,
+}
+
+/// A Prometheus or an Alertmanager, reduced to what it picks up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Collector {
+    pub namespace: String,
+    pub name: String,
+    /// Of a Prometheus: which ServiceMonitors.
+    pub monitors: Selects,
+    /// Of a Prometheus: which PrometheusRules.
+    pub rules: Selects,
+    /// Of an Alertmanager: which AlertmanagerConfigs.
+    pub configs: Selects,
+}
+
+impl std::fmt::Display for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Labels, by name.
+pub type Labels = BTreeMap<String, String>;
+
+/// What is known of the world around one model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surroundings {
+    pub kinds: BTreeMap<OptionalKind, Presence>,
+    pub prometheuses: Vec<Arc<Collector>>,
+    pub alertmanagers: Vec<Arc<Collector>>,
+    /// Labels of the model's namespace.
+    pub namespace_labels: Labels,
+}
+
+impl Surroundings {
+    pub fn presence(&self, kind: OptionalKind) -> Presence {
+        self.kinds.get(&kind).cloned().unwrap_or_default()
+    }
+}
+
+/// One side of the matter: the objects of one namespace, and who might select them.
+#[derive(Clone, Copy)]
+pub struct Picking<'a> {
+    pub namespace: &'a str,
+    pub namespace_labels: &'a Labels,
+    pub select: fn(&Collector) -> &Selects,
+}
+
+impl Picking<'_> {
+    /// Whether that one looks into the namespace at all.
+    fn admits(&self, collector: &Collector) -> bool {
+        match &(self.select)(collector).namespaces {
+            None => collector.namespace == self.namespace,
+            Some(selector) => matches(selector, self.namespace_labels),
+        }
+    }
+
+    /// Whether that one picks up an object with these labels.
+    pub fn picks(&self, collector: &Collector, labels: &Labels) -> bool {
+        let objects = (self.select)(collector).objects.as_ref();
+        self.admits(collector) && objects.is_some_and(|selector| matches(selector, labels))
+    }
+
+    /// Labels that make as many of them as possible pick an object up, beside the ones that it has anyway. Of two that
+    /// want different values of one label, the first has its way.
+    pub fn adopt(&self, collectors: &[Arc<Collector>], own: &Labels) -> Labels {
+        let mut adopted = Labels::new();
+        for collector in collectors.iter().filter(|collector| self.admits(collector)) {
+            let Some(selector) = &(self.select)(collector).objects else { continue };
+            let wanted = asked_for(selector);
+            let agrees = |(key, value): (&String, &String)| {
+                own.get(key).or_else(|| adopted.get(key)).is_none_or(|present| present == value)
+            };
+            if wanted.iter().all(agrees) {
+                adopted.extend(wanted.into_iter().filter(|(key, _)| !own.contains_key(key)));
+            }
+        }
+        adopted
+    }
+
+    /// Why that one does not pick the object up, in a few words.
+    pub fn complaint(&self, collector: &Collector) -> String {
+        let selects = (self.select)(collector);
+        match (&selects.objects, &selects.namespaces) {
+            (None, _) => format!("{collector} selects nothing at all: its selector is not set"),
+            _ if !self.admits(collector) => match &selects.namespaces {
+                None => format!("{collector} looks into its own namespace alone"),
+                Some(selector) => format!("{collector} wants a namespace with {}", words(selector)),
+            },
+            (Some(selector), _) => format!("{collector} wants {}", words(selector)),
+        }
+    }
+}
+
+/// A selector that cannot be read selects nothing.
+fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+}
+
+/// The labels that satisfy a selector most simply.
+fn asked_for(selector: &LabelSelector) -> Labels {
+    let mut labels: Labels = selector.match_labels.clone().unwrap_or_default();
+    for LabelSelectorRequirement { key, operator, values } in selector.match_expressions.iter().flatten() {
+        let first = values.as_ref().and_then(|values| values.first());
+        match (operator.as_str(), first) {
+            ("In", Some(value)) => drop(labels.entry(key.clone()).or_insert_with(|| value.clone())),
+            ("Exists", _) => drop(labels.entry(key.clone()).or_insert_with(|| "true".to_owned())),
+            _ => {}
+        }
+    }
+    labels
+}
+
+fn words(selector: &LabelSelector) -> String {
+    let mut words: Vec<String> =
+        selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+    for LabelSelectorRequirement { key, operator, values } in selector.match_expressions.iter().flatten() {
+        let values = values.as_deref().unwrap_or_default().join(", ");
+        words.push(match operator.as_str() {
+            "Exists" => format!("the label {key}"),
+            "DoesNotExist" => format!("no label {key}"),
+            "NotIn" => format!("{key} not in ({values})"),
+            _ => format!("{key} in ({values})"),
+        });
+    }
+    if words.is_empty() { "anything".to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn labels(value: Value) -> Labels {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn prometheus(name: &str, objects: Value, namespaces: Value) -> Arc<Collector> {
+        let selector = |value: Value| serde_json::from_value::<Option<LabelSelector>>(value).unwrap();
+        let monitors = Selects { objects: selector(objects), namespaces: selector(namespaces) };
+        Arc::new(Collector { namespace: "monitoring".into(), name: name.into(), monitors, ..Collector::default() })
+    }
+
+    fn picking(namespace_labels: &Labels) -> Picking<'_> {
+        Picking { namespace: "tasting-room", namespace_labels, select: |collector| &collector.monitors }
+    }
+
+    #[test]
+    fn an_unset_selector_selects_nothing_and_an_empty_one_everything() {
+        let none = Labels::new();
+        let picks = |collector: Arc<Collector>| picking(&none).picks(&collector, &none);
+        assert!(!picks(prometheus("bare", json!(null), json!({}))));
+        assert!(picks(prometheus("open", json!({}), json!({}))));
+    }
+
+    #[test]
+    fn without_a_namespace_selector_only_its_own_namespace_is_seen() {
+        let none = Labels::new();
+        let shy = prometheus("shy", json!({}), json!(null));
+        assert!(!picking(&none).picks(&shy, &none));
+        assert!(Picking { namespace: "monitoring", ..picking(&none) }.picks(&shy, &none));
+        assert_eq!(picking(&none).complaint(&shy), "monitoring/shy looks into its own namespace alone");
+    }
+
+    #[test]
+    fn the_labels_that_are_asked_for_are_adopted() {
+        let (none, own) = (Labels::new(), labels(json!({"app": "model"})));
+        let rows = [
+            (json!({"matchLabels": {"release": "kps"}}), json!({"release": "kps"})),
+            (
+                json!({"matchExpressions": [{"key": "release", "operator": "In", "values": ["kps", "other"]}]}),
+                json!({"release": "kps"}),
+            ),
+            (json!({"matchExpressions": [{"key": "scrape", "operator": "Exists"}]}), json!({"scrape": "true"})),
+            (json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}), json!({})),
+            (json!({"matchLabels": {"app": "model"}}), json!({})),
+            (json!({}), json!({})),
+        ];
+        for (selector, adopted) in rows {
+            let collector = prometheus("kps", selector.clone(), json!({}));
+            let found = picking(&none).adopt(std::slice::from_ref(&collector), &own);
+            assert_eq!(found, labels(adopted), "{selector}");
+            let all = own.clone().into_iter().chain(found).collect();
+            assert!(picking(&none).picks(&collector, &all), "{selector}");
+        }
+    }
+
+    #[test]
+    fn of_two_that_want_different_values_the_first_has_its_way_and_the_other_is_named() {
+        let none = Labels::new();
+        let first = prometheus("kps", json!({"matchLabels": {"release": "kps"}}), json!({}));
+        let second = prometheus("team", json!({"matchLabels": {"release": "team"}}), json!({}));
+        let third = prometheus("more", json!({"matchLabels": {"team": "ml"}}), json!({}));
+        let found = picking(&none).adopt(&[first, second.clone(), third], &none);
+        assert_eq!(found, labels(json!({"release": "kps", "team": "ml"})));
+        assert!(!picking(&none).picks(&second, &found));
+        assert_eq!(picking(&none).complaint(&second), "monitoring/team wants release=team");
+    }
+
+    #[test]
+    fn who_does_not_look_into_the_namespace_is_not_listened_to() {
+        let none = Labels::new();
+        let only =
+            prometheus("prod", json!({"matchLabels": {"release": "prod"}}), json!({"matchLabels": {"env": "prod"}}));
+        assert_eq!(picking(&none).adopt(std::slice::from_ref(&only), &none), none);
+        assert_eq!(picking(&none).complaint(&only), "monitoring/prod wants a namespace with env=prod");
+        let prod = labels(json!({"env": "prod"}));
+        assert_eq!(picking(&prod).adopt(&[only], &none), labels(json!({"release": "prod"})));
+    }
+}

@@ -1,0 +1,160 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    monitoring::surroundings::Selects,
+    rollout::fixtures::{NAME, NAMESPACE, spec},
+};
+
+fn owner() -> Owner {
+    Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: "1".into() }
+}
+
+/// Everything is installed, and one of each selects `release: kps` in all namespaces.
+fn stack() -> Surroundings {
+    let selector = |value: Value| serde_json::from_value(value).unwrap();
+    let kps = Selects {
+        objects: Some(selector(json!({"matchLabels": {"release": "kps"}}))),
+        namespaces: Some(selector(json!({}))),
+    };
+    let collector = Arc::new(Collector {
+        namespace: "monitoring".into(),
+        name: "main".into(),
+        monitors: kps.clone(),
+        rules: kps.clone(),
+        configs: kps,
+    });
+    Surroundings {
+        kinds: OptionalKind::ALL.into_iter().map(|kind| (kind, Presence::Ready)).collect(),
+        prometheuses: vec![collector.clone()],
+        alertmanagers: vec![collector],
+        namespace_labels: Labels::new(),
+    }
+}
+
+fn made(fields: Value, around: &Surroundings) -> Bundle {
+    bundle(&owner(), &spec(fields), around, &MailDefaults::default(), &MailSecret::None).unwrap()
+}
+
+fn kinds(bundle: &Bundle) -> Vec<ChildKind> {
+    bundle.children.iter().map(|child| child.kind).collect()
+}
+
+fn mail() -> Value {
+    json!({"monitoring": {"email": {"to": ["a@example.org"], "from": "m@example.org", "smarthost": "relay:25"}}})
+}
+
+#[test]
+fn with_all_installed_all_is_made_under_the_labels_that_are_selected() {
+    let bundle = made(mail(), &stack());
+    assert_eq!(
+        kinds(&bundle),
+        [ChildKind::ServiceMonitor, ChildKind::PrometheusRule, ChildKind::ConfigMap, ChildKind::AlertmanagerConfig]
+    );
+    assert_eq!(bundle.shortcomings, []);
+    for child in bundle.children.iter().filter(|child| child.kind != ChildKind::ConfigMap) {
+        assert_eq!(child.body["metadata"]["labels"]["release"], "kps", "{}", child.kind);
+        assert_eq!(child.body["metadata"]["labels"]["modelship.dev/model"], NAME);
+    }
+    for words in ["monitoring/main scrapes it", "evaluates its rules", "sends its e-mails", "grape-scorer-dashboard"] {
+        assert!(bundle.words.contains(words), "{words}: {}", bundle.words);
+    }
+}
+
+#[test]
+fn switched_off_there_is_nothing() {
+    let off = spec(json!({"monitoring": {"enabled": false}}));
+    assert_eq!(bundle(&owner(), &off, &stack(), &MailDefaults::default(), &MailSecret::None), None);
+}
+
+#[test]
+fn without_the_exporter_there_is_nothing_to_scrape() {
+    let bundle = made(json!({"exporter": {"enabled": false}}), &stack());
+    assert_eq!(kinds(&bundle), [ChildKind::PrometheusRule, ChildKind::ConfigMap]);
+}
+
+#[test]
+fn a_kind_that_is_not_installed_is_named_and_the_rest_works() {
+    let mut around = stack();
+    around.kinds.insert(OptionalKind::ServiceMonitor, Presence::Missing);
+    let bundle = made(json!({}), &around);
+    assert_eq!(kinds(&bundle), [ChildKind::PrometheusRule, ChildKind::ConfigMap]);
+    assert_eq!(bundle.shortcomings[0].reason, "NotInstalled");
+    let message = &bundle.shortcomings[0].message;
+    assert!(message.starts_with("CRD servicemonitors.monitoring.coreos.com is not installed"), "{message}");
+}
+
+#[test]
+fn on_a_cluster_without_any_of_it_one_sentence_says_so() {
+    let around = Surroundings {
+        kinds: OptionalKind::ALL.into_iter().map(|kind| (kind, Presence::Missing)).collect(),
+        ..Surroundings::default()
+    };
+    let bundle = made(json!({}), &around);
+    assert_eq!((kinds(&bundle), bundle.shortcomings.len()), (vec![ChildKind::ConfigMap], 1));
+}
+
+#[test]
+fn a_kind_that_modelship_may_not_list_is_named() {
+    let mut around = stack();
+    around.kinds.insert(OptionalKind::PrometheusRule, Presence::Forbidden);
+    let bundle = made(json!({}), &around);
+    assert_eq!(bundle.shortcomings[0].reason, "Forbidden");
+    assert!(bundle.shortcomings[0].message.contains("prometheusrules.monitoring.coreos.com"));
+    assert_eq!(kinds(&bundle), [ChildKind::ServiceMonitor, ChildKind::ConfigMap]);
+}
+
+#[test]
+fn labels_that_nobody_selects_are_told_with_those_that_somebody_wants() {
+    let bundle = made(json!({"monitoring": {"labels": {"release": "other"}}}), &stack());
+    assert_eq!(bundle.shortcomings[0].reason, "NotSelected");
+    let message = &bundle.shortcomings[0].message;
+    assert!(message.contains("release=other") && message.contains("monitoring/main wants release=kps"), "{message}");
+    assert_eq!(bundle.children[0].body["metadata"]["labels"]["release"], "other", "the user's word stands");
+}
+
+#[test]
+fn a_cluster_with_definitions_and_no_prometheus_is_told_so_once() {
+    let around = Surroundings { prometheuses: Vec::new(), ..stack() };
+    let bundle = made(json!({}), &around);
+    assert!(bundle.shortcomings.iter().all(|shortcoming| shortcoming.reason == "NothingSelects"));
+    assert!(bundle.shortcomings[0].message.contains("no Prometheus object"), "{:?}", bundle.shortcomings);
+}
+
+#[test]
+fn nothing_is_said_before_all_is_known() {
+    let around = Surroundings { kinds: Default::default(), ..stack() };
+    let bundle = made(json!({}), &around);
+    assert!(bundle.pending && bundle.shortcomings.is_empty());
+}
+
+#[test]
+fn a_mail_that_cannot_be_sent_keeps_nothing_else_from_being_made() {
+    let bundle = made(json!({"monitoring": {"email": {"to": ["a@example.org"]}}}), &stack());
+    assert_eq!(kinds(&bundle), [ChildKind::ServiceMonitor, ChildKind::PrometheusRule, ChildKind::ConfigMap]);
+    assert_eq!(bundle.shortcomings[0].reason, "EmailIncomplete");
+}
+
+#[test]
+fn every_series_carries_the_users_job_and_the_models_name() {
+    let bundle = made(json!({"monitoring": {"job": "wine", "scrapeInterval": "2500ms"}}), &stack());
+    let endpoint = &bundle.children[0].body["spec"]["endpoints"][0];
+    assert_eq!((&endpoint["interval"], &endpoint["scrapeTimeout"]), (&json!("2500ms"), &json!("2500ms")));
+    let set = |label: &str| {
+        let rules = endpoint["relabelings"].as_array().unwrap();
+        rules.iter().find(|rule| rule["targetLabel"] == label).unwrap()["replacement"].clone()
+    };
+    assert_eq!((set("job"), set("model")), (json!("wine"), json!(NAME)));
+}
+
+#[test]
+fn the_dashboard_lies_where_grafanas_sidecar_looks_under_a_key_of_its_own() {
+    let bundle = made(json!({"monitoring": {"dashboard": {"folder": "Wines"}}}), &stack());
+    let board = bundle.children.iter().find(|child| child.kind == ChildKind::ConfigMap).unwrap();
+    assert_eq!(board.name, "grape-scorer-dashboard");
+    assert_eq!(board.body["metadata"]["labels"]["grafana_dashboard"], "1");
+    assert_eq!(board.body["metadata"]["annotations"]["grafana_folder"], "Wines");
+    assert!(board.body["data"]["tasting-room.grape-scorer.json"].is_string(), "{}", board.body["data"]);
+}

@@ -1,0 +1,276 @@
+//! The Prometheus Operator's kinds come late, go away, are forbidden, or are older than we know them. They belong to the
+//! whole cluster: `tests/run` runs these tests after all others, one at a time.
+
+use k8s_openapi::{
+    api::{
+        core::v1::Secret,
+        rbac::v1::{ClusterRole, ClusterRoleBinding},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+};
+use modelship::{api::conditions, monitoring::OptionalKind, resources::ChildKind};
+use serde_json::{Value, json};
+
+use crate::{
+    lifecycle::{repository, spec},
+    support::{Kubelet, Operator, Options, World, eventually, kubelet, registry},
+};
+
+fn definitions(world: &World) -> Api<CustomResourceDefinition> {
+    Api::all(world.client.clone())
+}
+
+/// A definition that takes anything, as far as a controller can tell: the real ones are tried end to end.
+fn definition(kind: OptionalKind, schema: Value) -> Value {
+    let resource = kind.api_resource();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": kind.definition()},
+        "spec": {
+            "group": resource.group,
+            "scope": "Namespaced",
+            "names": {"kind": resource.kind, "plural": resource.plural},
+            "versions": [{"name": resource.version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    })
+}
+
+fn anything() -> Value {
+    json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+async fn install(world: &World, kinds: &[OptionalKind]) {
+    for kind in kinds {
+        install_as(world, *kind, anything()).await;
+    }
+}
+
+async fn install_as(world: &World, kind: OptionalKind, schema: Value) {
+    let patch = definition(kind, schema);
+    let params = PatchParams::apply("test").force();
+    definitions(world).patch(&kind.definition(), &params, &Patch::Apply(&patch)).await.expect("the CRD is taken");
+}
+
+async fn remove(world: &World, kind: OptionalKind) {
+    let api = definitions(world);
+    let _ = api.delete(&kind.definition(), &DeleteParams::default()).await;
+    eventually("the CRD to be gone", || async {
+        let left = api.get_opt(&kind.definition()).await.expect("an answer");
+        left.map_or(Ok(()), |left| Err(left.name_any()))
+    })
+    .await;
+}
+
+async fn remove_all(world: &World) {
+    for kind in OptionalKind::ALL {
+        remove(world, kind).await;
+    }
+}
+
+/// Writes a Prometheus or an Alertmanager into the test's namespace, as soon as its kind is served.
+async fn collector(world: &World, kind: OptionalKind, spec: Value) {
+    let resource = kind.api_resource();
+    let api: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
+    let object = json!({
+        "apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": "main"}, "spec": spec,
+    });
+    eventually("the object to be taken", || async {
+        api.patch("main", &PatchParams::apply("test").force(), &Patch::Apply(&object)).await.map(|_| ())
+    })
+    .await;
+}
+
+fn selecting(label: &str) -> Value {
+    let selector = json!({"matchLabels": {"release": label}});
+    json!({
+        "serviceMonitorSelector": selector, "serviceMonitorNamespaceSelector": {},
+        "ruleSelector": selector, "ruleNamespaceSelector": {},
+        "alertmanagerConfigSelector": selector, "alertmanagerConfigNamespaceSelector": {},
+    })
+}
+
+async fn told(world: &World, status: &str, reason: &str) -> String {
+    let found = world.condition("churn", conditions::MONITORING_READY, status, reason).await;
+    conditions::find(&found.conditions, conditions::MONITORING_READY).expect("the condition").message.clone()
+}
+
+/// Waits until a child satisfies; returns it.
+async fn child(world: &World, kind: ChildKind, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    eventually(what, || async {
+        match world.child(kind, "churn").await {
+            Some(found) if holds(&found) => Ok(found),
+            other => Err(other),
+        }
+    })
+    .await
+}
+
+fn label(object: &Value) -> &Value {
+    &object["metadata"]["labels"]["release"]
+}
+
+async fn serving(test: &str, options: Options) -> (World, Operator, Kubelet, String) {
+    let world = World::new(test).await;
+    remove_all(&world).await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start_with(&world, options);
+    (world, operator, kubelet, digest)
+}
+
+#[tokio::test]
+async fn what_is_installed_late_is_used_and_what_goes_away_is_told_while_the_model_serves() {
+    use OptionalKind::{Alertmanager, AlertmanagerConfig, Prometheus, PrometheusRule, ServiceMonitor};
+    let (world, operator, _kubelet, digest) = serving("late", Options::default()).await;
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let words = told(&world, "False", "NotInstalled").await;
+    assert!(words.contains("CRD servicemonitors.monitoring.coreos.com"), "{words}");
+    assert!(world.child(ChildKind::ConfigMap, "churn-dashboard").await.is_some(), "Grafana needs no definitions");
+
+    install(&world, &[ServiceMonitor, PrometheusRule, Prometheus]).await;
+    let words = told(&world, "False", "NothingSelects").await;
+    assert!(words.contains("no Prometheus object"), "{words}");
+    collector(&world, Prometheus, selecting("kps")).await;
+    let words = told(&world, "True", "PickedUp").await;
+    assert!(words.contains("/main scrapes it") && words.contains("evaluates its rules"), "{words}");
+    for kind in [ChildKind::ServiceMonitor, ChildKind::PrometheusRule] {
+        child(&world, kind, "the label that is selected", |found| label(found) == "kps").await;
+    }
+
+    // The Prometheus changes its mind.
+    collector(&world, Prometheus, selecting("other")).await;
+    child(&world, ChildKind::ServiceMonitor, "the label to follow", |found| label(found) == "other").await;
+
+    // A rule is edited by hand.
+    world.patch(ChildKind::PrometheusRule, "churn", json!({"spec": {"groups": []}})).await;
+    let back = |found: &Value| found["spec"]["groups"].as_array().is_some_and(|groups| !groups.is_empty());
+    child(&world, ChildKind::PrometheusRule, "the rules to be put back", back).await;
+
+    // E-mail, whose Secret comes last.
+    let mut with_mail = spec(&world);
+    with_mail["monitoring"] = json!({"email": {
+        "to": ["team@example.org"], "from": "m@example.org", "smarthost": "smtp.example.org:587", "secret": "smtp",
+    }});
+    world.apply("churn", with_mail).await;
+    let words = told(&world, "False", "EmailSecretMissing").await;
+    assert!(words.contains(&format!("Secret {}/smtp", world.namespace)), "{words}");
+    install(&world, &[AlertmanagerConfig, Alertmanager]).await;
+    collector(&world, Alertmanager, selecting("kps")).await;
+    let secret: Secret = serde_json::from_value(json!({
+        "metadata": {"name": "smtp"}, "stringData": {"username": "alice", "password": "open-sesame"},
+    }))
+    .expect("a Secret");
+    world.api::<Secret>().create(&PostParams::default(), &secret).await.expect("the Secret is taken");
+    let found = eventually_long("the e-mail to be set up", || async {
+        world.child(ChildKind::AlertmanagerConfig, "churn").await.ok_or("none yet")
+    })
+    .await;
+    assert_eq!(label(&found), "kps");
+    assert_eq!(found["spec"]["receivers"][0]["emailConfigs"][0]["authUsername"], "alice");
+    told(&world, "True", "PickedUp").await;
+
+    // A definition goes away, with all of its objects, and comes back.
+    remove(&world, ServiceMonitor).await;
+    let words = told(&world, "False", "NotInstalled").await;
+    assert!(words.contains("servicemonitors.monitoring.coreos.com"), "{words}");
+    world.serves("churn", &digest).await;
+    install(&world, &[ServiceMonitor]).await;
+    child(&world, ChildKind::ServiceMonitor, "the ServiceMonitor to be made anew", |_| true).await;
+    told(&world, "True", "PickedUp").await;
+
+    // Switched off, all of it goes.
+    let mut off = spec(&world);
+    off["monitoring"] = json!({"enabled": false});
+    world.apply("churn", off).await;
+    for kind in ChildKind::OPTIONAL {
+        eventually("the object to be gone", || async {
+            world.child(kind, "churn").await.map_or(Ok(()), |left| Err(left["metadata"]["name"].clone()))
+        })
+        .await;
+    }
+    let reasons: Vec<String> = world.events("churn").await.into_iter().map(|(reason, _)| reason).collect();
+    for reason in ["Monitored", "NotMonitored", "PutBack"] {
+        assert!(reasons.iter().any(|told| told == reason), "{reason}: {reasons:?}");
+    }
+    operator.stop().await;
+    remove_all(&world).await;
+    world.end().await;
+}
+
+/// A Secret is looked at again once a minute.
+async fn eventually_long<T, S, F>(what: &str, look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, S>>,
+    S: std::fmt::Debug,
+{
+    crate::support::eventually_within(std::time::Duration::from_secs(150), what, look).await
+}
+
+#[tokio::test]
+async fn a_kind_that_the_operator_may_not_list_is_named_and_the_rest_works() {
+    let world = World::new("forbidden").await;
+    let group = format!("operators-{}", world.namespace);
+    let role: ClusterRole = serde_json::from_value(json!({
+        "metadata": {"name": group},
+        "rules": [
+            {"apiGroups": ["", "apps", "policy", "autoscaling", "modelship.dev", "events.k8s.io", "coordination.k8s.io", "apiextensions.k8s.io"],
+             "resources": ["*"], "verbs": ["*"]},
+            {"apiGroups": ["monitoring.coreos.com"], "resources": ["prometheuses", "alertmanagers", "prometheusrules"], "verbs": ["*"]},
+        ],
+    }))
+    .expect("a role");
+    let binding: ClusterRoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": group},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": group},
+        "subjects": [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": group}],
+    }))
+    .expect("a binding");
+    let params = PostParams::default();
+    Api::all(world.client.clone()).create(&params, &role).await.expect("the role is taken");
+    Api::all(world.client.clone()).create(&params, &binding).await.expect("the binding is taken");
+    install(&world, &OptionalKind::ALL).await;
+    collector(&world, OptionalKind::Prometheus, selecting("kps")).await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start_with(&world, Options { group: group.clone(), ..Options::default() });
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let words = told(&world, "False", "Forbidden").await;
+    assert!(words.contains("may not") || words.contains("does not allow"), "{words}");
+    assert!(words.contains("servicemonitors.monitoring.coreos.com"), "{words}");
+    child(&world, ChildKind::PrometheusRule, "the rules", |found| label(found) == "kps").await;
+    operator.stop().await;
+    let gone = DeleteParams::default();
+    Api::<ClusterRoleBinding>::all(world.client.clone()).delete(&group, &gone).await.expect("the binding is deleted");
+    Api::<ClusterRole>::all(world.client.clone()).delete(&group, &gone).await.expect("the role is deleted");
+    remove_all(&world).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_definition_that_lacks_a_field_is_told_and_the_model_serves() {
+    let (world, operator, _kubelet, digest) = serving("older", Options::default()).await;
+    let selector = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    let older = json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {"selector": selector, "endpoints": {"type": "array", "items": selector}}},
+    }});
+    install_as(&world, OptionalKind::ServiceMonitor, older).await;
+    install(&world, &[OptionalKind::PrometheusRule, OptionalKind::Prometheus]).await;
+    collector(&world, OptionalKind::Prometheus, selecting("kps")).await;
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let words = told(&world, "False", "Rejected").await;
+    assert!(words.contains("sampleLimit") && words.contains("upgrade the CustomResourceDefinition"), "{words}");
+    child(&world, ChildKind::PrometheusRule, "the rules", |_| true).await;
+    install(&world, &[OptionalKind::ServiceMonitor]).await;
+    told(&world, "True", "PickedUp").await;
+    operator.stop().await;
+    remove_all(&world).await;
+    world.end().await;
+}
