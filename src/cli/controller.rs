@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    controller::{self, Settings, decide::Release, lease::LeaseSettings},
+    controller::{self, Settings, decide::Release, lease::LeaseSettings, own_monitor::OwnService},
     images::{self, Mirrors},
     monitoring::MailDefaults,
     resources::{exporter::Sidecar, template},
@@ -39,6 +39,9 @@ pub struct Arguments {
     /// A Secret of the models' namespaces to pull the exporter's image with (repeatable).
     #[arg(long = "exporter-pull-secret", value_name = "NAME")]
     exporter_pull_secrets: Vec<String>,
+    /// The Service, in the Lease's namespace, in front of this controller's metrics: Prometheus is told to scrape it.
+    #[arg(long, value_name = "NAME")]
+    metrics_service: Option<String>,
     #[command(flatten)]
     mail: Mail,
     /// Where /metrics, /healthz and /readyz are served.
@@ -106,6 +109,9 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         let settings = Settings {
             client,
             namespace: arguments.namespace,
+            own_service: arguments
+                .metrics_service
+                .map(|name| OwnService { namespace: arguments.lease_namespace.clone(), name }),
             lease: LeaseSettings {
                 namespace: arguments.lease_namespace,
                 name: arguments.lease_name,

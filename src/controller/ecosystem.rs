@@ -45,6 +45,8 @@ use crate::{
 pub struct Ecosystem {
     kinds: Mutex<BTreeMap<OptionalKind, Presence>>,
     settled: watch::Sender<bool>,
+    /// Told of whatever changes: a kind, or who selects what.
+    changes: watch::Sender<()>,
     prometheuses: Arc<Index<Collector>>,
     alertmanagers: Arc<Index<Collector>>,
 }
@@ -54,6 +56,7 @@ impl Default for Ecosystem {
         Self {
             kinds: Mutex::default(),
             settled: watch::Sender::new(false),
+            changes: watch::Sender::new(()),
             prometheuses: Arc::default(),
             alertmanagers: Arc::default(),
         }
@@ -65,6 +68,10 @@ impl Ecosystem {
     pub async fn settled(&self) {
         // The sender lives as long as `self`.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
+    }
+
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// All that is known, but for the model's own namespace.
@@ -150,8 +157,16 @@ impl Watcher {
 
     async fn note(&self, kind: OptionalKind, presence: Presence) {
         if self.caches.ecosystem.note(kind, presence) {
-            let _ = self.hints.send(Hint::All).await;
+            self.tell(Hint::All).await;
         }
+    }
+
+    async fn tell(&self, hint: Hint) {
+        if hint == Hint::All {
+            self.caches.ecosystem.changes.send_replace(());
+        }
+        // Nobody listens any more at the end.
+        let _ = self.hints.send(hint).await;
     }
 
     async fn watch(self: Arc<Self>, kind: OptionalKind) {
@@ -195,7 +210,7 @@ impl Watcher {
                 Ok(event) => {
                     let event = streams::map(event, &|object| Some(reduce(object)));
                     for group in event.map(|event| index.observe(event)).unwrap_or_default() {
-                        let _ = self.hints.send(streams::hint(group)).await;
+                        self.tell(streams::hint(group)).await;
                     }
                 }
                 Err(error) => {

@@ -24,6 +24,7 @@ pub mod mail_secrets;
 pub mod model_metrics;
 pub mod observe;
 pub mod own_image;
+pub mod own_monitor;
 pub mod reconcile;
 pub mod report;
 pub mod run;

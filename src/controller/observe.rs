@@ -41,7 +41,8 @@ impl Caches {
         self.ecosystem.settled().await;
     }
 
-    fn surroundings(&self, namespace: &str) -> Surroundings {
+    /// What there is to monitor a model of that namespace with.
+    pub fn surroundings(&self, namespace: &str) -> Surroundings {
         let labels = self.namespaces.get(&(String::new(), namespace.to_owned()));
         let mut around = self.ecosystem.surroundings();
         around.namespace_labels = labels.map(|facts| facts.labels.clone()).unwrap_or_default();

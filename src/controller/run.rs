@@ -27,6 +27,7 @@ use super::{
     mail_secrets::MailSecrets,
     model_metrics::ModelMetrics,
     observe::Caches,
+    own_monitor::{OwnMonitor, OwnService},
     reconcile::{Context, Statuses, after_error, reconcile},
     streams::{self, Change, Hint, Scope},
     writer::Writer,
@@ -49,6 +50,8 @@ pub struct Settings {
     pub lease: LeaseSettings,
     pub images: images::Config,
     pub release: Release,
+    /// Where the operator's own metrics are to be had, if Prometheus should scrape them.
+    pub own_service: Option<OwnService>,
     pub metrics: Metrics,
 }
 
@@ -76,7 +79,7 @@ pub async fn run(settings: Settings, mut shutdown: watch::Receiver<bool>) -> Res
 }
 
 async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
-    let Settings { client, namespace, lease, images, release, metrics } = settings;
+    let Settings { client, namespace, lease, images, release, own_service, metrics } = settings;
     let scope = Scope { client: client.clone(), namespace };
     let credentials = Arc::new(ClusterCredentials(client.clone()));
     let (images, news) =
@@ -106,6 +109,10 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     let optional = stream::unfold(hinted, |mut queue| async { queue.recv().await.map(|next| (next, queue)) });
     let passing = Passing { store: reader.clone(), models: models.clone(), all };
     tasks.spawn(passing.on(stream::select(children, optional).boxed()));
+    if let Some(service) = own_service {
+        let writer = context.writer.clone();
+        tasks.spawn(OwnMonitor { client: client.clone(), writer, caches: caches.clone(), service }.run());
+    }
     tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());
     tasks.spawn(pass_on_news(news, models));
 

@@ -88,6 +88,7 @@ impl Operator {
                 },
                 mail: MailDefaults::default(),
             },
+            own_service: None,
             metrics: metrics.clone(),
         };
         let (stop, stopped) = watch::channel(false);

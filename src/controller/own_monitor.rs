@@ -1,0 +1,146 @@
+//! The operator's own ServiceMonitor: some alerts and panels of models stand on series that only the operator has. It is
+//! written here and not by the chart, for the labels that a Prometheus wants are only known in the cluster, and may change.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::Service,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
+
+use super::{Error, credentials::bounded, observe::Caches, writer::Writer};
+use crate::{
+    api::names,
+    monitoring::{
+        OptionalKind, Presence,
+        surroundings::{Labels, Picking, Surroundings},
+    },
+    resources::{Child, ChildKind},
+};
+
+/// How soon a write that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The Service in front of the operator's metrics, as the chart makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnService {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// Keeps the ServiceMonitor as the cluster's Prometheus objects want it.
+pub struct OwnMonitor {
+    pub client: Client,
+    pub writer: Writer,
+    pub caches: Arc<Caches>,
+    pub service: OwnService,
+}
+
+impl OwnMonitor {
+    /// Runs until it is dropped.
+    pub async fn run(self) {
+        self.caches.namespaces.ready().await;
+        self.caches.ecosystem.settled().await;
+        let mut changes = self.caches.ecosystem.changes();
+        loop {
+            // From here on a change is a new one.
+            changes.borrow_and_update();
+            let done = self.bring().await;
+            if let Err(error) = &done {
+                tracing::warn!(%error, "the operator's own metrics are not scraped; this is tried again");
+            }
+            let pause = if done.is_ok() { Duration::MAX } else { AGAIN };
+            // The sender lives as long as the caches: an error can only mean the end.
+            if let Ok(Err(_)) = tokio::time::timeout(pause, changes.changed()).await {
+                return;
+            }
+        }
+    }
+
+    async fn bring(&self) -> Result<(), Error> {
+        let around = self.caches.surroundings(&self.service.namespace);
+        if around.presence(OptionalKind::ServiceMonitor) != Presence::Ready {
+            return Ok(());
+        }
+        let api: Api<Service> = Api::namespaced(self.client.clone(), &self.service.namespace);
+        let found = bounded(api.get_opt(&self.service.name)).await;
+        let Some(service) = found.map_err(|error| Error::Setup(error.to_string()))? else {
+            return Err(Error::Setup(format!("there is no Service {}/{}", self.service.namespace, self.service.name)));
+        };
+        let child = monitor(&service, &around);
+        let live = self.caches.children(ChildKind::ServiceMonitor).get(&(child.namespace.clone(), child.name.clone()));
+        if live.is_some_and(|live| live.intent.as_deref() == Some(&child.hash)) {
+            return Ok(());
+        }
+        let (live, _) = self.writer.apply(&child).await?;
+        self.caches.children(ChildKind::ServiceMonitor).wrote(live);
+        Ok(())
+    }
+}
+
+/// What Prometheus should scrape of the operator.
+fn monitor(service: &Service, around: &Surroundings) -> Child {
+    let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
+    let own = Labels::from([(names::MANAGED_BY.to_owned(), names::MODELSHIP.to_owned())]);
+    let picking = Picking {
+        namespace: &namespace,
+        namespace_labels: &around.namespace_labels,
+        select: |collector| &collector.monitors,
+    };
+    let labels = picking.adopt(&around.prometheuses, &own).into_iter().chain(own).collect();
+    let metadata = ObjectMeta {
+        name: Some(name.clone()),
+        namespace: Some(namespace),
+        labels: Some(labels),
+        // It goes when the chart is uninstalled.
+        owner_references: Some(vec![OwnerReference {
+            api_version: "v1".into(),
+            kind: "Service".into(),
+            name,
+            uid: service.uid().unwrap_or_default(),
+            ..OwnerReference::default()
+        }]),
+        ..ObjectMeta::default()
+    };
+    // Without the version: it changes with every upgrade.
+    let lasting = |(key, _): &(&String, &String)| {
+        ["app.kubernetes.io/name", "app.kubernetes.io/instance"].contains(&key.as_str())
+    };
+    let selected: Labels =
+        service.labels().iter().filter(lasting).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let endpoint = json!({"port": names::METRICS_PORT, "path": "/metrics", "interval": "15s"});
+    let spec = json!({"selector": {"matchLabels": selected}, "endpoints": [endpoint]});
+    Child::seal(ChildKind::ServiceMonitor, json!({"metadata": metadata, "spec": spec}))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::monitoring::surroundings::{Collector, Selects};
+
+    #[test]
+    fn it_finds_the_service_that_owns_it_and_bears_the_labels_that_are_wanted() {
+        let service: Service = serde_json::from_value(json!({"metadata": {
+            "name": "harbour-metrics", "namespace": "harbour", "uid": "7", "labels": {"app.kubernetes.io/name": "modelship", "app.kubernetes.io/version": "1.2.3"},
+        }}))
+        .unwrap();
+        let selector = |value: Value| serde_json::from_value(value).unwrap();
+        let prometheus = Collector {
+            monitors: Selects {
+                objects: Some(selector(json!({"matchLabels": {"release": "kps"}}))),
+                namespaces: Some(selector(json!({}))),
+            },
+            ..Collector::default()
+        };
+        let around = Surroundings { prometheuses: vec![Arc::new(prometheus)], ..Surroundings::default() };
+        let child = monitor(&service, &around);
+        assert_eq!((child.namespace.as_str(), child.name.as_str()), ("harbour", "harbour-metrics"));
+        assert_eq!(child.body["metadata"]["labels"]["release"], "kps");
+        assert_eq!(child.body["metadata"]["ownerReferences"][0]["uid"], "7");
+        assert_eq!(child.body["spec"]["selector"]["matchLabels"], json!({"app.kubernetes.io/name": "modelship"}));
+    }
+}
