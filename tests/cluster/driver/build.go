@@ -16,11 +16,13 @@ import (
 // Target is one Go module to build and what comes out of it.
 type Target struct {
 	Name     string
-	Dir      string   // below tests/cluster
-	Packages string   // what go build is told
-	Produces []string // executables in build/bin
-	Links    []string // further names of the first of them
+	Dir      string            // below tests/cluster
+	Packages string            // what go build is told
+	Produces []string          // executables in build/bin
+	Links    []string          // further names of the first of them
+	Names    map[string]string // what go build calls an executable: what it is called in build/bin, when that differs
 	LDFlags  string
+	Tags     string
 	Hint     string
 }
 
@@ -76,14 +78,55 @@ func (l Layout) tool(name string) (Target, error) {
 			return Target{}, err
 		}
 		// What a project's own makefile would set, such as the Kubernetes version Helm assumes without a cluster.
-		own, err := os.ReadFile(filepath.Join(l.Source, "tools", name, "ldflags"))
-		if err != nil && !os.IsNotExist(err) {
+		flags, err := l.words(name, "ldflags")
+		if err != nil {
 			return Target{}, err
 		}
-		flags := strings.Join(append([]string{stripped}, strings.Fields(string(own))...), " ")
-		return Target{Name: name, Dir: filepath.Join("tools", name), Packages: "tool", Produces: commands, LDFlags: flags, Hint: "pinned in tools/" + name}, nil
+		tags, err := l.words(name, "tags")
+		if err != nil {
+			return Target{}, err
+		}
+		renamed, err := l.words(name, "names")
+		if err != nil {
+			return Target{}, err
+		}
+		names, err := parseNames(renamed)
+		if err != nil {
+			return Target{}, fmt.Errorf("tools/%s/names: %w", name, err)
+		}
+		for n, command := range commands {
+			if other, found := names[command]; found {
+				commands[n] = other
+			}
+		}
+		return Target{
+			Name: name, Dir: filepath.Join("tools", name), Packages: "tool", Produces: commands, Names: names,
+			LDFlags: strings.Join(append([]string{stripped}, flags...), " "), Tags: strings.Join(tags, ","),
+			Hint: "pinned in tools/" + name,
+		}, nil
 	}
 	return Target{}, fmt.Errorf("no tool %q; there are: %s", name, strings.Join(known, ", "))
+}
+
+// words reads a file beside a tool's go.mod, which need not be there.
+func (l Layout) words(tool, file string) ([]string, error) {
+	raw, err := os.ReadFile(filepath.Join(l.Source, "tools", tool, file))
+	if err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	return strings.Fields(string(raw)), nil
+}
+
+// parseNames reads pairs: a command, and what build/bin is to call it. "operator" would say too little there.
+func parseNames(words []string) (map[string]string, error) {
+	if len(words)%2 != 0 {
+		return nil, fmt.Errorf("%q: a command without another name", words[len(words)-1])
+	}
+	names := map[string]string{}
+	for n := 0; n < len(words); n += 2 {
+		names[words[n]] = words[n+1]
+	}
+	return names, nil
 }
 
 func (l Layout) tools() ([]string, error) {
@@ -182,12 +225,81 @@ func everyMinute(done <-chan struct{}, tell func()) {
 }
 
 func (l Layout) compile(target Target) error {
+	scratch, err := os.MkdirTemp(l.bin(""), "."+target.Name+".new.")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
 	// A folder as the output keeps the commands' own names.
-	command := exec.Command("go", "build", "-trimpath", "-ldflags", target.LDFlags, "-o", l.bin("")+string(filepath.Separator), target.Packages)
-	command.Dir = filepath.Join(l.Source, target.Dir)
+	out := filepath.Join(scratch, "out") + string(filepath.Separator)
+	arguments := []string{"build", "-trimpath", "-ldflags", target.LDFlags, "-tags", target.Tags, "-o", out}
+	source := filepath.Join(l.Source, target.Dir)
+	if _, err := os.Stat(filepath.Join(source, additions)); err == nil {
+		modfile, err := complete(source, scratch)
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, "-modfile", modfile)
+	}
+	if err := goCommand(source, append(arguments, target.Packages)...).Run(); err != nil {
+		return err
+	}
+	built, err := os.ReadDir(out)
+	if err != nil {
+		return err
+	}
+	for _, file := range built {
+		name := file.Name()
+		if other, found := target.Names[name]; found {
+			name = other
+		}
+		if err := os.Rename(filepath.Join(out, file.Name()), l.bin(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func goCommand(folder string, arguments ...string) *exec.Cmd {
+	command := exec.Command("go", arguments...)
+	command.Dir = folder
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false")
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
-	return command.Run()
+	return command
+}
+
+// additions is a folder beside go.mod. What is in it is laid into a copy of the module that the commands come from, when
+// that lacks files which its makefile would generate.
+const additions = "additions"
+
+// complete makes that copy in scratch, and a go.mod that puts it in the module's place.
+func complete(source, scratch string) (modfile string, err error) {
+	list := goCommand(source, "list", "-find", "-f", "{{.Module.Path}} {{.Module.Dir}}", "tool")
+	list.Stdout = nil
+	listed, err := list.Output()
+	if err != nil {
+		return "", err
+	}
+	module, folder, _ := strings.Cut(strings.SplitN(string(listed), "\n", 2)[0], " ")
+	whole := filepath.Join(scratch, "module")
+	for _, part := range []string{folder, filepath.Join(source, additions)} {
+		if err := os.CopyFS(whole, os.DirFS(part)); err != nil {
+			return "", err
+		}
+	}
+	raw, err := os.ReadFile(filepath.Join(source, "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	sums, err := os.ReadFile(filepath.Join(source, "go.sum"))
+	if err != nil {
+		return "", err
+	}
+	if err := writeFile(filepath.Join(scratch, "go.sum"), sums, 0o644); err != nil {
+		return "", err
+	}
+	modfile = filepath.Join(scratch, "go.mod")
+	return modfile, writeFile(modfile, fmt.Appendf(raw, "\nreplace %s => %s\n", module, whole), 0o644)
 }
 
 func replaceLink(target, link string) error {
@@ -221,6 +333,9 @@ func (l Layout) stamp(target Target) (string, error) {
 	}
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s\n%s\n%s\n", strings.TrimSpace(toolchain), target.Packages, target.LDFlags)
+	if target.Tags != "" {
+		fmt.Fprintln(hash, target.Tags)
+	}
 	folder := filepath.Join(l.Source, target.Dir)
 	if target.Packages != "." && target.Packages != "tool" {
 		folder = filepath.Join(folder, target.Packages)
@@ -238,7 +353,8 @@ func hashSources(folder fs.FS, write func([]byte) (int, error)) error {
 			return err
 		}
 		name := entry.Name()
-		if !entry.IsDir() && (name == "go.mod" || name == "go.sum" || (strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go"))) {
+		ours := strings.HasPrefix(path, additions+"/") || (strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go"))
+		if !entry.IsDir() && (name == "go.mod" || name == "go.sum" || ours) {
 			files = append(files, path)
 		}
 		return nil

@@ -73,6 +73,64 @@ func TestToolCommandsAreReadFromGoMod(t *testing.T) {
 	}
 }
 
+func TestAToolIsBuiltAsTheFilesBesideItsGoModSay(t *testing.T) {
+	layout := Layout{Source: t.TempDir(), Build: t.TempDir()}
+	for file, content := range map[string]string{
+		"go.mod": "module x\n\ntool example.com/one/cmd/operator\n", "ldflags": "-X a=b\n", "tags": "netgo no_ui\n", "names": "operator one-operator\n",
+	} {
+		if err := writeFile(filepath.Join(layout.Source, "tools", "one", file), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tool, err := layout.tool("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tool.LDFlags != stripped+" -X a=b" || tool.Tags != "netgo,no_ui" || strings.Join(tool.Produces, " ") != "one-operator" {
+		t.Errorf("got %+v", tool)
+	}
+}
+
+func TestNamesComeInPairs(t *testing.T) {
+	if names, err := parseNames([]string{"a", "b", "c", "d"}); err != nil || names["a"] != "b" || names["c"] != "d" {
+		t.Errorf("got %v, %v", names, err)
+	}
+	if _, err := parseNames([]string{"a", "b", "c"}); err == nil {
+		t.Error("want an error for a command without another name")
+	}
+}
+
+func TestAStampTellsTagsAndAdditionsApart(t *testing.T) {
+	layout := Layout{Source: t.TempDir(), Build: t.TempDir()}
+	target := Target{Name: "one", Dir: "tools/one", Packages: "tool"}
+	write := func(file, content string) {
+		t.Helper()
+		if err := writeFile(filepath.Join(layout.Source, target.Dir, file), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stamps := map[string]bool{}
+	stamp := func() {
+		t.Helper()
+		stamp, err := layout.stamp(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stamps[stamp] = true
+	}
+	write("go.mod", "module x\n")
+	stamp()
+	target.Tags = "netgo"
+	stamp()
+	write(additions+"/ui/page.html", "one")
+	stamp()
+	write(additions+"/ui/page.html", "two")
+	stamp()
+	if len(stamps) != 4 {
+		t.Errorf("want four different stamps, got %d", len(stamps))
+	}
+}
+
 func TestAProcessIsOursByItsMarks(t *testing.T) {
 	environ := []byte("PATH=/bin\x00" + markInstance + "=/build/cluster/blue\x00" + markPart + "=etcd\x00HOME=/\x00")
 	if instance, part := parseMarks(environ); instance != "/build/cluster/blue" || part != "etcd" {
