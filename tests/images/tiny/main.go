@@ -1,5 +1,5 @@
 // tinymodel is two things in one static program: a model server that answers like MLflow's scoring server but starts in
-// milliseconds, and the tool that writes images of it (or of any ready-made layers) straight into a registry. The
+// milliseconds, and the tool that writes images of it (or of any static programs and ready-made layers) straight into a registry. The
 // end-to-end tests push dozens of "new versions" with it, each in well under a second and with no image builder.
 package main
 
@@ -12,7 +12,7 @@ const usage = `usage: tinymodel COMMAND [flags]      (tinymodel COMMAND -h lists
 
   serve   answer GET /ping, GET /health and POST /invocations; settings come from TINYMODEL_* variables
   push    push an image of this very program, with the behaviour that the flags ask for
-  image   push an image made of layer files (*.tar.gz)
+  image   push an image made of static programs and of layer files (*.tar.gz)
   delete  delete a manifest by digest
 `
 

@@ -302,23 +302,35 @@ func putAttestation(r *registry, family types, subject string, n, of int) (descr
 	return manifest, err
 }
 
-// ownLayer packs the running program, byte for byte the same each time.
+// ownLayer packs the running program.
 func ownLayer() (compressed []byte, diffID string, err error) {
 	path, err := os.Executable()
 	if err != nil {
 		return nil, "", err
 	}
-	program, err := os.ReadFile(path)
-	if err != nil {
-		return nil, "", err
-	}
+	return packLayer(list{path + "=tinymodel"})
+}
+
+// packLayer packs executables, given as FILE=PATH/IN/THE/IMAGE, byte for byte the same each time.
+func packLayer(programs list) (compressed []byte, diffID string, err error) {
 	var archive, packed bytes.Buffer
 	writer := tar.NewWriter(&archive)
-	if err := writer.WriteHeader(&tar.Header{Name: "tinymodel", Mode: 0o755, Size: int64(len(program)), Format: tar.FormatUSTAR}); err != nil {
-		return nil, "", err
-	}
-	if _, err := writer.Write(program); err != nil {
-		return nil, "", err
+	for _, pair := range programs {
+		file, name, found := strings.Cut(pair, "=")
+		if !found {
+			return nil, "", fmt.Errorf("%q is not FILE=PATH/IN/THE/IMAGE", pair)
+		}
+		program, err := os.ReadFile(file)
+		if err != nil {
+			return nil, "", err
+		}
+		header := tar.Header{Name: strings.TrimPrefix(name, "/"), Mode: 0o755, Size: int64(len(program)), Format: tar.FormatUSTAR}
+		if err := writer.WriteHeader(&header); err != nil {
+			return nil, "", err
+		}
+		if _, err := writer.Write(program); err != nil {
+			return nil, "", err
+		}
 	}
 	if err := writer.Close(); err != nil {
 		return nil, "", err
@@ -336,12 +348,13 @@ func ownLayer() (compressed []byte, diffID string, err error) {
 	return packed.Bytes(), digestOf(archive.Bytes()), nil
 }
 
-// image pushes layers that were packed before. Beside x.tar.gz lie x.tar.gz.digest and x.tar.gz.diffid, the sha256 of
+// image pushes static programs as they are, or layers that were packed before. Beside x.tar.gz lie x.tar.gz.digest and x.tar.gz.diffid, the sha256 of
 // the compressed and of the plain archive, so that a large base layer is hashed once and not on every push.
 func image(arguments []string) error {
 	d := newDestination("image")
 	d.imageFlags()
-	var files, environment, entrypoint, labels list
+	var files, programs, environment, entrypoint, labels list
+	d.flags.Var(&programs, "program", "FILE=PATH/IN/THE/IMAGE: a static executable, repeatable; they make up the topmost layer")
 	d.flags.Var(&files, "layer", "a .tar.gz with .digest and .diffid beside it; repeatable, lowest first")
 	d.flags.Var(&environment, "env", "KEY=VALUE, repeatable")
 	d.flags.Var(&entrypoint, "entrypoint", "one word of the command, repeatable")
@@ -370,6 +383,18 @@ func image(arguments []string) error {
 		layer, err := registry.putFile(file, digest)
 		if err != nil {
 			return fmt.Errorf("%s: %w", filepath.Base(file), err)
+		}
+		layer.MediaType = family.layer
+		layers, diffIDs = append(layers, layer), append(diffIDs, diffID)
+	}
+	if len(programs) > 0 {
+		packed, diffID, err := packLayer(programs)
+		if err != nil {
+			return err
+		}
+		layer, err := registry.putBytes(packed)
+		if err != nil {
+			return err
 		}
 		layer.MediaType = family.layer
 		layers, diffIDs = append(layers, layer), append(diffIDs, diffID)

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -92,6 +95,28 @@ func TestAnotherAttestationMovesTheIndexAndNoPlatform(t *testing.T) {
 	}
 	if digestOf(registry.manifests["latest"]) != two.Digest {
 		t.Error("the tag does not name the index that was pushed last")
+	}
+}
+
+func TestAnImageOfAProgramHoldsItWhereItWasAskedFor(t *testing.T) {
+	program := t.TempDir() + "/tool"
+	if err := os.WriteFile(program, []byte("\x7fELF"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	packed, _, err := packLayer(list{program + "=/bin/tool"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, err := tar.NewReader(plain).Next()
+	if err != nil || header.Name != "bin/tool" || header.Mode != 0o755 || header.Size != 4 {
+		t.Errorf("got %+v, %v", header, err)
+	}
+	if _, _, err := packLayer(list{program}); err == nil {
+		t.Error("want an error without a path in the image")
 	}
 }
 
