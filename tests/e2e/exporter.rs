@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The exporter's page, from the pod itself.
-async fn page(pod: &Pod) -> String {
+pub async fn page(pod: &Pod) -> String {
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).expect("an address");
     let url = format!("http://{address}:{}/metrics", names::EXPORTER_METRICS);
     let page = asking::client().get(url).send().await.expect("an answer");
@@ -39,7 +39,7 @@ fn container<'a>(pod: &'a Pod, name: &str) -> &'a ContainerStatus {
     statuses.iter().find(|status| status.name == name).expect("the container")
 }
 
-async fn only_pod(stage: &Stage, model: &str) -> Pod {
+pub async fn only_pod(stage: &Stage, model: &str) -> Pod {
     let mut pods = stage.pods(model).await;
     assert_eq!(pods.len(), 1);
     pods.remove(0)

@@ -8,6 +8,7 @@ mod exporter;
 mod graceful;
 mod installed;
 mod killed;
+mod monitoring;
 mod operator;
 mod private;
 mod real_model;

@@ -17,6 +17,13 @@ import ssl
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 
+class Server(SMTP):
+    """Asks as common providers do: Alertmanager understands no other words of LOGIN."""
+
+    AuthLoginUsernameChallenge = "Username:"
+    AuthLoginPasswordChallenge = "Password:"
+
+
 class Mails:
     """Writes what arrives as 0001.json, 0002.json, …, each there only once it is whole."""
 
@@ -94,9 +101,9 @@ async def main():
     # With no name given it would look its own up, and there may be no DNS.
     common = {"hostname": "sink.example.test", "loop": asyncio.get_running_loop()}
     servers = [
-        await asyncio.get_running_loop().create_server(lambda: SMTP(mails, **common), *wanted.open),
+        await asyncio.get_running_loop().create_server(lambda: Server(mails, **common), *wanted.open),
         await asyncio.get_running_loop().create_server(
-            lambda: SMTP(
+            lambda: Server(
                 mails, tls_context=tls, require_starttls=True, auth_required=True,
                 authenticator=only(user, password), **common,
             ),
