@@ -122,6 +122,8 @@ func controllerArguments(i *Instance, s *State) []string {
 		"--root-ca-file=" + i.pki("ca.crt"), "--service-account-private-key-file=" + i.pki("sa.key"),
 		"--cluster-signing-cert-file=" + i.pki("ca.crt"), "--cluster-signing-key-file=" + i.pki("ca.key"),
 		"--use-service-account-credentials", "--leader-elect=false", "--profiling=false",
+		// It makes that folder: by default one below /usr.
+		"--flex-volume-plugin-dir=" + i.path("volume-plugins"),
 		"--kube-api-qps=300", "--kube-api-burst=600",
 		"--concurrent-deployment-syncs=20", "--concurrent-replicaset-syncs=20",
 	}
