@@ -21,6 +21,14 @@ pub(super) fn parse(predictions: &spec::Predictions, findings: &mut Findings) ->
         bins.map(|(at, text)| findings.take(&format!("{AT}.bins[{at}]"), units::figure(text), at as f64)).collect();
     put("bins", (!bins.is_empty()).then(|| json!(bins)));
     put("maxClasses", predictions.max_classes.map(|most| json!(most)));
+    let reference = predictions.reference.as_ref().and_then(|reference| match misplaced(reference, predictions) {
+        Some(message) => {
+            findings.add(AT, message);
+            None
+        }
+        None => Some(spread(reference, findings)),
+    });
+    put("reference", reference);
     let settings = Value::Object(settings);
     if predictions.positive.is_some() && predictions.kind != Some(spec::PredictionKind::Probability) {
         findings.add(AT, "positive names the class that a probability speaks of; set kind: probability too");
@@ -30,4 +38,42 @@ pub(super) fn parse(predictions: &spec::Predictions, findings: &mut Findings) ->
         findings.add(AT, message);
     }
     settings
+}
+
+/// What the reference has that predictions of this kind are not compared with.
+fn misplaced(reference: &spec::Reference, predictions: &spec::Predictions) -> Option<&'static str> {
+    use spec::PredictionKind::{Number, Probability};
+    let numbers = matches!(predictions.kind, Some(Number | Probability));
+    if !reference.bounds.is_empty() && !numbers {
+        return Some("reference.bounds are for numbers and probabilities; set kind: number or kind: probability too");
+    }
+    match predictions.kind {
+        _ if reference.classes.is_empty() => None,
+        Some(Number) => Some("reference.classes are not for kind: number; give reference.bounds and counts"),
+        Some(Probability) if predictions.classes.len() != 2 => Some(
+            "reference.classes of a probability need its two classes; name them in classes, or give reference.bounds",
+        ),
+        _ => None,
+    }
+}
+
+/// The reference as the exporter reads it: only what is said, with figures as numbers.
+fn spread(reference: &spec::Reference, findings: &mut Findings) -> Value {
+    let mut spread = Map::new();
+    let bounds = reference.bounds.iter().enumerate();
+    let bounds: Vec<f64> = bounds
+        .map(|(at, text)| {
+            findings.take(&format!("spec.predictions.reference.bounds[{at}]"), units::figure(text), at as f64)
+        })
+        .collect();
+    if !reference.classes.is_empty() {
+        spread.insert("classes".into(), json!(reference.classes));
+    }
+    if !bounds.is_empty() {
+        spread.insert("bounds".into(), json!(bounds));
+    }
+    if !reference.counts.is_empty() {
+        spread.insert("counts".into(), json!(reference.counts));
+    }
+    Value::Object(spread)
 }

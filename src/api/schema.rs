@@ -31,6 +31,11 @@ pub fn traffic(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 32, "pattern": TRAFFIC_PATTERN})
 }
 
+pub fn counts_by_class(_: &mut SchemaGenerator) -> Schema {
+    let count = json_schema!({"type": "integer", "format": "int64", "minimum": 0, "maximum": 1_000_000_000_000_i64});
+    json_schema!({"type": "object", "maxProperties": 49, "additionalProperties": count})
+}
+
 /// Rules are Prometheus' own shape; what is wrong in one is found when the spec is read.
 pub fn extra_rules(_: &mut SchemaGenerator) -> Schema {
     anything(50)

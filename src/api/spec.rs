@@ -335,6 +335,8 @@ pub enum ServiceType {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.positive) || (has(self.kind) && self.kind == 'probability')")
     .message("spec.predictions.positive names the class that a probability speaks of; set kind: probability too"))]
+#[x_kube(validation = Rule::new("!has(self.reference) || (has(self.kind) && self.kind in ['number', 'probability'] ? self.kind == 'probability' || !has(self.reference.classes) : !has(self.reference.bounds))")
+    .message("spec.predictions.reference: bounds are for kind number or probability, which must be set; classes are for all kinds but number"))]
 pub struct Predictions {
     /// class: a label for each row. number: a figure for each row. probability: one figure from 0 to 1 for each row. probabilities: a row of them, one for each class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -365,6 +367,32 @@ pub struct Predictions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 200))]
     pub max_classes: Option<i32>,
+    /// How predictions were spread over the training data; what drift is measured against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+}
+
+/// How predictions were spread: by class, or by range.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[x_kube(validation = Rule::new("has(self.classes) != has(self.bounds)")
+    .message("spec.predictions.reference has exactly one of classes and bounds"))]
+#[x_kube(validation = Rule::new("(has(self.counts) ? self.counts.size() : 0) == (has(self.bounds) ? self.bounds.size() + 1 : 0)")
+    .message("spec.predictions.reference.counts has one count more than bounds: up to the first bound, ..., above the last"))]
+#[x_kube(validation = Rule::new("(has(self.classes) && self.classes.exists(name, self.classes[name] > 0)) || (has(self.counts) && self.counts.exists(count, count > 0))")
+    .message("spec.predictions.reference has no count above 0; give the counts of the training data"))]
+pub struct Reference {
+    /// Counts or weights by class: {stay: 800, churn: 200}.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::counts_by_class")]
+    pub classes: BTreeMap<String, i64>,
+    /// Upper bounds of ranges, ascending: ["0", "10", "20"].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 30), inner(regex(pattern = FIGURE_PATTERN), length(max = 24)))]
+    pub bounds: Vec<String>,
+    /// Counts or weights by range: up to the first bound, ..., above the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 31), inner(range(min = 0, max = 1_000_000_000_000_i64)))]
+    pub counts: Vec<i64>,
 }
 
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]

@@ -81,8 +81,8 @@ fn registry() -> Result<Registry, String> {
     let told = |error: prometheus::Error| error.to_string();
     let errors = Errors::new(&registry).map_err(told)?;
     proxy::Metrics::new(&registry).map_err(told)?;
-    // A declared class, so that the series of classes is there.
-    let reading = reading::check(&json!({"classes": [{"name": "any"}]}))?;
+    // A declared class and a reference, so that the series of classes and bins are there.
+    let reading = reading::check(&json!({"classes": ["any"], "reference": {"classes": {"any": 1}}}))?;
     Intake::start(&registry, reading, errors).map_err(|error| error.to_string())?;
     let listener = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string());
     let options = life::Options {

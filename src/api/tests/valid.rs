@@ -97,6 +97,45 @@ fn every_wrong_field_is_named_with_its_remedy() {
 }
 
 #[test]
+fn a_reference_reaches_the_exporter_with_its_figures_as_numbers() {
+    let settings = |predictions: Value| {
+        let spec = json!({"image": {"repository": "a/b"}, "predictions": predictions});
+        parse(spec).unwrap().predictions["reference"].clone()
+    };
+    let classes = json!({"classes": {"stay": 800, "churn": 200}});
+    assert_eq!(settings(json!({"reference": classes})), classes);
+    let ranges = json!({"bounds": ["-0.5", "0", "10"], "counts": [5, 10, 20, 3]});
+    assert_eq!(
+        settings(json!({"kind": "number", "reference": ranges})),
+        json!({"bounds": [-0.5, 0.0, 10.0], "counts": [5, 10, 20, 3]})
+    );
+    assert_eq!(settings(json!({"kind": "number"})), Value::Null);
+}
+
+#[test]
+fn a_reference_that_nothing_could_be_compared_with_is_refused_with_its_remedy() {
+    let two = json!([{"name": "stay"}, {"name": "churn"}]);
+    for (predictions, remedy) in [
+        (json!({"reference": {}}), "either classes"),
+        (json!({"kind": "number", "reference": {"bounds": ["0", "0"], "counts": [1, 1, 1]}}), "rising numbers"),
+        (json!({"kind": "number", "reference": {"bounds": ["0"], "counts": [1]}}), "one more than bounds"),
+        (json!({"kind": "number", "reference": {"bounds": ["0"], "counts": [1, -1]}}), "from 0"),
+        (json!({"kind": "class", "reference": {"bounds": ["0"], "counts": [1, 1]}}), "set kind: number"),
+        (json!({"kind": "number", "reference": {"classes": {"stay": 1}}}), "give reference.bounds"),
+        (json!({"kind": "probability", "reference": {"classes": {"stay": 1}}}), "name them in classes"),
+        (json!({"classes": two, "reference": {"classes": {"leave": 1}}}), "none of the names in predictions.classes"),
+        (json!({"classes": two, "reference": {"classes": {"stay": 0}}}), "no count above 0"),
+    ] {
+        let found = parse(json!({"image": {"repository": "a/b"}, "predictions": predictions})).expect_err(remedy);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].message.contains(remedy), "{remedy}: {found:?}");
+    }
+    let figure = json!({"kind": "number", "reference": {"bounds": ["ten"], "counts": [1, 1]}});
+    let found = parse(json!({"image": {"repository": "a/b"}, "predictions": figure})).unwrap_err();
+    assert_eq!(found[0].field, "spec.predictions.reference.bounds[0]");
+}
+
+#[test]
 fn a_name_that_no_service_can_bear_is_refused() {
     let spec = json!({"image": {"repository": "a/b"}});
     for name in ["9lives", "Churn", "a.b", "ends-", &"a".repeat(46)] {

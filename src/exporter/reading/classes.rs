@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use prometheus::{IntCounter, IntCounterVec};
 
 use super::{
+    bins::Bins,
     class::{self, OTHER},
+    reference::Reference,
     row::Unread,
     settings::{Kind, MOST_CLASSES, Reading},
 };
@@ -17,16 +19,34 @@ const MOST_WRITTEN: usize = 1_024;
 /// Longer values are not worth remembering.
 const LONGEST_WRITTEN: usize = 80;
 
+/// Where the predictions of one class are counted.
+#[derive(Clone)]
+pub(super) struct Counter {
+    total: IntCounter,
+    /// In the reference; none if that is not one of classes.
+    bin: Option<IntCounter>,
+}
+
+impl Counter {
+    pub fn inc(&self) {
+        self.total.inc();
+        if let Some(bin) = &self.bin {
+            bin.inc();
+        }
+    }
+}
+
 /// The counters of all classes.
 pub(super) struct Classes {
     family: IntCounterVec,
-    other: IntCounter,
+    pub bins: Bins,
+    other: Counter,
     /// By name; never gets smaller, since a series must not go away.
-    series: HashMap<String, IntCounter>,
+    series: HashMap<String, Counter>,
     /// By the bytes of the value, as models write it.
-    written: HashMap<Box<[u8]>, IntCounter>,
+    written: HashMap<Box<[u8]>, Counter>,
     /// By position in a row of probabilities.
-    positions: Vec<IntCounter>,
+    positions: Vec<Counter>,
     /// Declared: by the key of the value.
     names: HashMap<String, String>,
     /// Declared: the names as they are listed, and by position.
@@ -38,10 +58,11 @@ pub(super) struct Classes {
 }
 
 impl Classes {
-    pub fn new(family: IntCounterVec, reading: &Reading) -> Self {
-        let other = family.with_label_values(&[OTHER]);
+    pub fn new(family: IntCounterVec, bins: Bins, reading: &Reading) -> Self {
+        let other = Counter { total: family.with_label_values(&[OTHER]), bin: None };
         let mut classes = Self {
             family,
+            bins,
             series: HashMap::from([(OTHER.to_owned(), other.clone())]),
             other,
             written: HashMap::new(),
@@ -61,6 +82,11 @@ impl Classes {
         self.written.clear();
         self.positions.clear();
         self.names.clear();
+        self.bins.set(reading.reference.as_ref());
+        for (name, counter) in &mut self.series {
+            counter.bin = self.bins.of_class(name).cloned();
+        }
+        self.other.bin = self.bins.of_class(OTHER).cloned();
         self.may_meet = if reading.classes.is_empty() { reading.max_classes } else { 0 };
         self.listed = reading.classes.iter().map(|class| class.name.clone()).collect();
         self.declared = in_order(reading);
@@ -77,10 +103,16 @@ impl Classes {
                 self.series(&name);
             }
         }
+        // A class of the reference is known beforehand like a declared one.
+        if let Some(Reference::Classes(classes)) = &reading.reference {
+            for (name, _) in classes {
+                self.series(name);
+            }
+        }
     }
 
     /// The class whose value is written like this.
-    pub fn written(&mut self, value: &[u8]) -> Result<&IntCounter, Unread> {
+    pub fn written(&mut self, value: &[u8]) -> Result<&Counter, Unread> {
         // Looked up twice, since the borrow checker does not yet see through an early return.
         if self.written.contains_key(value) {
             return Ok(self.written.get(value).unwrap_or(&self.other));
@@ -95,7 +127,7 @@ impl Classes {
     }
 
     /// The class at this position of a row of `of` probabilities.
-    pub fn at(&mut self, position: usize, of: usize) -> &IntCounter {
+    pub fn at(&mut self, position: usize, of: usize) -> &Counter {
         while self.positions.len() < of.min(MOST_CLASSES) {
             let at = self.positions.len();
             let name = match self.declared.get(at) {
@@ -109,7 +141,7 @@ impl Classes {
     }
 
     /// The class declared at this place of the list.
-    pub fn named(&mut self, place: usize) -> IntCounter {
+    pub fn named(&mut self, place: usize) -> Counter {
         match self.listed.get(place).cloned() {
             Some(name) => self.series(&name),
             None => self.other.clone(),
@@ -134,14 +166,15 @@ impl Classes {
     }
 
     /// The series of a name; that of the others when there are too many.
-    fn series(&mut self, name: &str) -> IntCounter {
+    fn series(&mut self, name: &str) -> Counter {
         if let Some(counter) = self.series.get(name) {
             return counter.clone();
         }
         if self.series.len() >= MOST_SERIES {
             return self.other.clone();
         }
-        let counter = self.family.with_label_values(&[name]);
+        let bin = self.bins.of_class(name).cloned();
+        let counter = Counter { total: self.family.with_label_values(&[name]), bin };
         self.series.insert(name.to_owned(), counter.clone());
         counter
     }

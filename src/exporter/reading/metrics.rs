@@ -1,6 +1,8 @@
 //! The series of this room.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
+};
 
 use super::{row::Unread, settings::Decided};
 
@@ -52,6 +54,8 @@ pub(super) struct Metrics {
     skipped: Vec<IntCounter>,
     unread: Vec<IntCounter>,
     pub predictions: IntCounterVec,
+    pub binned: IntCounterVec,
+    pub reference: GaugeVec,
     pub probability: Histogram,
     pub top_probability: Histogram,
     pub value: Histogram,
@@ -87,6 +91,14 @@ impl Metrics {
             ),
             &["kind", "path", "source"],
         )?;
+        let reference = GaugeVec::new(
+            Opts::new(
+                "model_prediction_reference_ratio",
+                "The share of predictions that the reference has in this bin, from 0 to 1. Absent without \
+                 predictions.reference.",
+            ),
+            &["bin"],
+        )?;
         Ok(Self {
             read: counter(
                 registry,
@@ -106,6 +118,13 @@ impl Metrics {
                 "Predictions by class; __other__ holds those of classes that are not declared, or too many.",
                 "class",
             )?,
+            binned: counters(
+                registry,
+                "model_predictions_binned_total",
+                "Predictions by bin of the reference: a class, or a range of numbers. Absent without predictions.reference.",
+                "bin",
+            )?,
+            reference: registered(registry, reference)?,
             probability: histogram(
                 registry,
                 "model_prediction_probability",

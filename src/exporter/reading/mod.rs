@@ -6,8 +6,8 @@
 //! * `answer`, `request`: where the rows are in an answer; how many a request asks for.
 //! * `row`, `class`: what the prediction of one row is; what a class is called.
 //! * `find`: how predictions are read when the settings do not say.
-//! * `settings`, `path`: what the settings say.
-//! * `classes`, `metrics`: the series.
+//! * `settings`, `path`, `reference`: what the settings say.
+//! * `classes`, `bins`, `metrics`: the series.
 //! * `blame`: whose fault a 4xx answer is.
 //! * `json`: the scanner under all of it.
 
@@ -15,6 +15,7 @@ mod answer;
 #[cfg(any(test, fuzzing))]
 #[path = "tests/anything.rs"]
 mod anything;
+mod bins;
 mod blame;
 mod class;
 mod classes;
@@ -25,6 +26,7 @@ mod metrics;
 mod path;
 mod queue;
 mod reader;
+mod reference;
 mod request;
 mod row;
 mod settings;

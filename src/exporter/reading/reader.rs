@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
     answer::{NoRows, Rows},
+    bins::Bins,
     classes::Classes,
     find::{Finder, Finding},
     metrics::{Metrics, Skip},
@@ -44,7 +45,11 @@ pub(super) struct Request<'a> {
 impl Reader {
     pub fn new(metrics: Metrics, reading: Reading, shown: Arc<Mutex<Option<Decided>>>) -> Self {
         let mut reader = Self {
-            classes: Classes::new(metrics.predictions.clone(), &reading),
+            classes: Classes::new(
+                metrics.predictions.clone(),
+                Bins::new(metrics.binned.clone(), metrics.reference.clone()),
+                &reading,
+            ),
             metrics,
             reading: Reading::default(),
             decided: None,
@@ -174,7 +179,10 @@ impl Reader {
                 Ok(counter) => counter.inc(),
                 Err(unread) => self.metrics.unread(unread),
             },
-            Ok(Read::Number(number)) => self.metrics.value.observe(number),
+            Ok(Read::Number(number)) => {
+                self.metrics.value.observe(number);
+                self.classes.bins.number(number);
+            }
             Ok(Read::Probability(probability)) => self.probability(probability),
             Ok(Read::Top { position, value, of }) => {
                 self.classes.at(position, of).inc();
@@ -189,6 +197,7 @@ impl Reader {
 
     fn probability(&mut self, probability: f64) {
         self.metrics.probability.observe(probability);
+        self.classes.bins.number(probability);
         if self.reading.classes.len() == 2 {
             let positive = probability >= self.reading.threshold;
             let position = if positive { self.reading.positive } else { 1 - self.reading.positive };

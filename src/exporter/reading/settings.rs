@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{class, path::Path};
+use super::{
+    class,
+    path::Path,
+    reference::{self, Reference},
+};
 
 /// Classes that may be declared, and that `maxClasses` may allow: each is a time series per pod.
 pub const MOST_CLASSES: usize = 200;
@@ -62,6 +66,7 @@ pub struct Reading {
     pub(super) bins: Option<Vec<f64>>,
     pub(super) max_classes: usize,
     pub(super) found: Option<Decided>,
+    pub(super) reference: Option<Reference>,
 }
 
 impl Default for Reading {
@@ -75,6 +80,7 @@ impl Default for Reading {
             bins: None,
             max_classes: DEFAULT_CLASSES,
             found: None,
+            reference: None,
         }
     }
 }
@@ -132,16 +138,19 @@ pub fn check(settings: &Value) -> Result<Reading, String> {
     if let Some(value) = given(fields, "positive") {
         reading.positive = positive(value, &reading.classes)?;
     }
+    if let Some(value) = given(fields, "reference") {
+        reading.reference = Some(reference::parse(value, &reading.classes)?);
+    }
     Ok(reading)
 }
 
 /// A field that is there and not null.
-fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+pub(super) fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.get(name).filter(|value| !value.is_null())
 }
 
 /// What a value is, in words, for a message. Long texts are cut.
-fn a(value: &Value) -> String {
+pub(super) fn a(value: &Value) -> String {
     match value {
         Value::Null => "null".into(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),

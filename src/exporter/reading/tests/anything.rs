@@ -28,12 +28,12 @@ pub fn try_anything(choice: u8, bodies: &[u8]) {
     let settings = match choice & 7 {
         0 => json!(null),
         1 => json!({"kind": "class"}),
-        2 => json!({"kind": "number", "path": "$.a[0]['b c']"}),
+        2 => json!({"kind": "number", "path": "$.a[0]['b c']", "reference": {"bounds": [0], "counts": [1, 1]}}),
         3 => json!({"kind": "probability", "path": "$[0]", "classes": ["stay", "churn"]}),
         4 => json!({"kind": "probabilities", "classes": [{"value": 1, "name": "b"}, {"value": 0, "name": "a"}]}),
         5 => json!({"path": "$.prediction", "maxClasses": 3}),
         6 => json!({"found": {"kind": "class", "path": "$.label"}}),
-        _ => json!({"kind": "class", "classes": ["a", "b"]}),
+        _ => json!({"kind": "class", "classes": ["a", "b"], "reference": {"classes": {"a": 1}}}),
     };
     let registry = Registry::new();
     let reading = check(&settings).unwrap();

@@ -19,6 +19,7 @@ mod answers;
 mod door;
 mod finding;
 mod properties;
+mod reference;
 mod said;
 mod vectors;
 
