@@ -6,7 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema;
+use super::{schema, spec::PredictionKind};
+use crate::exporter::reading::{Decided, Kind};
 
 /// How many earlier versions are remembered.
 pub const HISTORY_LIMIT: usize = 10;
@@ -43,6 +44,9 @@ pub struct ModelDeploymentStatus {
     /// Selector of the pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
+    /// How predictions are read, as found from answers; absent while the spec says it, or nothing was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<FoundReading>,
     /// The versions that users got, newest first, ten at the most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -67,6 +71,39 @@ impl Version {
         let (repository, digest) = image.split_once('@')?;
         let digest = crate::images::Digest::parse(digest).ok()?;
         Some(Self { repository: repository.to_owned(), short: digest.short().to_owned(), digest: digest.to_string() })
+    }
+}
+
+/// How the predictions of one version are read, as `spec.predictions` would say it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+pub struct FoundReading {
+    /// The version whose answers told.
+    pub digest: String,
+    pub kind: PredictionKind,
+    #[schemars(length(max = 256))]
+    pub path: String,
+}
+
+impl FoundReading {
+    pub fn new(digest: &str, decided: &Decided) -> Self {
+        let kind = match decided.kind {
+            Kind::Class => PredictionKind::Class,
+            Kind::Number => PredictionKind::Number,
+            Kind::Probability => PredictionKind::Probability,
+            Kind::Probabilities => PredictionKind::Probabilities,
+        };
+        Self { digest: digest.to_owned(), kind, path: decided.path.to_string() }
+    }
+
+    /// As the exporter knows it; `None` when somebody has written something else into the status.
+    pub fn decided(&self) -> Option<Decided> {
+        let kind = match self.kind {
+            PredictionKind::Class => Kind::Class,
+            PredictionKind::Number => Kind::Number,
+            PredictionKind::Probability => Kind::Probability,
+            PredictionKind::Probabilities => Kind::Probabilities,
+        };
+        Some(Decided { kind, path: self.path.parse().ok()? })
     }
 }
 

@@ -107,7 +107,7 @@ fn children(
     let deployment = deployment::build(owner, spec, &rendered);
     let revision = Revision::new(owner, 1, template::inputs_hash(stored, &image), image, rendered).child(owner);
     let services = [Some(service::build(owner, spec)), exporter::metrics_service(owner, spec)];
-    let all = services.into_iter().chain([exporter::settings(owner, spec), Some(revision), Some(deployment)]);
+    let all = services.into_iter().chain([exporter::settings(owner, spec, None), Some(revision), Some(deployment)]);
     let parts = [disruption_budget::build(owner, spec), autoscaler::build(owner, spec)];
     Ok(all.chain(parts).flatten().map(|child| reviewable(child.body)).collect())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{compare::first_difference, live::Live, observe::Observed};
+use super::{compare::first_difference, live::Live, observe::Observed, readings};
 use crate::{
     api::{
         names,
@@ -97,7 +97,8 @@ pub fn decide(
         }
         Some(workload) => progress::judge(spec, &workload.image, observed.deployment.as_ref(), &observed.pods),
     };
-    let (metrics_service, settings) = (exporter::metrics_service(owner, spec), exporter::settings(owner, spec));
+    let found = readings::handed_on(spec, observed.found.as_ref(), target.digest.as_ref());
+    let (metrics_service, settings) = (exporter::metrics_service(owner, spec), exporter::settings(owner, spec, found));
     let monitoring = monitoring::bundle(owner, spec, &observed.around, &release.mail, &observed.mail);
     let watching = monitoring.iter().flat_map(|bundle| &bundle.children);
     let parts: Vec<&Child> =

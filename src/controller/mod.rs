@@ -2,7 +2,7 @@
 //!
 //! | step | file | may |
 //! |---|---|---|
-//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`] | read caches |
+//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`] | read caches; ask exporters |
 //! | validate | [`crate::api::valid`] | – |
 //! | decide | [`decide`], [`judge`] | – (pure) |
 //! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
@@ -25,6 +25,7 @@ pub mod model_metrics;
 pub mod observe;
 pub mod own_image;
 pub mod own_monitor;
+pub mod readings;
 pub mod reconcile;
 pub mod report;
 pub mod run;

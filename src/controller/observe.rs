@@ -8,7 +8,7 @@ use super::{
     live::{Live, NamespaceFacts, NodeFacts},
 };
 use crate::{
-    api::ModelDeploymentStatus,
+    api::{ModelDeploymentStatus, status::FoundReading},
     images::{Digest, Platform},
     monitoring::{MailSecret, Surroundings},
     resources::{ChildKind, Owner, revision::Revision},
@@ -55,6 +55,8 @@ pub struct Observed {
     pub owner: Owner,
     pub generation: i64,
     pub status: ModelDeploymentStatus,
+    /// How predictions are read, as found from answers; the status may not say it yet.
+    pub found: Option<FoundReading>,
     pub deployment: Option<DeploymentFacts>,
     pub pods: Vec<PodFacts>,
     /// Stored templates, the wanted one first.
@@ -91,6 +93,7 @@ impl Observed {
             live,
             owner,
             generation,
+            found: status.predictions.clone(),
             status,
         }
     }

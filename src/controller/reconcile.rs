@@ -20,6 +20,7 @@ use super::{
     mail_secrets::MailSecrets,
     model_metrics::ModelMetrics,
     observe::{Caches, Observed},
+    readings::{self, Readings},
     report, story,
     writer::Writer,
 };
@@ -40,6 +41,7 @@ pub struct Context {
     pub statuses: Statuses,
     pub mail: MailSecrets,
     pub models: ModelMetrics,
+    pub readings: Arc<Readings>,
     pub release: Release,
     pub metrics: Metrics,
 }
@@ -83,6 +85,7 @@ impl Context {
         self.ledger.forget(&key.0, &key.1);
         self.mail.forget(uid);
         self.models.forget(key);
+        self.readings.forget(uid);
         self.statuses.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
@@ -137,6 +140,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         uid: model.uid().unwrap_or_default(),
     };
     let mut observed = Observed::read(&context.caches, owner, generation, context.statuses.newest(model));
+    observed.found = context.readings.newest(&observed.owner.uid, observed.status.predictions.as_ref());
     let stored = model.spec.value();
     let spec = match ValidSpec::parse(&observed.owner.name, &stored) {
         Ok(spec) => spec,
@@ -150,6 +154,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     let mail = context.mail.look(&observed.owner, generation, &spec, &context.release.mail).await;
     observed.mail = mail.secret;
     let plan = decide(&stored, &spec, &seen, &observed, &context.release);
+    context.readings.follow(&observed.owner, readings::question(&spec, &plan, &observed));
     let applier =
         Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
     let (applied, failure) = match applier.apply(&plan).await {

@@ -3,7 +3,7 @@
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use serde_json::{Map, Value};
 
-use super::{apply::Applied, decide::Plan, judge, observe::Observed};
+use super::{apply::Applied, decide::Plan, judge, observe::Observed, readings};
 use crate::{
     api::{
         Invalid, ModelDeploymentStatus,
@@ -72,6 +72,7 @@ pub fn status(
         observed_generation: Some(observed.generation),
         conditions: conclude(&judgements, observed, now),
         url: Some(service::url(&observed.owner, spec)),
+        predictions: readings::shown(spec, observed.found.as_ref()),
         tag,
         history: history::record(before.history.clone(), stable.as_ref(), now),
         stable,
@@ -88,6 +89,7 @@ pub fn invalid_status(faults: &[Invalid], observed: &Observed, now: Timestamp) -
         observed_generation: Some(observed.generation),
         conditions: conclude(&judge::invalid(faults, observed.deployment.as_ref(), resolved), observed, now),
         url: before.url.clone(),
+        predictions: before.predictions.clone(),
         tag: before.tag.clone(),
         stable: before.stable.clone(),
         candidate: before.candidate.clone(),

@@ -28,6 +28,7 @@ use super::{
     model_metrics::ModelMetrics,
     observe::Caches,
     own_monitor::{OwnMonitor, OwnService},
+    readings::Readings,
     reconcile::{Context, Statuses, after_error, reconcile},
     streams::{self, Change, Hint, Scope},
     writer::Writer,
@@ -86,6 +87,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         Images::new(images, credentials, metrics.registry()).map_err(|error| Error::Setup(error.to_string()))?;
     let models = ModelMetrics::registered(metrics.registry()).map_err(|error| Error::Setup(error.to_string()))?;
     let caches = Arc::new(Caches::default());
+    let readings = Readings::new().map_err(|error| Error::Setup(error.to_string()))?;
     let context = Arc::new(Context {
         caches: caches.clone(),
         images,
@@ -95,6 +97,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         statuses: Statuses::default(),
         mail: MailSecrets::new(client.clone()),
         models,
+        readings: readings.clone(),
         release,
         metrics: metrics.clone(),
     });
@@ -114,7 +117,8 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         tasks.spawn(OwnMonitor { client: client.clone(), writer, caches: caches.clone(), service }.run());
     }
     tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());
-    tasks.spawn(pass_on_news(news, models));
+    tasks.spawn(pass_on_news(news, models.clone()));
+    tasks.spawn(readings.run(models));
 
     let stop = async move {
         // An error means that the sender is gone, which is a shutdown too.

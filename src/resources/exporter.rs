@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 use super::{Child, ChildKind, Owner, hash, template};
 use crate::{
     api::{names, valid, valid::ValidSpec},
-    exporter::life::{PYTHON_METRICS_VARIABLE, SITECUSTOMIZE},
+    exporter::{
+        life::{PYTHON_METRICS_VARIABLE, SITECUSTOMIZE},
+        reading::Decided,
+    },
 };
 
 /// Volume and folder of the settings. Mounted as a whole: what is mounted by `subPath` is never refreshed.
@@ -180,10 +183,13 @@ pub fn metrics_name(model: &str) -> String {
     format!("{model}-metrics")
 }
 
-/// The settings that may change while pods run.
-pub fn settings(owner: &Owner, spec: &ValidSpec) -> Option<Child> {
+/// The settings that may change while pods run. `found`: how earlier pods of this version read predictions.
+pub fn settings(owner: &Owner, spec: &ValidSpec, found: Option<Decided>) -> Option<Child> {
     spec.exporter.as_ref()?;
     let mut settings = json!({"aliases": spec.service.aliases, "predictions": spec.predictions});
+    if let Some(found) = found {
+        settings["predictions"]["found"] = json!(found);
+    }
     settings["generation"] = json!(generation(&settings));
     let mut data = BTreeMap::from([(SETTINGS_FILE.to_owned(), settings.to_string())]);
     if spec.server.python_metrics {

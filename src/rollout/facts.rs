@@ -1,5 +1,7 @@
 //! What a roll-out is judged by, reduced from Deployments and pods at the watch's edge.
 
+use std::net::IpAddr;
+
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ContainerState, ContainerStatus, Pod},
@@ -107,6 +109,7 @@ pub struct PodFacts {
     /// How often the model's container was started anew.
     pub restarts: i32,
     pub trouble: Option<Trouble>,
+    pub address: Option<IpAddr>,
 }
 
 impl PodFacts {
@@ -141,6 +144,7 @@ impl PodFacts {
             leaving: pod.metadata.deletion_timestamp.is_some(),
             restarts: model.map_or(0, |model| model.restart_count),
             trouble: unschedulable.or_else(containers),
+            address: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
         })
     }
 }

@@ -7,6 +7,7 @@ mod crash;
 mod ecosystem;
 mod lifecycle;
 mod ownership;
+mod readings;
 mod refused;
 mod rest;
 mod trouble;

@@ -16,10 +16,11 @@ use super::World;
 /// What becomes of a pod, by its image.
 pub type Fate = fn(&str) -> Value;
 
-/// Every pod serves at once.
+/// Every pod serves at once. Nobody answers at its address.
 pub fn serving(image: &str) -> Value {
     json!({
         "phase": "Running",
+        "podIP": "127.0.0.77",
         "conditions": [
             {"type": "PodScheduled", "status": "True"},
             {"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"},

@@ -63,17 +63,10 @@ impl Reader {
     }
 
     /// Takes new settings for the exchanges to come. What was found from answers before stays, unless they say
-    /// otherwise: an unrelated change must not make the reading flip.
+    /// otherwise: neither an unrelated change nor what another pod has found must make the reading flip.
     pub fn set(&mut self, reading: Reading) {
-        let decided = match (reading.decided(), &self.decided) {
-            (Some(decided), _) => Some(decided),
-            (None, Some(before)) => {
-                let stays = reading.kind.is_none_or(|kind| kind == before.kind)
-                    && reading.path.as_ref().is_none_or(|path| *path == before.path);
-                stays.then(|| before.clone())
-            }
-            (None, None) => None,
-        };
+        let before = self.decided.take().filter(|before| reading.agrees(before));
+        let decided = before.or_else(|| reading.decided());
         if (self.reading.kind, &self.reading.path) != (reading.kind, &reading.path) {
             self.finder = Finder::default();
         }

@@ -92,10 +92,17 @@ impl Reading {
         if let (Some(kind), Some(path)) = (self.kind, &self.path) {
             return Some(Decided { kind, path: path.clone() });
         }
-        let found = self.found.as_ref()?;
-        let kind_agrees = self.kind.is_none_or(|kind| kind == found.kind);
-        let path_agrees = self.path.as_ref().is_none_or(|path| *path == found.path);
-        (kind_agrees && path_agrees).then(|| found.clone())
+        self.found.clone().filter(|found| self.agrees(found))
+    }
+
+    /// Whether something is left to be found.
+    pub fn is_open(&self) -> bool {
+        self.kind.is_none() || self.path.is_none()
+    }
+
+    /// Whether this way to read is one that the settings allow.
+    pub fn agrees(&self, decided: &Decided) -> bool {
+        self.kind.is_none_or(|kind| kind == decided.kind) && self.path.as_ref().is_none_or(|path| *path == decided.path)
     }
 
     /// Whether the kind is the user's word.

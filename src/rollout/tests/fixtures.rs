@@ -239,6 +239,7 @@ impl PodOf {
             },
             "spec": {"containers": [{"name": "cellar", "image": "x"}, {"name": "model", "image": image(self.number)}]},
             "status": {
+                "podIP": "10.20.30.40",
                 "conditions": self.conditions,
                 "containerStatuses": self.containers,
                 "initContainerStatuses": self.init_containers,

@@ -80,6 +80,18 @@ fn what_was_found_before_wins_over_finding_anew_and_settings_over_both() {
 }
 
 #[test]
+fn what_another_pod_has_found_comes_too_late_for_one_that_has_found_something_else() {
+    let mut room = Room::new(&json!(null));
+    room.answer("[1]");
+    room.set(&json!({"found": {"kind": "number", "path": "$"}}));
+    assert_eq!(Some(("class".to_owned(), "$".to_owned())), room.decided());
+    let mut room = Room::new(&json!(null));
+    room.answer("[0.5]");
+    room.set(&json!({"found": {"kind": "number", "path": "$"}}));
+    assert_eq!(Some(("number".to_owned(), "$".to_owned())), room.decided(), "nothing had been found yet");
+}
+
+#[test]
 fn new_settings_count_from_the_next_exchange_on_and_no_series_falls_or_goes() {
     let mut room = Room::new(&json!({"kind": "class", "classes": [{"value": 0, "name": "stay"}]}));
     room.answer("[0, 0, 1]");

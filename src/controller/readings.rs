@@ -1,0 +1,321 @@
+//! How predictions are read when the spec does not say: exporters find it from answers, each for itself, and have no way
+//! to tell the API server. So one of them is asked, until one has found it; status shows it, and the settings hand it to
+//! the pods to come, which would else begin anew. No step here talks to the API server.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use kube::runtime::reflector::ObjectRef;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{decide::Plan, index::Key, observe::Observed};
+use crate::{
+    api::{StoredModelDeployment, names, status::FoundReading, valid::ValidSpec},
+    exporter::reading::{self, Decided, Reading},
+    images::Digest,
+    resources::Owner,
+    rollout::Progress,
+};
+
+/// The first question comes soon after a version serves, each further one after twice the time.
+const FIRST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(300);
+/// Exporters asked at the same time.
+const AT_ONCE: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The exporter's own series come first, before the model's.
+const LARGEST_PAGE: usize = 1 << 20;
+
+/// The settings of a reading that the spec leaves open; `None` when there is nothing to be found.
+fn open(spec: &ValidSpec) -> Option<Reading> {
+    spec.exporter.as_ref()?;
+    reading::check(&spec.predictions).ok().filter(Reading::is_open)
+}
+
+/// What was found before, unless the spec says otherwise by now.
+pub fn shown(spec: &ValidSpec, found: Option<&FoundReading>) -> Option<FoundReading> {
+    let reading = open(spec)?;
+    found.filter(|found| found.decided().is_some_and(|decided| reading.agrees(&decided))).cloned()
+}
+
+/// What the pods of this version are told to begin with. What was found of another version is no news to them.
+pub fn handed_on(spec: &ValidSpec, found: Option<&FoundReading>, digest: Option<&Digest>) -> Option<Decided> {
+    let shown = shown(spec, found)?;
+    (shown.digest == digest?.to_string()).then(|| shown.decided()).flatten()
+}
+
+/// What to ask, and whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    digest: String,
+    reading: Reading,
+    /// Ready pods of that version, one of which is asked.
+    addresses: Vec<IpAddr>,
+}
+
+/// What is to be asked for a model: nothing but what the spec leaves open, and only of a version that serves.
+pub fn question(spec: &ValidSpec, plan: &Plan, observed: &Observed) -> Option<Question> {
+    let reading = open(spec)?;
+    let (image, digest) = (&plan.workload.as_ref()?.image, plan.target.digest.as_ref());
+    if plan.progress != Progress::Complete || handed_on(spec, observed.found.as_ref(), digest).is_some() {
+        return None;
+    }
+    let serving = observed.pods.iter().filter(|pod| pod.ready && !pod.leaving && pod.image == *image);
+    let addresses: Vec<IpAddr> = serving.filter_map(|pod| pod.address).collect();
+    let digest = digest?.to_string();
+    (!addresses.is_empty()).then_some(Question { digest, reading, addresses })
+}
+
+/// What is asked for all models, and what was heard.
+#[derive(Default)]
+struct Book {
+    /// By uid.
+    entries: HashMap<String, Entry>,
+    /// Numbers of questions given so far.
+    numbers: u64,
+}
+
+struct Entry {
+    model: Key,
+    question: Question,
+    /// Tells an answer to this question from one to an earlier one.
+    number: u64,
+    tries: u32,
+    /// `None` while an exporter is asked, and once it is found.
+    due: Option<Instant>,
+    found: Option<FoundReading>,
+}
+
+/// One exporter to be asked.
+#[derive(Clone, Debug, PartialEq)]
+struct Job {
+    uid: String,
+    number: u64,
+    address: IpAddr,
+}
+
+impl Book {
+    /// Whether something new may be due.
+    fn follow(&mut self, uid: &str, model: Key, question: Option<Question>, now: Instant) -> bool {
+        let known = self.entries.get_mut(uid);
+        match (known, question) {
+            (None, None) => false,
+            // What was found stays until status holds it.
+            (Some(entry), None) => {
+                if entry.found.is_none() {
+                    self.entries.remove(uid);
+                }
+                false
+            }
+            (Some(entry), Some(question))
+                if (&entry.question.digest, &entry.question.reading) == (&question.digest, &question.reading) =>
+            {
+                entry.question = question;
+                false
+            }
+            (_, Some(question)) => {
+                self.numbers += 1;
+                let (number, due) = (self.numbers, Some(now + FIRST));
+                let entry = Entry { model, question, number, tries: 0, due, found: None };
+                self.entries.insert(uid.to_owned(), entry);
+                true
+            }
+        }
+    }
+
+    /// What is known of a model whose status says this.
+    fn newest(&mut self, uid: &str, stored: Option<&FoundReading>) -> Option<FoundReading> {
+        let found = self.entries.get(uid).and_then(|entry| entry.found.clone());
+        if found.is_some() && found.as_ref() == stored {
+            self.entries.remove(uid);
+        }
+        found.or_else(|| stored.cloned())
+    }
+
+    fn take_due(&mut self, now: Instant, most: usize) -> Vec<Job> {
+        let due = self.entries.iter_mut().filter(|(_, entry)| entry.due.is_some_and(|due| due <= now));
+        due.take(most)
+            .filter_map(|(uid, entry)| {
+                entry.due = None;
+                let addresses = &entry.question.addresses;
+                let turn = usize::try_from(entry.tries).unwrap_or(0) % addresses.len().max(1);
+                Some(Job { uid: uid.clone(), number: entry.number, address: *addresses.get(turn)? })
+            })
+            .collect()
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.entries.values().filter_map(|entry| entry.due).min()
+    }
+
+    /// Takes an answer. The model to look at, if it is news.
+    fn finish(&mut self, job: &Job, answer: Option<Decided>, now: Instant) -> Option<Key> {
+        let entry = self.entries.get_mut(&job.uid).filter(|entry| entry.number == job.number)?;
+        let Question { digest, reading, .. } = &entry.question;
+        // An exporter that has not got the newest settings yet may still read by older ones.
+        match answer.filter(|decided| reading.agrees(decided)) {
+            Some(decided) => {
+                entry.found = Some(FoundReading::new(digest, &decided));
+                Some(entry.model.clone())
+            }
+            None => {
+                entry.due = Some(now + FIRST.saturating_mul(1 << entry.tries.min(16)).saturating_mul(2).min(LONGEST));
+                entry.tries += 1;
+                None
+            }
+        }
+    }
+}
+
+/// Asks exporters, bounded in number, time and size.
+pub struct Readings {
+    book: Mutex<Book>,
+    wake: Notify,
+    http: reqwest::Client,
+    port: u16,
+}
+
+impl Readings {
+    /// # Errors
+    /// When there can be no HTTP client.
+    pub fn new() -> Result<Arc<Self>, reqwest::Error> {
+        Self::at_port(names::EXPORTER_METRICS)
+    }
+
+    fn at_port(port: u16) -> Result<Arc<Self>, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("modelship/", env!("CARGO_PKG_VERSION")))
+            .timeout(PATIENCE)
+            // Pods are asked without TLS: no certificate is needed, and no proxy stands between.
+            .tls_certs_only([])
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Arc::new(Self { book: Mutex::default(), wake: Notify::new(), http, port }))
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was found for a model, be it in its status already or not.
+    pub fn newest(&self, uid: &str, stored: Option<&FoundReading>) -> Option<FoundReading> {
+        self.book().newest(uid, stored)
+    }
+
+    /// Says what is to be asked for a model. Never waits.
+    pub fn follow(&self, owner: &Owner, question: Option<Question>) {
+        let model = (owner.namespace.clone(), owner.name.clone());
+        if self.book().follow(&owner.uid, model, question, Instant::now()) {
+            self.wake.notify_one();
+        }
+    }
+
+    pub fn forget(&self, uid: &str) {
+        self.book().entries.remove(uid);
+    }
+
+    /// Asks what is due and tells which model to look at, until nobody listens.
+    pub async fn run(self: Arc<Self>, news: mpsc::Sender<ObjectRef<StoredModelDeployment>>) {
+        let mut asked = JoinSet::new();
+        loop {
+            let (jobs, next) = {
+                let mut book = self.book();
+                (book.take_due(Instant::now(), AT_ONCE - asked.len()), book.next_due())
+            };
+            for job in jobs {
+                let readings = self.clone();
+                asked.spawn(async move { (readings.ask(job.address).await, job) });
+            }
+            let more = next.filter(|_| asked.len() < AT_ONCE);
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sleep_until(more.unwrap_or_else(Instant::now)), if more.is_some() => {}
+                Some(done) = asked.join_next(), if !asked.is_empty() => {
+                    let Ok((answer, job)) = done else { continue };
+                    let found = self.book().finish(&job, answer, Instant::now());
+                    if let Some((namespace, name)) = found
+                        && news.send(ObjectRef::new(&name).within(&namespace)).await.is_err()
+                    {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, address: IpAddr) -> Option<Decided> {
+        let url = format!("http://{}/metrics", SocketAddr::new(address, self.port));
+        let page = match self.page(&url).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::debug!(url, %error, "an exporter cannot be asked how it reads");
+                return None;
+            }
+        };
+        found_on(&String::from_utf8_lossy(&page))
+    }
+
+    /// The page, as far as it is looked at.
+    async fn page(&self, url: &str) -> Result<Vec<u8>, reqwest::Error> {
+        let mut pieces = self.http.get(url).send().await?.error_for_status()?.bytes_stream();
+        let mut page = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            page.extend_from_slice(&piece?);
+            if page.len() >= LARGEST_PAGE {
+                break;
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// How predictions are read by what an exporter's page says; `None` when that is not settled.
+fn found_on(page: &str) -> Option<Decided> {
+    let labels = page.lines().find_map(|line| line.strip_prefix("modelship_exporter_reading_info{"))?;
+    let (kind, path) = (label(labels, "kind")?, label(labels, "path")?);
+    serde_json::from_value(serde_json::json!({"kind": kind, "path": path})).ok()
+}
+
+/// The value of a label, in the text that follows the opening brace.
+fn label(mut labels: &str, name: &str) -> Option<String> {
+    loop {
+        let (found, rest) = labels.split_once("=\"")?;
+        let (value, rest) = quoted(rest)?;
+        if found == name {
+            return Some(value);
+        }
+        labels = rest.strip_prefix(',')?;
+    }
+}
+
+/// A text up to its closing quote, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, text.get(at + 1..)?)),
+            '\\' => value.push(match characters.next()?.1 {
+                'n' => '\n',
+                other => other,
+            }),
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "tests/readings.rs"]
+mod tests;

@@ -1,0 +1,109 @@
+//! What an exporter has found about predictions comes into status, and to the pods that start later.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use modelship::{
+    api::spec::PredictionKind,
+    resources::{ChildKind, exporter},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+use crate::{
+    lifecycle::{repository, spec},
+    support::{Kubelet, Operator, World, eventually, kubelet, registry, world::CRD_UNCHANGED},
+};
+
+/// An address of this test alone.
+const POD: &str = "127.0.0.78";
+
+fn serving_there(image: &str) -> Value {
+    let mut status = kubelet::serving(image);
+    status["podIP"] = json!(POD);
+    status
+}
+
+/// An exporter's page; its first scrape comes before the first answer of the model. Counts scrapes.
+async fn page() -> Arc<AtomicUsize> {
+    let listener = TcpListener::bind((POD, 9801)).await.expect("the address is free");
+    let scrapes = Arc::new(AtomicUsize::new(0));
+    let counted = scrapes.clone();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _ = socket.read(&mut head).await;
+            let labels = match counted.fetch_add(1, Ordering::SeqCst) {
+                0 => r#"kind="undecided",path="",source="found""#,
+                _ => r#"kind="class",path="$.label",source="found""#,
+            };
+            let page = format!("model_up 1\nmodelship_exporter_reading_info{{{labels}}} 1\n");
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{page}", page.len());
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    scrapes
+}
+
+async fn handed(world: &World) -> Value {
+    let settings = world.child(ChildKind::ConfigMap, &exporter::settings_name("churn")).await.expect("the settings");
+    let settings: Value =
+        serde_json::from_str(settings["data"]["settings.json"].as_str().expect("text")).expect("JSON");
+    settings["predictions"]["found"].clone()
+}
+
+#[tokio::test]
+async fn what_an_exporter_found_is_shown_and_handed_on_and_asked_for_no_more() {
+    let _unchanged = CRD_UNCHANGED.read().await;
+    let world = World::new("readings").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let scrapes = page().await;
+    let _kubelet = Kubelet::start(&world, serving_there);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    assert_eq!(handed(&world).await, Value::Null);
+    let found = eventually("the reading in the status", || async {
+        let status = world.status("churn").await;
+        status.predictions.clone().ok_or(status)
+    })
+    .await;
+    assert_eq!((found.digest, found.kind, found.path), (digest, PredictionKind::Class, "$.label".to_owned()));
+    let settings = json!({"kind": "class", "path": "$.label"});
+    eventually("the reading in the settings", || async {
+        let handed = handed(&world).await;
+        if handed == settings { Ok(()) } else { Err(handed) }
+    })
+    .await;
+    assert_eq!(scrapes.load(Ordering::SeqCst), 2);
+    operator.stop().await;
+
+    // Another controller asks nobody, and leaves all as it is.
+    let operator = Operator::start(&world);
+    let mut named = spec(&world);
+    named["predictions"] = json!({"kind": "class"});
+    world.apply("churn", named.clone()).await;
+    eventually("the spec to be seen", || async {
+        let (status, model) = (world.status("churn").await, world.model("churn").await);
+        if status.observed_generation == model.metadata.generation { Ok(()) } else { Err(status) }
+    })
+    .await;
+    assert_eq!(handed(&world).await, settings, "the path is still one that was found");
+    named["predictions"] = json!({"kind": "class", "path": "$.label"});
+    world.apply("churn", named).await;
+    eventually("the status to leave to the spec what it says", || async {
+        let status = world.status("churn").await;
+        if status.predictions.is_none() { Ok(()) } else { Err(status) }
+    })
+    .await;
+    assert_eq!(handed(&world).await, Value::Null);
+    assert_eq!(scrapes.load(Ordering::SeqCst), 2);
+    operator.stop().await;
+    world.end().await;
+}
