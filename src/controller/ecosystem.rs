@@ -3,12 +3,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use futures::StreamExt;
 use k8s_openapi::{
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::Pod, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{
@@ -27,7 +28,7 @@ use tokio::{
 };
 
 use super::{
-    index::{Index, Indexed},
+    index::{Index, Indexed, Key},
     live::Live,
     observe::Caches,
     streams::{self, Hint, Scope},
@@ -49,6 +50,7 @@ pub struct Ecosystem {
     changes: watch::Sender<()>,
     prometheuses: Arc<Index<Collector>>,
     alertmanagers: Arc<Index<Collector>>,
+    instances: Arc<Index<Instance>>,
 }
 
 impl Default for Ecosystem {
@@ -59,6 +61,7 @@ impl Default for Ecosystem {
             changes: watch::Sender::new(()),
             prometheuses: Arc::default(),
             alertmanagers: Arc::default(),
+            instances: Arc::default(),
         }
     }
 }
@@ -74,16 +77,21 @@ impl Ecosystem {
         self.changes.subscribe()
     }
 
-    /// All that is known, but for the model's own namespace.
+    /// In the order of their names.
+    pub fn prometheuses(&self) -> Vec<Arc<Collector>> {
+        in_order(&self.prometheuses)
+    }
+
+    /// Where a Prometheus, by namespace and name, can be asked.
+    pub fn address_of(&self, prometheus: &Key) -> Option<IpAddr> {
+        self.instances.group(prometheus).iter().find_map(|instance| instance.address)
+    }
+
+    /// All that is known, but for the model itself and its namespace.
     pub fn surroundings(&self) -> Surroundings {
-        let in_order = |index: &Index<Collector>| {
-            let mut all = index.all();
-            all.sort_by_key(|collector| collector.key());
-            all
-        };
         Surroundings {
             kinds: self.lock().clone(),
-            prometheuses: in_order(&self.prometheuses),
+            prometheuses: self.prometheuses(),
             alertmanagers: in_order(&self.alertmanagers),
             ..Surroundings::default()
         }
@@ -103,6 +111,12 @@ impl Ecosystem {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<OptionalKind, Presence>> {
         self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn in_order(index: &Index<Collector>) -> Vec<Arc<Collector>> {
+    let mut all = index.all();
+    all.sort_by_key(|collector| collector.key());
+    all
 }
 
 /// Keeps the optional kinds watched, for as long as it is polled.
@@ -174,10 +188,34 @@ impl Watcher {
             OptionalKind::ServiceMonitor => self.children(kind, ChildKind::ServiceMonitor).await,
             OptionalKind::PrometheusRule => self.children(kind, ChildKind::PrometheusRule).await,
             OptionalKind::AlertmanagerConfig => self.children(kind, ChildKind::AlertmanagerConfig).await,
-            OptionalKind::Prometheus | OptionalKind::Alertmanager => {
-                let api = Api::all_with(self.scope.client.clone(), &kind.api_resource());
-                let index = self.collectors(kind).clone();
-                self.pump(kind, api, streams::config(), &index, |object| collector(&object)).await;
+            // Beside each other: who selects, and the pods that can be asked what came of it.
+            OptionalKind::Prometheus => {
+                tokio::join!(self.collect(kind), self.find_instances());
+            }
+            OptionalKind::Alertmanager => self.collect(kind).await,
+        }
+    }
+
+    async fn collect(&self, kind: OptionalKind) {
+        let api = Api::all_with(self.scope.client.clone(), &kind.api_resource());
+        let index = self.collectors(kind).clone();
+        self.pump(kind, api, streams::config(), &index, |object| collector(&object)).await;
+    }
+
+    async fn find_instances(&self) {
+        let api: Api<Pod> = Api::all(self.scope.client.clone());
+        let mut events = watcher(api, streams::config().labels(INSTANCE_OF)).default_backoff().boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    let event = streams::map(event, &|pod: Pod| Some(Instance::of(&pod)));
+                    // Nobody waits for them.
+                    let _ = event.map(|event| self.caches.ecosystem.instances.observe(event));
+                }
+                Err(error) => {
+                    self.metrics.watch_failed("Pod");
+                    tracing::warn!(%error, "the watch of Prometheus' pods is interrupted; it is taken up again");
+                }
             }
         }
     }
@@ -240,6 +278,9 @@ impl Watcher {
             Some(child) => empty(self.caches.children(child)),
             None => empty(self.collectors(kind)),
         }
+        if kind == OptionalKind::Prometheus {
+            empty(&self.caches.ecosystem.instances);
+        }
     }
 }
 
@@ -289,6 +330,52 @@ fn presence_after(error: &watcher::Error) -> Presence {
     if refused { Presence::Forbidden } else { Presence::Failing }
 }
 
+/// The label by which prometheus-operator marks the pods of a Prometheus.
+const INSTANCE_OF: &str = "operator.prometheus.io/name";
+
+/// A pod of a Prometheus.
+#[derive(Clone, Debug, PartialEq)]
+struct Instance {
+    namespace: String,
+    name: String,
+    prometheus: String,
+    /// `None` while it is not ready.
+    address: Option<IpAddr>,
+}
+
+impl Instance {
+    fn of(pod: &Pod) -> Self {
+        let status = pod.status.as_ref();
+        let ready = status.is_some_and(|status| {
+            status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        });
+        let address = status.and_then(|status| status.pod_ip.as_ref()?.parse().ok());
+        // An Alertmanager's pods bear the label, too.
+        let of_prometheus = pod.labels().get("app.kubernetes.io/name").is_some_and(|name| name == "prometheus");
+        Self {
+            namespace: pod.namespace().unwrap_or_default(),
+            name: pod.name_any(),
+            prometheus: pod.labels().get(INSTANCE_OF).filter(|_| of_prometheus).cloned().unwrap_or_default(),
+            address: address.filter(|_| ready),
+        }
+    }
+}
+
+impl Indexed for Instance {
+    fn key(&self) -> Key {
+        (self.namespace.clone(), self.name.clone())
+    }
+    fn group(&self) -> Option<Key> {
+        Some((self.namespace.clone(), self.prometheus.clone()))
+    }
+    fn uid(&self) -> &str {
+        &self.name
+    }
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
 /// Reduces a Prometheus or an Alertmanager to what it selects.
 fn collector(object: &DynamicObject) -> Collector {
     let selector = |field: &str| -> Option<LabelSelector> {
@@ -302,6 +389,7 @@ fn collector(object: &DynamicObject) -> Collector {
         name: object.name_any(),
         monitors: selects("serviceMonitorSelector", "serviceMonitorNamespaceSelector"),
         rules: selects("ruleSelector", "ruleNamespaceSelector"),
+        prefix: object.data["spec"]["routePrefix"].as_str().unwrap_or_default().to_owned(),
         configs: selects("alertmanagerConfigSelector", "alertmanagerConfigNamespaceSelector"),
     }
 }

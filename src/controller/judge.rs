@@ -197,7 +197,10 @@ pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condit
     }
     match in_the_way.first() {
         Some((reason, _)) => not(reason, in_the_way.iter().map(|(_, message)| message.as_str()).collect()),
-        None => Some(Judgement::new(MONITORING_READY, true, "PickedUp", &bundle.words)),
+        None => {
+            let reason = if bundle.proven { "PickedUp" } else { "Selected" };
+            Some(Judgement::new(MONITORING_READY, true, reason, &bundle.words))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | step | file | may |
 //! |---|---|---|
-//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`] | read caches; ask exporters |
+//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`] | read caches; ask exporters and Prometheus |
 //! | validate | [`crate::api::valid`] | – |
 //! | decide | [`decide`], [`judge`] | – (pure) |
 //! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
@@ -25,10 +25,12 @@ pub mod model_metrics;
 pub mod observe;
 pub mod own_image;
 pub mod own_monitor;
+pub mod pages;
 pub mod readings;
 pub mod reconcile;
 pub mod report;
 pub mod run;
+pub mod sights;
 pub mod story;
 pub mod streams;
 pub mod writer;

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt as _;
 use kube::runtime::reflector::ObjectRef;
 use tokio::{
     sync::{Notify, mpsc},
@@ -17,7 +16,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{decide::Plan, index::Key, observe::Observed};
+use super::{decide::Plan, index::Key, observe::Observed, pages};
 use crate::{
     api::{StoredModelDeployment, names, status::FoundReading, valid::ValidSpec},
     exporter::reading::{self, Decided, Reading},
@@ -31,7 +30,6 @@ const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(300);
 /// Exporters asked at the same time.
 const AT_ONCE: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(5);
 /// The exporter's own series come first, before the model's.
 const LARGEST_PAGE: usize = 1 << 20;
 
@@ -192,15 +190,7 @@ impl Readings {
     }
 
     fn at_port(port: u16) -> Result<Arc<Self>, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("modelship/", env!("CARGO_PKG_VERSION")))
-            .timeout(PATIENCE)
-            // Pods are asked without TLS: no certificate is needed, and no proxy stands between.
-            .tls_certs_only([])
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(0)
-            .build()?;
+        let http = pages::client()?;
         Ok(Arc::new(Self { book: Mutex::default(), wake: Notify::new(), http, port }))
     }
 
@@ -256,7 +246,7 @@ impl Readings {
 
     async fn ask(&self, address: IpAddr) -> Option<Decided> {
         let url = format!("http://{}/metrics", SocketAddr::new(address, self.port));
-        let page = match self.page(&url).await {
+        let page = match pages::get(self.http.get(&url), LARGEST_PAGE).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::debug!(url, %error, "an exporter cannot be asked how it reads");
@@ -264,19 +254,6 @@ impl Readings {
             }
         };
         found_on(&String::from_utf8_lossy(&page))
-    }
-
-    /// The page, as far as it is looked at.
-    async fn page(&self, url: &str) -> Result<Vec<u8>, reqwest::Error> {
-        let mut pieces = self.http.get(url).send().await?.error_for_status()?.bytes_stream();
-        let mut page = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            page.extend_from_slice(&piece?);
-            if page.len() >= LARGEST_PAGE {
-                break;
-            }
-        }
-        Ok(page)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     Error,
     apply::{Applied, Applier, Obstacle},
     backoff::Backoff,
-    decide::{Release, decide},
+    decide::{Plan, Release, decide},
     index::Key,
     ledger::Ledger,
     live::version,
@@ -21,12 +21,15 @@ use super::{
     model_metrics::ModelMetrics,
     observe::{Caches, Observed},
     readings::{self, Readings},
-    report, story,
+    report,
+    sights::Sights,
+    story,
     writer::Writer,
 };
 use crate::{
     api::{ModelDeploymentStatus, StoredModelDeployment, ValidSpec},
     images::{CredentialRef, Follow, Images, Observation, OwnerKey, Want},
+    monitoring::bundle::Expectation,
     resources::Owner,
     telemetry::Metrics,
 };
@@ -41,6 +44,7 @@ pub struct Context {
     pub statuses: Statuses,
     pub mail: MailSecrets,
     pub models: ModelMetrics,
+    pub sights: Arc<Sights>,
     pub readings: Arc<Readings>,
     pub release: Release,
     pub metrics: Metrics,
@@ -85,6 +89,7 @@ impl Context {
         self.ledger.forget(&key.0, &key.1);
         self.mail.forget(uid);
         self.models.forget(key);
+        self.sights.forget(uid);
         self.readings.forget(uid);
         self.statuses.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
@@ -153,7 +158,9 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     let seen = follow(context, &spec, &observed);
     let mail = context.mail.look(&observed.owner, generation, &spec, &context.release.mail).await;
     observed.mail = mail.secret;
+    (observed.around.proof, observed.around.without_containers) = context.sights.of(&observed.owner.uid);
     let plan = decide(&stored, &spec, &seen, &observed, &context.release);
+    context.sights.follow(&observed.owner, expectation(&plan, &observed));
     context.readings.follow(&observed.owner, readings::question(&spec, &plan, &observed));
     let applier =
         Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
@@ -172,6 +179,12 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         Some(message) => Err(Error::Obstructed(message)),
         None => Ok(mail.again.map_or_else(Action::await_change, Action::requeue)),
     }
+}
+
+/// What Prometheus should be seen to do. Of a model that does not run there is nothing to see.
+fn expectation(plan: &Plan, observed: &Observed) -> Option<Expectation> {
+    let serves = observed.deployment.as_ref().is_some_and(|facts| facts.available > 0);
+    plan.monitoring.as_ref().filter(|_| serves).map(|bundle| bundle.expectation.clone())
 }
 
 /// Tells the poller what to look for, and hears what it knows.

@@ -30,6 +30,7 @@ use super::{
     own_monitor::{OwnMonitor, OwnService},
     readings::Readings,
     reconcile::{Context, Statuses, after_error, reconcile},
+    sights::Sights,
     streams::{self, Change, Hint, Scope},
     writer::Writer,
 };
@@ -87,6 +88,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         Images::new(images, credentials, metrics.registry()).map_err(|error| Error::Setup(error.to_string()))?;
     let models = ModelMetrics::registered(metrics.registry()).map_err(|error| Error::Setup(error.to_string()))?;
     let caches = Arc::new(Caches::default());
+    let sights = Sights::new().map_err(|error| Error::Setup(error.to_string()))?;
     let readings = Readings::new().map_err(|error| Error::Setup(error.to_string()))?;
     let context = Arc::new(Context {
         caches: caches.clone(),
@@ -97,6 +99,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         statuses: Statuses::default(),
         mail: MailSecrets::new(client.clone()),
         models,
+        sights: sights.clone(),
         readings: readings.clone(),
         release,
         metrics: metrics.clone(),
@@ -116,6 +119,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         let writer = context.writer.clone();
         tasks.spawn(OwnMonitor { client: client.clone(), writer, caches: caches.clone(), service }.run());
     }
+    tasks.spawn(sights.run(caches.clone(), hints.clone()));
     tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());
     tasks.spawn(pass_on_news(news, models.clone()));
     tasks.spawn(readings.run(models));

@@ -1,13 +1,15 @@
 //! All that watches one model, as far as the cluster has a place for it.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{
     MailDefaults, MailSecret, Shortcoming, Subject, dashboard, mail, rules, service_monitor,
-    surroundings::{Collector, Labels, OptionalKind, Picking, Presence, Surroundings},
+    surroundings::{Collector, Labels, OptionalKind, Picking, Presence, Proof, Selects, Surroundings},
 };
 use crate::{
-    api::valid::ValidSpec,
+    api::{monitoring::valid::Email, valid::ValidSpec},
     resources::{Child, ChildKind, Owner},
 };
 
@@ -18,8 +20,19 @@ pub struct Bundle {
     pub shortcomings: Vec<Shortcoming>,
     /// What works, in a sentence.
     pub words: String,
+    /// What Prometheus should be seen to do.
+    pub expectation: Expectation,
+    /// Prometheus itself has confirmed it.
+    pub proven: bool,
     /// Something is not known yet, so that nothing can be said.
     pub pending: bool,
+}
+
+/// Which Prometheus objects, by namespace and name, should scrape a model and evaluate its rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expectation {
+    pub scraped_by: Vec<(String, String)>,
+    pub evaluated_by: Vec<(String, String)>,
 }
 
 /// What `monitoring` leads to; `None` when it is switched off.
@@ -41,6 +54,7 @@ pub fn bundle(
     if let Some(email) = &monitoring.email {
         work.mail(email, defaults, secret);
     }
+    work.prove();
     work.tell_of_missing();
     let Work { mut bundle, working, .. } = work;
     bundle.words = working.join("; ");
@@ -64,8 +78,20 @@ struct Work<'a> {
 /// Who picks an object up.
 struct Pickers {
     labels: Labels,
-    by: Vec<String>,
+    by: Vec<Arc<Collector>>,
 }
+
+impl Pickers {
+    fn names(&self) -> Vec<(String, String)> {
+        self.by.iter().map(|collector| (collector.namespace.clone(), collector.name.clone())).collect()
+    }
+
+    fn words(&self) -> String {
+        self.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+type Select = fn(&Collector) -> &Selects;
 
 impl Work<'_> {
     fn monitor(&mut self) {
@@ -75,6 +101,7 @@ impl Work<'_> {
         {
             self.bundle.children.push(child);
             self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.monitors, "scrapes it");
+            self.bundle.expectation.scraped_by = picked.names();
         }
     }
 
@@ -90,6 +117,10 @@ impl Work<'_> {
         let body = json!({"metadata": metadata, "spec": {"groups": groups}});
         self.bundle.children.push(Child::seal(ChildKind::PrometheusRule, body));
         self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.rules, "evaluates its rules");
+        // It is told by a rule about requests, which only an exporter counts.
+        if self.subject.spec.exporter.is_some() {
+            self.bundle.expectation.evaluated_by = picked.names();
+        }
     }
 
     fn board(&mut self) {
@@ -109,7 +140,7 @@ impl Work<'_> {
         self.working.push(format!("its dashboard is in ConfigMap {name}"));
     }
 
-    fn mail(&mut self, email: &crate::api::monitoring::valid::Email, defaults: &MailDefaults, secret: &MailSecret) {
+    fn mail(&mut self, email: &Email, defaults: &MailDefaults, secret: &MailSecret) {
         let picked = self.pickers(&self.around.alertmanagers, |collector| &collector.configs);
         match mail::config(&self.subject, email, defaults, secret, &picked.labels) {
             Err(shortcoming) => self.bundle.shortcomings.push(shortcoming),
@@ -130,16 +161,12 @@ impl Work<'_> {
         false
     }
 
-    fn picking(&self, select: fn(&Collector) -> &super::surroundings::Selects) -> Picking<'_> {
+    fn picking(&self, select: Select) -> Picking<'_> {
         let (namespace, namespace_labels) = (self.subject.owner.namespace.as_str(), &self.around.namespace_labels);
         Picking { namespace, namespace_labels, select }
     }
 
-    fn pickers(
-        &self,
-        collectors: &[std::sync::Arc<Collector>],
-        select: fn(&Collector) -> &super::surroundings::Selects,
-    ) -> Pickers {
+    fn pickers(&self, collectors: &[Arc<Collector>], select: Select) -> Pickers {
         let picking = self.picking(select);
         let own = self.subject.owner.labels();
         let labels = match &self.subject.monitoring.labels {
@@ -147,18 +174,12 @@ impl Work<'_> {
             None => picking.adopt(collectors, &own),
         };
         let all: Labels = own.into_iter().chain(labels.clone()).collect();
-        let by = collectors.iter().filter(|collector| picking.picks(collector, &all));
-        Pickers { by: by.map(ToString::to_string).collect(), labels }
+        let by = collectors.iter().filter(|collector| picking.picks(collector, &all)).cloned().collect();
+        Pickers { by, labels }
     }
 
     /// Whether somebody picks up what was just added.
-    fn judge(
-        &mut self,
-        picked: &Pickers,
-        who: OptionalKind,
-        select: fn(&Collector) -> &super::surroundings::Selects,
-        does: &str,
-    ) {
+    fn judge(&mut self, picked: &Pickers, who: OptionalKind, select: Select, does: &str) {
         match self.around.presence(who) {
             Presence::Ready => {}
             Presence::Unknown => {
@@ -169,7 +190,7 @@ impl Work<'_> {
             Presence::Missing | Presence::Failing | Presence::Forbidden => return,
         }
         if !picked.by.is_empty() {
-            self.working.push(format!("{} {} {does}", who.as_str(), picked.by.join(" and ")));
+            self.working.push(format!("{} {} {does}", who.as_str(), picked.words()));
             return;
         }
         let collectors = match who {
@@ -198,6 +219,41 @@ impl Work<'_> {
         if !self.bundle.shortcomings.contains(&shortcoming) {
             self.bundle.shortcomings.push(shortcoming);
         }
+    }
+
+    /// What Prometheus itself says of what it should do.
+    fn prove(&mut self) {
+        let Expectation { scraped_by, evaluated_by } = &self.bundle.expectation;
+        let names = |keys: &[(String, String)]| {
+            keys.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect::<Vec<_>>().join(" and ")
+        };
+        let (scrapers, evaluators) = (names(scraped_by), names(evaluated_by));
+        let (reason, message) = match self.around.proof {
+            Proof::Awaited => return,
+            Proof::Seen => {
+                self.bundle.proven = true;
+                return;
+            }
+            Proof::NotScraped => (
+                "NotScraped",
+                format!(
+                    "Prometheus {scrapers} selects the ServiceMonitor and still knows no target of the model; look at its log, and at what prometheus-operator says of the ServiceMonitor"
+                ),
+            ),
+            Proof::ScrapeFails => (
+                "ScrapeFails",
+                format!(
+                    "Prometheus {scrapers} cannot scrape the model's pods; look at its page of targets, and for a NetworkPolicy that keeps it from port 9801"
+                ),
+            ),
+            Proof::NotEvaluated => (
+                "NotEvaluated",
+                format!(
+                    "Prometheus {evaluators} selects the PrometheusRule and does not evaluate it; look at its log, and at what prometheus-operator says of the PrometheusRule"
+                ),
+            ),
+        };
+        self.bundle.shortcomings.push(Shortcoming { reason, message });
     }
 
     /// Kinds that are missing or cannot be read, all in one sentence each.

@@ -91,12 +91,30 @@ pub struct Collector {
     pub rules: Selects,
     /// Of an Alertmanager: which AlertmanagerConfigs.
     pub configs: Selects,
+    /// Of a Prometheus: the path that its pages lie under.
+    pub prefix: String,
 }
 
 impl std::fmt::Display for Collector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
+}
+
+/// What Prometheus itself says of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing yet, or it cannot be asked.
+    #[default]
+    Awaited,
+    /// It scrapes the model and evaluates its rules.
+    Seen,
+    /// It knows no target of the model.
+    NotScraped,
+    /// It knows targets of the model, and none of them answers.
+    ScrapeFails,
+    /// It scrapes the model, and does not evaluate its rules.
+    NotEvaluated,
 }
 
 /// Labels, by name.
@@ -110,6 +128,9 @@ pub struct Surroundings {
     pub alertmanagers: Vec<Arc<Collector>>,
     /// Labels of the model's namespace.
     pub namespace_labels: Labels,
+    pub proof: Proof,
+    /// Prometheus objects, by namespace and name, that have no metrics of containers.
+    pub without_containers: Vec<(String, String)>,
 }
 
 impl Surroundings {

@@ -137,7 +137,7 @@ async fn what_is_installed_late_is_used_and_what_goes_away_is_told_while_the_mod
     let words = told(&world, "False", "NothingSelects").await;
     assert!(words.contains("no Prometheus object"), "{words}");
     collector(&world, Prometheus, selecting("kps")).await;
-    let words = told(&world, "True", "PickedUp").await;
+    let words = told(&world, "True", "Selected").await;
     assert!(words.contains("/main scrapes it") && words.contains("evaluates its rules"), "{words}");
     for kind in [ChildKind::ServiceMonitor, ChildKind::PrometheusRule] {
         child(&world, kind, "the label that is selected", |found| label(found) == "kps").await;
@@ -173,7 +173,7 @@ async fn what_is_installed_late_is_used_and_what_goes_away_is_told_while_the_mod
     .await;
     assert_eq!(label(&found), "kps");
     assert_eq!(found["spec"]["receivers"][0]["emailConfigs"][0]["authUsername"], "alice");
-    told(&world, "True", "PickedUp").await;
+    told(&world, "True", "Selected").await;
 
     // A definition goes away, with all of its objects, and comes back.
     remove(&world, ServiceMonitor).await;
@@ -182,7 +182,7 @@ async fn what_is_installed_late_is_used_and_what_goes_away_is_told_while_the_mod
     world.serves("churn", &digest).await;
     install(&world, &[ServiceMonitor]).await;
     child(&world, ChildKind::ServiceMonitor, "the ServiceMonitor to be made anew", |_| true).await;
-    told(&world, "True", "PickedUp").await;
+    told(&world, "True", "Selected").await;
 
     // Switched off, all of it goes.
     let mut off = spec(&world);
@@ -269,7 +269,7 @@ async fn a_definition_that_lacks_a_field_is_told_and_the_model_serves() {
     assert!(words.contains("sampleLimit") && words.contains("upgrade the CustomResourceDefinition"), "{words}");
     child(&world, ChildKind::PrometheusRule, "the rules", |_| true).await;
     install(&world, &[OptionalKind::ServiceMonitor]).await;
-    told(&world, "True", "PickedUp").await;
+    told(&world, "True", "Selected").await;
     operator.stop().await;
     remove_all(&world).await;
     world.end().await;

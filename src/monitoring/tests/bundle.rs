@@ -25,12 +25,13 @@ fn stack() -> Surroundings {
         monitors: kps.clone(),
         rules: kps.clone(),
         configs: kps,
+        prefix: String::new(),
     });
     Surroundings {
         kinds: OptionalKind::ALL.into_iter().map(|kind| (kind, Presence::Ready)).collect(),
         prometheuses: vec![collector.clone()],
         alertmanagers: vec![collector],
-        namespace_labels: Labels::new(),
+        ..Surroundings::default()
     }
 }
 
@@ -157,4 +158,21 @@ fn the_dashboard_lies_where_grafanas_sidecar_looks_under_a_key_of_its_own() {
     assert_eq!(board.body["metadata"]["labels"]["grafana_dashboard"], "1");
     assert_eq!(board.body["metadata"]["annotations"]["grafana_folder"], "Wines");
     assert!(board.body["data"]["tasting-room.grape-scorer.json"].is_string(), "{}", board.body["data"]);
+}
+
+#[test]
+fn what_prometheus_itself_says_counts() {
+    let main = vec![("monitoring".to_owned(), "main".to_owned())];
+    let said = |proof| made(json!({}), &Surroundings { proof, ..stack() });
+    let expected = Expectation { scraped_by: main.clone(), evaluated_by: main };
+    assert_eq!(said(Proof::Awaited).expectation, expected);
+    assert!(said(Proof::Seen).proven && said(Proof::Seen).shortcomings.is_empty());
+    assert!(!said(Proof::Awaited).proven && said(Proof::Awaited).shortcomings.is_empty());
+    for (proof, reason) in
+        [(Proof::NotScraped, "NotScraped"), (Proof::ScrapeFails, "ScrapeFails"), (Proof::NotEvaluated, "NotEvaluated")]
+    {
+        let bundle = said(proof);
+        assert_eq!(bundle.shortcomings[0].reason, reason);
+        assert!(bundle.shortcomings[0].message.contains("monitoring/main"), "{:?}", bundle.shortcomings);
+    }
 }

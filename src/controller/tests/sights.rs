@@ -1,0 +1,130 @@
+use serde_json::json;
+
+use super::*;
+
+const GRAPE: &str = "grape-scorer";
+
+fn key(namespace: &str, name: &str) -> Key {
+    (namespace.to_owned(), name.to_owned())
+}
+
+fn model() -> Key {
+    key("tasting-room", GRAPE)
+}
+
+fn main() -> Key {
+    key("monitoring", "main")
+}
+
+fn expectation() -> Expectation {
+    Expectation { scraped_by: vec![main()], evaluated_by: vec![main()] }
+}
+
+fn book() -> Book {
+    let mut book = Book::default();
+    assert!(book.follow("1", model(), Some(expectation())));
+    book
+}
+
+fn answer(up: Option<bool>, evaluated: bool) -> BTreeMap<Key, Answer> {
+    let answer = Answer {
+        scraped: up.map(|up| (model(), up)).into_iter().collect(),
+        evaluated: evaluated.then(model).into_iter().collect(),
+        containers: true,
+    };
+    BTreeMap::from([(main(), answer)])
+}
+
+fn proof(book: &Book) -> Proof {
+    book.entries["1"].proof
+}
+
+#[test]
+fn what_is_seen_is_told_once() {
+    let mut book = book();
+    assert_eq!(proof(&book), Proof::Awaited);
+    assert_eq!(book.take(&answer(Some(true), true)), [Hint::Model(model())]);
+    assert_eq!(proof(&book), Proof::Seen);
+    assert_eq!(book.take(&answer(Some(true), true)), []);
+    assert!(!book.awaits());
+}
+
+#[test]
+fn what_is_missing_counts_only_when_it_has_been_missing_for_a_while() {
+    for (answers, missing) in [
+        (answer(None, true), Proof::NotScraped),
+        (answer(Some(false), true), Proof::ScrapeFails),
+        (answer(Some(true), false), Proof::NotEvaluated),
+    ] {
+        let mut book = book();
+        book.take(&answer(Some(true), true));
+        for _ in 1..MISSES {
+            assert_eq!(book.take(&answers), []);
+            assert_eq!(proof(&book), Proof::Seen);
+        }
+        assert_eq!(book.take(&answers), [Hint::Model(model())]);
+        assert_eq!(proof(&book), missing);
+        assert_eq!(book.take(&answer(Some(true), true)), [Hint::Model(model())], "it heals at the first sight");
+    }
+}
+
+#[test]
+fn a_prometheus_that_does_not_answer_is_no_evidence() {
+    let mut book = book();
+    book.take(&answer(Some(true), true));
+    for _ in 0..2 * MISSES {
+        assert_eq!(book.take(&BTreeMap::new()), []);
+    }
+    assert_eq!(proof(&book), Proof::Seen);
+}
+
+#[test]
+fn of_two_that_select_a_model_one_is_enough() {
+    let mut book = Book::default();
+    let other = key("monitoring", "other");
+    let both = Expectation { scraped_by: vec![other.clone(), main()], evaluated_by: vec![other.clone(), main()] };
+    book.follow("1", model(), Some(both));
+    let mut answers = answer(Some(true), true);
+    answers.insert(other, Answer { containers: true, ..Answer::default() });
+    book.take(&answers);
+    assert_eq!(proof(&book), Proof::Seen);
+}
+
+#[test]
+fn metrics_of_containers_that_stay_away_concern_every_model() {
+    let mut book = book();
+    let without = |containers| {
+        let mut answers = answer(Some(true), true);
+        answers.values_mut().for_each(|answer| answer.containers = containers);
+        answers
+    };
+    book.take(&without(true));
+    for _ in 1..MISSES {
+        assert_eq!(book.take(&without(false)), []);
+    }
+    assert_eq!(book.take(&without(false)), [Hint::All]);
+    assert_eq!(book.take(&without(true)), [Hint::All]);
+}
+
+#[test]
+fn another_expectation_begins_anew_and_none_is_forgotten() {
+    let mut book = book();
+    book.take(&answer(Some(true), true));
+    assert!(!book.follow("1", model(), Some(expectation())), "the same is no news");
+    assert!(book.follow("1", model(), Some(Expectation { evaluated_by: Vec::new(), ..expectation() })));
+    assert_eq!(proof(&book), Proof::Awaited);
+    assert!(!book.follow("1", model(), None));
+    assert!(book.entries.is_empty() && book.asked().is_empty());
+}
+
+#[test]
+fn an_answer_is_read_by_namespace_and_model() {
+    let result = json!([
+        {"metric": {"namespace": "tasting-room", "model": GRAPE}, "value": [1.0, "1"]},
+        {"metric": {"namespace": "cellar", "model": "merlot"}, "value": [1.0, "0"]},
+        {"metric": {"model": "nowhere"}, "value": [1.0, "1"]},
+        {"metric": {"namespace": "x", "model": "y"}, "value": [1.0, "NaN?"]},
+    ]);
+    assert_eq!(models(&result), HashMap::from([(model(), true), (key("cellar", "merlot"), false)]));
+    assert_eq!(models(&json!(null)), HashMap::new());
+}
