@@ -1,5 +1,6 @@
 //! The subcommands of `modelship`, also reachable as `kubectl modelship …`.
 
+mod alerts;
 mod controller;
 mod crds;
 mod exporter;
@@ -35,6 +36,9 @@ enum Command {
     /// Print the reference of the exporter's metrics, as Markdown.
     #[command(hide = true)]
     Metrics,
+    /// Print the index of a model's alerts, as Markdown.
+    #[command(hide = true)]
+    Alerts,
     /// Print the objects that a ModelDeployment leads to, with no cluster at all.
     Render(render::Arguments),
     /// Send real traffic to a model and tell what came of it.
@@ -50,6 +54,7 @@ pub fn run() -> ExitCode {
         Command::Exporter(arguments) => exporter::run(arguments),
         Command::Crds => crds::run(),
         Command::Metrics => metrics::run(),
+        Command::Alerts => alerts::run(),
         Command::Render(arguments) => render::run(&arguments),
         Command::Traffic(arguments) => return traffic::run(&arguments),
         Command::Predict(arguments) => return predict::run(&arguments),
