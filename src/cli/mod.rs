@@ -1,6 +1,7 @@
 //! The subcommands of `modelship`, also reachable as `kubectl modelship …`.
 
 mod alerts;
+mod boards;
 mod controller;
 mod crds;
 mod exporter;
@@ -39,6 +40,12 @@ enum Command {
     /// Print the index of a model's alerts, as Markdown.
     #[command(hide = true)]
     Alerts,
+    /// Write the dashboards of a file's models, for tools that check them.
+    #[command(hide = true)]
+    Boards(boards::Arguments),
+    /// Print the list of all dashboards' panels, as Markdown.
+    #[command(hide = true)]
+    Panels,
     /// Print the objects that a ModelDeployment leads to, with no cluster at all.
     Render(render::Arguments),
     /// Send real traffic to a model and tell what came of it.
@@ -55,6 +62,8 @@ pub fn run() -> ExitCode {
         Command::Crds => crds::run(),
         Command::Metrics => metrics::run(),
         Command::Alerts => alerts::run(),
+        Command::Boards(arguments) => boards::run(&arguments),
+        Command::Panels => boards::panels(),
         Command::Render(arguments) => render::run(&arguments),
         Command::Traffic(arguments) => return traffic::run(&arguments),
         Command::Predict(arguments) => return predict::run(&arguments),
