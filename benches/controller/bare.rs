@@ -122,7 +122,7 @@ fn children(namespace: &str, shape: Shape, number: usize, digests: &Digests) -> 
     [
         Some(service::build(&owner, &spec)),
         exporter::metrics_service(&owner, &spec),
-        exporter::settings(&owner, &spec),
+        exporter::settings(&owner, &spec, None),
         Some(revision.child(&owner)),
         Some(deployment::build(&owner, &spec, &revision.template)),
         disruption_budget::build(&owner, &spec),

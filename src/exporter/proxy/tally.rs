@@ -160,6 +160,10 @@ impl Tally {
 
     /// A piece of the answer passed.
     pub fn passed(&mut self, data: &Bytes) {
+        // The answer's beginning was told already, and most answers have one piece: they pay nothing.
+        if self.received > 0 {
+            self.connection.shared.rooms.health.answered();
+        }
         self.received += data.len() as u64;
         self.watch.moved();
         if let Some(capture) = &mut self.capture {

@@ -75,13 +75,18 @@ pub struct Stand {
 
 /// A proxy in front of `upstream`.
 pub async fn stand(upstream: SocketAddr, change: impl FnOnce(&mut Options)) -> Stand {
+    stand_with(upstream, health(), change).await
+}
+
+/// A proxy that tells this of the model's health.
+pub async fn stand_with(upstream: SocketAddr, health: Health, change: impl FnOnce(&mut Options)) -> Stand {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).unwrap();
     let (settings, receiver) = watch::channel(Arc::default());
     let (drain, kept) = (Drain::new(), Arc::new(Kept::default()));
     let rooms = Rooms {
         errors: Errors::new(&registry).unwrap(),
-        health: health(),
+        health,
         drain: drain.clone(),
         settings: receiver,
         taker: Some(kept.clone()),
