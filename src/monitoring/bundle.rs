@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    MailDefaults, MailSecret, Shortcoming, Subject, dashboard, mail, rules, service_monitor,
+    MailDefaults, MailSecret, Shortcoming, Subject, dashboard, mail,
+    rules::{self, Sources},
+    service_monitor,
     surroundings::{Collector, Labels, OptionalKind, Picking, Presence, Proof, Selects, Surroundings},
 };
 use crate::{
@@ -106,8 +108,11 @@ impl Work<'_> {
     }
 
     fn rules(&mut self) {
-        let groups = rules::groups(&self.subject);
         let picked = self.pickers(&self.around.prometheuses, |collector| &collector.rules);
+        let without = |name| self.around.without_containers.contains(name);
+        // One that has them is enough; while nobody can be asked, they are taken to be there.
+        let sources = Sources { cadvisor: picked.by.is_empty() || !picked.names().iter().all(without) };
+        let groups = rules::groups(&self.subject, sources);
         if !self.usable(OptionalKind::PrometheusRule) {
             return;
         }
@@ -117,6 +122,15 @@ impl Work<'_> {
         let body = json!({"metadata": metadata, "spec": {"groups": groups}});
         self.bundle.children.push(Child::seal(ChildKind::PrometheusRule, body));
         self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.rules, "evaluates its rules");
+        if !sources.cadvisor && rules::need_containers(&self.subject) {
+            self.bundle.shortcomings.push(Shortcoming {
+                reason: "NoContainerMetrics",
+                message: format!(
+                    "Prometheus {} has no container_memory_working_set_bytes, so the alerts HighMemory and CpuThrottled are left out: have it scrape the kubelets' /metrics/cadvisor, or name both in spec.monitoring.alerts.disabled",
+                    picked.words()
+                ),
+            });
+        }
         // It is told by a rule about requests, which only an exporter counts.
         if self.subject.spec.exporter.is_some() {
             self.bundle.expectation.evaluated_by = picked.names();

@@ -77,5 +77,11 @@ fn alerts(subject: &Subject, sources: Sources) -> Vec<Rule> {
     rules
 }
 
+/// Whether any of its alerts stands on the kubelet's series of containers.
+pub fn need_containers(subject: &Subject) -> bool {
+    let count = |cadvisor| alerts(subject, Sources { cadvisor }).len();
+    count(true) != count(false)
+}
+
 #[cfg(test)]
 mod tests;

@@ -176,3 +176,15 @@ fn what_prometheus_itself_says_counts() {
         assert!(bundle.shortcomings[0].message.contains("monitoring/main"), "{:?}", bundle.shortcomings);
     }
 }
+
+#[test]
+fn where_nobody_has_the_metrics_of_containers_their_alerts_are_left_out_and_that_is_told() {
+    let without = Surroundings { without_containers: vec![("monitoring".into(), "main".into())], ..stack() };
+    let rules = |bundle: &Bundle| bundle.children[1].body["spec"]["groups"].to_string();
+    assert!(rules(&made(json!({}), &stack())).contains("HighMemory"));
+    let bundle = made(json!({}), &without);
+    assert!(!rules(&bundle).contains("HighMemory") && !rules(&bundle).contains("CpuThrottled"));
+    assert_eq!(bundle.shortcomings[0].reason, "NoContainerMetrics");
+    let disabled = json!({"monitoring": {"alerts": {"disabled": ["HighMemory", "CpuThrottled"]}}});
+    assert_eq!(made(disabled, &without).shortcomings, [], "nobody misses what nobody wants");
+}
