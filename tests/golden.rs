@@ -47,6 +47,26 @@ fn rendered(path: &Path) -> String {
     render(&text, digest.as_ref(), "default", &sidecar()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What the golden file shows. Rules and boards of one case are as good as those of all; a board is looked at in dashboards/,
+/// and only its place is of interest here.
+fn shown(case: &Path) -> String {
+    let watched = case.file_stem().is_some_and(|name| name.to_string_lossy().starts_with("monitoring"));
+    let mut shown = String::new();
+    for mut child in documents(&rendered(case)) {
+        let kind = child["kind"].as_str().unwrap().to_owned();
+        let board = kind == "ConfigMap" && child["metadata"]["name"].as_str().unwrap().ends_with("-dashboard");
+        let watches = board || ["ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"].contains(&kind.as_str());
+        if board {
+            child["data"].as_object_mut().unwrap().values_mut().for_each(|text| *text = "{ … }".into());
+        }
+        if watched == watches {
+            shown.push_str("---\n");
+            shown.push_str(&serde_saphyr::to_string(&child).unwrap());
+        }
+    }
+    shown
+}
+
 fn documents(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap()
 }
@@ -57,7 +77,7 @@ fn every_case_renders_as_its_golden_file_says() {
     let mut differ = Vec::new();
     for case in cases() {
         let golden = case.with_extension("rendered.yaml");
-        let actual = rendered(&case);
+        let actual = shown(&case);
         if update {
             fs::write(&golden, &actual).unwrap();
         }

@@ -1,11 +1,11 @@
 //! The subcommands of `modelship`, also reachable as `kubectl modelship …`.
 
 mod alerts;
-mod boards;
 mod controller;
 mod crds;
 mod exporter;
 mod metrics;
+mod panels;
 mod predict;
 pub mod render;
 mod target;
@@ -40,9 +40,6 @@ enum Command {
     /// Print the index of a model's alerts, as Markdown.
     #[command(hide = true)]
     Alerts,
-    /// Write the dashboards of a file's models, for tools that check them.
-    #[command(hide = true)]
-    Boards(boards::Arguments),
     /// Print the list of all dashboards' panels, as Markdown.
     #[command(hide = true)]
     Panels,
@@ -62,8 +59,7 @@ pub fn run() -> ExitCode {
         Command::Crds => crds::run(),
         Command::Metrics => metrics::run(),
         Command::Alerts => alerts::run(),
-        Command::Boards(arguments) => boards::run(&arguments),
-        Command::Panels => boards::panels(),
+        Command::Panels => panels::run(),
         Command::Render(arguments) => render::run(&arguments),
         Command::Traffic(arguments) => return traffic::run(&arguments),
         Command::Predict(arguments) => return predict::run(&arguments),

@@ -67,8 +67,13 @@ pub fn bundle(
 pub fn everything(owner: &Owner, spec: &ValidSpec, defaults: &MailDefaults, secret: &MailSecret) -> Bundle {
     let kinds = OptionalKind::ALL.into_iter().map(|kind| (kind, Presence::Ready)).collect();
     let around = Surroundings { kinds, ..Surroundings::default() };
-    bundle(owner, spec, &around, defaults, secret).unwrap_or_default()
+    let mut bundle = bundle(owner, spec, &around, defaults, secret).unwrap_or_default();
+    // Who picks it up is a question for a cluster.
+    bundle.shortcomings.retain(|shortcoming| shortcoming.reason != NOTHING_SELECTS);
+    bundle
 }
+
+const NOTHING_SELECTS: &str = "NothingSelects";
 
 struct Work<'a> {
     subject: Subject<'a>,
@@ -213,7 +218,7 @@ impl Work<'_> {
         };
         let shortcoming = match collectors.is_empty() {
             true => Shortcoming {
-                reason: "NothingSelects",
+                reason: NOTHING_SELECTS,
                 message: format!("there is no {} object in the cluster, so nobody {does}", who.as_str()),
             },
             false => {

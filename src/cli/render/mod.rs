@@ -1,5 +1,7 @@
 //! `modelship render`: what a ModelDeployment leads to, for review and GitOps, with no cluster.
 
+mod plain;
+
 use std::{io::Read, path::PathBuf};
 
 use serde_json::Value;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use crate::{
     api::{ModelDeploymentSpec, ValidSpec, names},
     images::Digest,
+    monitoring::{MailDefaults, MailSecret, Subject, bundle},
     resources::{
         Owner, autoscaler, deployment, disruption_budget,
         exporter::{self, Sidecar},
@@ -32,6 +35,12 @@ pub struct Arguments {
     /// Namespace of objects that name none.
     #[arg(short, long, default_value = "default")]
     namespace: String,
+    /// Print nothing; write prometheus.yml, rules.yml and the dashboards here, for a Prometheus and a Grafana without operators.
+    #[arg(long, value_name = "FOLDER")]
+    plain: Option<PathBuf>,
+    /// Print unit tests of the models' rules instead, for promtool test rules beside the rules.yml of --plain.
+    #[arg(long, conflicts_with = "plain")]
+    promtool_tests: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), String> {
@@ -44,12 +53,66 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         false => std::fs::read_to_string(&arguments.filename),
     }
     .map_err(|error| format!("{file}: {error}"))?;
+    let said = |error: String| format!("{file}: {error}");
+    if arguments.plain.is_some() || arguments.promtool_tests {
+        let models = models(&text, &arguments.namespace).map_err(said)?;
+        return watched(arguments, &models);
+    }
     let digest =
         arguments.digest.as_deref().map(Digest::parse).transpose().map_err(|error| format!("--digest: {error}"))?;
     let sidecar = Sidecar { image: arguments.exporter_image.clone(), pull_secrets: Vec::new() };
     let rendered = render(&text, digest.as_ref(), &arguments.namespace, &sidecar);
-    print!("{}", rendered.map_err(|error| format!("{file}: {error}"))?);
+    print!("{}", rendered.map_err(said)?);
     Ok(())
+}
+
+/// What concerns the models' monitoring alone.
+fn watched(arguments: &Arguments, models: &[Model]) -> Result<(), String> {
+    let subjects: Vec<Subject> = models.iter().filter_map(Model::subject).collect();
+    match &arguments.plain {
+        Some(folder) => plain::write(&subjects, folder),
+        None => {
+            let tests = serde_saphyr::to_string(&plain::promtool_tests(&subjects));
+            print!("{}", tests.map_err(|error| error.to_string())?);
+            Ok(())
+        }
+    }
+}
+
+/// A ModelDeployment of a file.
+struct Model {
+    owner: Owner,
+    stored: Value,
+    spec: ValidSpec,
+}
+
+impl Model {
+    /// `None`: it is not monitored.
+    fn subject(&self) -> Option<Subject<'_>> {
+        let monitoring = self.spec.monitoring.as_ref()?;
+        Some(Subject { owner: &self.owner, spec: &self.spec, monitoring })
+    }
+}
+
+/// Every ModelDeployment of a YAML file; documents of other kinds are left out.
+fn models(text: &str, namespace: &str) -> Result<Vec<Model>, String> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| format!("is not YAML: {error}"))?;
+    let mut models = Vec::new();
+    for mut document in documents.into_iter().filter(|document| document["kind"] == "ModelDeployment") {
+        let name = document["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        unknown_fields(&name, &document)?;
+        let spec = ValidSpec::parse(&name, &document["spec"]).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+            format!("ModelDeployment '{name}' is not valid:\n{}", faults.join("\n"))
+        })?;
+        let namespace = document["metadata"]["namespace"].as_str().unwrap_or(namespace).to_owned();
+        let owner = Owner { namespace, name, uid: String::new() };
+        models.push(Model { owner, stored: document["spec"].take(), spec });
+    }
+    match models.is_empty() {
+        true => Err("holds no object of kind ModelDeployment".into()),
+        false => Ok(models),
+    }
 }
 
 /// Renders every ModelDeployment of a YAML file; documents of other kinds are left out.
@@ -57,32 +120,15 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 /// # Errors
 /// What is wrong with the file or with a spec, all at once for each object.
 pub fn render(text: &str, digest: Option<&Digest>, namespace: &str, sidecar: &Sidecar) -> Result<String, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| format!("is not YAML: {error}"))?;
     let mut rendered = String::new();
-    let mut found = false;
-    for document in documents.iter().filter(|document| document["kind"] == "ModelDeployment") {
-        found = true;
-        let name = document["metadata"]["name"].as_str().unwrap_or_default();
-        unknown_fields(name, document)?;
-        let spec = ValidSpec::parse(name, &document["spec"]).map_err(|faults| {
-            let faults: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
-            format!("ModelDeployment '{name}' is not valid:\n{}", faults.join("\n"))
-        })?;
-        let owner = Owner {
-            namespace: document["metadata"]["namespace"].as_str().unwrap_or(namespace).to_owned(),
-            name: name.to_owned(),
-            uid: String::new(),
-        };
-        for child in children(&document["spec"], &spec, &owner, digest, sidecar)? {
+    for Model { owner, stored, spec } in models(text, namespace)? {
+        for child in children(&stored, &spec, &owner, digest, sidecar)? {
             let yaml = serde_saphyr::to_string(&child).map_err(|error| error.to_string())?;
             rendered.push_str("---\n");
             rendered.push_str(&yaml);
         }
     }
-    match found {
-        true => Ok(rendered),
-        false => Err("holds no object of kind ModelDeployment".into()),
-    }
+    Ok(rendered)
 }
 
 fn children(
@@ -109,7 +155,12 @@ fn children(
     let services = [Some(service::build(owner, spec)), exporter::metrics_service(owner, spec)];
     let all = services.into_iter().chain([exporter::settings(owner, spec, None), Some(revision), Some(deployment)]);
     let parts = [disruption_budget::build(owner, spec), autoscaler::build(owner, spec)];
-    Ok(all.chain(parts).flatten().map(|child| reviewable(child.body)).collect())
+    let watching = bundle::everything(owner, spec, &MailDefaults::default(), &MailSecret::None);
+    for shortcoming in &watching.shortcomings {
+        eprintln!("modelship: {}: {}", owner.name, shortcoming.message);
+    }
+    let all = all.chain(parts).flatten().chain(watching.children);
+    Ok(all.map(|child| reviewable(child.body)).collect())
 }
 
 /// Without what only a cluster can give: the owner's uid (an object that names another is collected as garbage), and the
