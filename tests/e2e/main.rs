@@ -16,3 +16,4 @@ mod recreate;
 mod stage;
 mod traffic;
 mod trouble;
+mod watched;

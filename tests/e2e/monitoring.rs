@@ -183,7 +183,7 @@ async fn nudge(world: &World) {
 }
 
 /// Creates an object in the test's namespace with the label that gets it selected.
-async fn create(world: &World, api_version: &str, kind: &str, name: &str, content: Value) {
+pub async fn create(world: &World, api_version: &str, kind: &str, name: &str, content: Value) {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     let mut object = json!({"apiVersion": api_version, "kind": kind,
@@ -193,13 +193,6 @@ async fn create(world: &World, api_version: &str, kind: &str, name: &str, conten
     api.patch(name, &PatchParams::apply("test"), &Patch::Apply(&object)).await.expect("the object is taken");
 }
 
-async fn monitor(stage: &Stage, model: &str) {
-    let labels = json!({names::MODEL: model, "app.kubernetes.io/component": "metrics"});
-    let spec =
-        json!({"selector": {"matchLabels": labels}, "endpoints": [{"port": names::METRICS_PORT, "interval": "2s"}]});
-    create(stage, "monitoring.coreos.com/v1", "ServiceMonitor", model, json!({"spec": spec})).await;
-}
-
 #[tokio::test]
 async fn prometheus_scrapes_a_model_and_knows_what_its_containers_use() {
     let stage = Stage::shared("scraped").await;
@@ -207,7 +200,6 @@ async fn prometheus_scrapes_a_model_and_knows_what_its_containers_use() {
     stage.apply("churn", stage.spec()).await;
     stage.serves("churn", &digest).await;
     assert_eq!(stage.ask("churn").await, "1");
-    monitor(&stage, "churn").await;
     let namespace = stage.namespace.as_str();
 
     let target = eventually(&stage, "the model to be a target that is up", || async {
