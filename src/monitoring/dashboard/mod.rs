@@ -86,7 +86,8 @@ fn finish(marks: &Marks, panel: &Value, subject: &Subject) -> Option<Value> {
     }
     // A rate over less than four scrapes has gaps, and Grafana knows of only one interval for all that it draws.
     let interval = bounds::text(subject.monitoring.scrape_interval);
-    for target in panel["targets"].as_array_mut().into_iter().flatten() {
+    let targets = panel.get_mut("targets").and_then(Value::as_array_mut);
+    for target in targets.into_iter().flatten() {
         target["interval"] = interval.clone().into();
     }
     Some(panel)

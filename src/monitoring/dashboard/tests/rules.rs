@@ -186,6 +186,27 @@ fn a_board_is_far_smaller_than_the_largest_object_that_kubernetes_takes() {
 }
 
 #[test]
+fn nothing_is_null_but_where_thresholds_begin() {
+    fn nulls(value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Null => found.push(at.to_owned()),
+            Value::Array(items) => items.iter().for_each(|item| nulls(item, at, found)),
+            Value::Object(fields) => {
+                fields.iter().for_each(|(name, value)| nulls(value, &format!("{at}.{name}"), found))
+            }
+            _ => {}
+        }
+    }
+    let own = json!([{"type": "text", "title": "Note"}, {"type": "row", "title": "Mine"}]);
+    for board in all().into_iter().chain([monitored(json!({"extraPanels": own}))]) {
+        let mut found = Vec::new();
+        nulls(&board, "", &mut found);
+        found.retain(|at| !at.ends_with(".thresholds.steps.value") && !at.ends_with(".value.steps.value"));
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
+
+#[test]
 fn grafana_never_sees_the_marks() {
     for board in two() {
         assert!(board["panels"].as_array().unwrap().iter().all(|panel| panel.get("modelship").is_none()));
