@@ -7,7 +7,7 @@ use super::*;
 const OURS: &str = "${datasource}";
 
 #[test]
-fn a_board_is_classic_json_of_the_schema_that_grafana_10_and_11_both_read() {
+fn a_board_is_classic_json_of_schema_version_39() {
     for board in all() {
         assert_eq!(board["schemaVersion"], 39, "{}", board["title"]);
         assert!(board.get("__inputs").is_none() && board.get("id").is_none() && board.get("apiVersion").is_none());
