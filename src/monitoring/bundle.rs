@@ -151,8 +151,7 @@ impl Work<'_> {
         if let Some(folder) = &wanted.folder {
             metadata.annotations.get_or_insert_default().insert("grafana_folder".into(), folder.clone());
         }
-        // Grafana's sidecar writes the files of all namespaces into one folder: the key must be unique among them.
-        let key = format!("{}.{}.json", owner.namespace, owner.name);
+        let key = dashboard::key(owner);
         let board = dashboard::board(&self.subject).to_string();
         let body = json!({"metadata": metadata, "data": {key: board}});
         self.bundle.children.push(Child::seal(ChildKind::ConfigMap, body));
