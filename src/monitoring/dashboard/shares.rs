@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::bounds;
 use crate::api::monitoring::valid::{ClassShare, ShareOf};
 
-const SELECTOR: &str = r#"namespace="$namespace", model="$model", job=~"$job", instance=~"$instance""#;
+const SELECTOR: &str =
+    r#"namespace="$namespace", model="$model", track!="candidate", job=~"$job", instance=~"$instance""#;
 
 /// One query for each share. `None`: there is none to show.
 pub(super) fn targets(shares: &[ClassShare]) -> Option<Vec<Value>> {

@@ -93,6 +93,25 @@ fn every_query_of_scraped_series_heeds_the_chosen_job_and_instance() {
 }
 
 #[test]
+fn requests_and_predictions_of_a_candidate_do_not_count_as_the_alerts_have_it() {
+    let starts = ["http_", "model_prediction", "model_rows"];
+    for board in all() {
+        for query in queries(&board) {
+            for (metric, places) in query::selectors(&query).unwrap() {
+                let served = starts.iter().any(|start| metric.starts_with(start));
+                let without = |place: &Matchers| {
+                    place
+                        .matchers
+                        .iter()
+                        .any(|m| m.name == "track" && m.op == MatchOp::NotEqual && m.value == "candidate")
+                };
+                assert_eq!(places.iter().all(without), served, "{metric}: {query}");
+            }
+        }
+    }
+}
+
+#[test]
 fn two_models_ask_for_their_own_series_by_the_values_of_hidden_variables() {
     for (board, namespace, model) in [(&two()[0], "ml", "churn"), (&two()[1], "risk", "credit-scoring")] {
         for (name, value) in [("namespace", namespace), ("model", model)] {
