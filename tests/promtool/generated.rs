@@ -16,7 +16,7 @@ fn everything() -> Value {
             {"class": "{{ race/ethnicity }}", "above": "40%"}, {"class": "it's \"x\"\\", "above": "100%"},
             {"scoreAbove": "0.05", "above": "0.1%", "window": "6h"},
         ],
-        "drift": {"psi": "9.9", "minimum": 1_000_000},
+        "drift": {"psi": "18", "minimum": 1_000_000},
     }}})
 }
 

@@ -31,7 +31,7 @@ fn share() -> impl Strategy<Value = Value> {
         name().prop_map(|class| ("class", json!(class))),
         (1_u32..20).prop_map(|step| ("scoreAbove", json!(format!("0.{:02}", step * 5)))),
     ];
-    (of, percent(0, 100_000), maybe(time(&["h"], 168)), maybe((1_u32..1_000_000).prop_map(Value::from))).prop_map(
+    (of, percent(1, 100_000), maybe(time(&["h"], 168)), maybe((1_u32..1_000_000).prop_map(Value::from))).prop_map(
         |((field, of), above, window, minimum)| json!({field: of, "above": above, "window": window, "minimum": minimum}),
     )
 }

@@ -49,9 +49,12 @@ fn every_wrong_bound_is_named_with_its_remedy() {
         (alerts(json!({"restarts": 0})), "alerts.restarts", "above 0"),
         (alerts(json!({"scrapeDuration": "10s"})), "alerts.scrapeDuration", "gives a scrape up"),
         (alerts(json!({"drift": {"psi": "-1"}})), "alerts.drift.psi", "more than 0"),
+        (alerts(json!({"drift": {"psi": "20"}})), "alerts.drift.psi", "could never fire"),
         (alerts(json!({"drift": {"window": "5s"}})), "alerts.drift.window", "two scrapes"),
         (share(json!({"class": "leave", "above": "40%"})), "alerts.classShare[0].class", "they are stay, churn"),
         (share(json!({"above": "40%"})), "alerts.classShare[0]", "exactly one"),
+        (share(json!({"class": "churn", "above": "0%"})), "alerts.classShare[0].above", "more than 0%"),
+        (share(json!({"scoreAbove": "0", "above": "40%"})), "alerts.classShare[0].scoreAbove", "0.05"),
         (share(json!({"scoreAbove": "0.83", "above": "40%"})), "alerts.classShare[0].scoreAbove", "0.05"),
         (json!({"email": {"to": []}}), "email.to", "at least one"),
         (json!({"email": {"to": ["The Team <team@example.org>"]}}), "email.to", "plain address"),
@@ -63,6 +66,7 @@ fn every_wrong_bound_is_named_with_its_remedy() {
         (rule(json!({"alert": "A", "expr": "up", "for": "soon"})), "extraRules[0]", "such as 30s"),
         (rule(json!({"alert": "A", "expr": "up", "severity": "page"})), "extraRules[0]", "severity"),
         (rule(json!({"alert": "A", "expr": "up", "labels": {"a-b": "c"}})), "extraRules[0]", "labels"),
+        (rule(json!({"record": "a", "expr": "up", "labels": {"__name__": "b"}})), "extraRules[0]", "labels"),
         (json!({"extraPanels": [{"type": "stat"}]}), "extraPanels[0]", "type and title"),
     ];
     let predictions = json!({"classes": [{"value": "0", "name": "stay"}, {"value": "1", "name": "churn"}]});

@@ -31,6 +31,9 @@ const CLASS_SHARE_MINIMUM: u32 = 50;
 /// With ten bins and no change at all, 200 predictions give a PSI above 0.25 in no case out of thousands, and one
 /// above 0.1 in 2.4 of 100.
 const DRIFT_MINIMUM: u32 = 200;
+/// Above it no change can be: with empty shares taken for 0.0001, the index of a distribution that moved wholly into an empty bin
+/// is 2 · 0.9999 · ln 10000, about 18.4.
+const DRIFT_PSI_MAX: f64 = 18.0;
 /// The usual reading of the population stability index: below 0.1 no change, from 0.25 on a great one.
 const DRIFT_PSI: f64 = 0.25;
 
@@ -85,7 +88,7 @@ pub struct ClassShare {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ShareOf {
     Class(String),
-    /// In steps of 0.05, from 0 to 0.95: a bound of the histogram of probabilities.
+    /// In steps of 0.05, from 0.05 to 0.95: a bound of the histogram of probabilities.
     ScoreAbove(f64),
 }
 
@@ -227,12 +230,12 @@ fn alerts(alerts: spec::Alerts, scrape: &Scrape, predictions: &Predictions, find
             ),
         );
     }
-    let objective = alerts.objective.and_then(|text| {
+    let objective = alerts.objective.map(|text| {
         let objective = findings.take(&at("objective"), units::ratio(&text), 0.99);
-        if objective < 0.5 || objective >= 1.0 {
+        if !(0.5..1.0).contains(&objective) {
             findings.add(at("objective"), "must lie between 50% and 99.999%: at 100% nothing at all may fail");
         }
-        Some(objective)
+        objective
     });
     let scrape_duration =
         findings.duration(&at("scrapeDuration"), alerts.scrape_duration.as_deref(), scrape.timeout / 2, (0, 300));
@@ -307,7 +310,7 @@ fn class_shares(
         };
         parsed.push(ClassShare {
             of,
-            above: findings.take(&format!("{at}.above"), units::ratio(&share.above), 1.0),
+            above: findings.take(&format!("{at}.above"), positive(units::ratio(&share.above)), 1.0),
             window: scrape.window(&format!("{at}.window"), share.window.as_deref(), HOUR, findings),
             minimum: count(&format!("{at}.minimum"), share.minimum, CLASS_SHARE_MINIMUM, findings),
         });
@@ -333,10 +336,10 @@ fn declared(class: &str, predictions: &Predictions, at: &str, findings: &mut Fin
 fn step(text: &str) -> Result<f64, String> {
     let score = units::figure(text)?;
     let steps = score * 20.0;
-    if (0.0..=0.95).contains(&score) && (steps - steps.round()).abs() < 1e-9 {
+    if (0.05..=0.95).contains(&score) && (steps - steps.round()).abs() < 1e-9 {
         return Ok(steps.round() / 20.0);
     }
-    Err(format!("'{text}' must be one of 0, 0.05, 0.1 … 0.95, the steps of the histogram of probabilities"))
+    Err(format!("'{text}' must be one of 0.05, 0.1 … 0.95, the steps of the histogram of probabilities"))
 }
 
 fn drift(drift: spec::Drift, scrape: &Scrape, findings: &mut Findings) -> Drift {
@@ -344,6 +347,12 @@ fn drift(drift: spec::Drift, scrape: &Scrape, findings: &mut Findings) -> Drift 
     let psi = drift.psi.map_or(DRIFT_PSI, |text| findings.take(&format!("{at}.psi"), units::figure(&text), DRIFT_PSI));
     if psi <= 0.0 {
         findings.add(format!("{at}.psi"), "must be more than 0: 0 says that nothing has changed");
+    }
+    if psi > DRIFT_PSI_MAX {
+        findings.add(
+            format!("{at}.psi"),
+            format!("must be at most {DRIFT_PSI_MAX}, which no change exceeds: it could never fire; 0.25 is usual"),
+        );
     }
     Drift {
         psi,
@@ -440,8 +449,9 @@ fn metric_name(name: &str) -> bool {
     name.starts_with(begins) && name.chars().all(|c| begins(c) || c.is_ascii_digit())
 }
 
+/// `__name__` is the metric's, which Prometheus lets no rule set.
 fn label_name(name: &str) -> bool {
-    metric_name(name) && !name.contains(':')
+    metric_name(name) && !name.contains(':') && name != "__name__"
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ const SELECTOR: &str =
 
 /// One query for each share. `None`: there is none to show.
 pub(super) fn targets(shares: &[ClassShare]) -> Option<Vec<Value>> {
-    let queries: Vec<(String, String)> = shares.iter().filter_map(query).collect();
+    let queries: Vec<(String, String)> = shares.iter().map(query).collect();
     let targets = queries.into_iter().enumerate().map(|(at, (expr, legend))| {
         json!({
             "refId": format!("S{at}"),
@@ -26,7 +26,7 @@ pub(super) fn targets(shares: &[ClassShare]) -> Option<Vec<Value>> {
 }
 
 /// Query and legend.
-fn query(share: &ClassShare) -> Option<(String, String)> {
+fn query(share: &ClassShare) -> (String, String) {
     let window = bounds::text(share.window);
     let total = |metric: &str| format!("(sum(increase({metric}{{{SELECTOR}}}[{window}])) > 0)");
     match &share.of {
@@ -36,15 +36,13 @@ fn query(share: &ClassShare) -> Option<(String, String)> {
             // The legend comes from the label: Grafana would read a name with braces or a dollar as its own.
             let one =
                 format!("sum by (class) (increase(model_predictions_total{{{SELECTOR}, class={class}}}[{window}]))");
-            Some((format!("{one} / ignoring (class) group_left () {all}"), format!("{{{{class}}}} within {window}")))
+            (format!("{one} / ignoring (class) group_left () {all}"), format!("{{{{class}}}} within {window}"))
         }
-        // No bucket ends at 0, so nothing can be said of what lies above it.
-        ShareOf::ScoreAbove(score) if *score <= 0.0 => None,
         ShareOf::ScoreAbove(score) => {
             let all = total("model_prediction_probability_count");
             let below =
                 format!("sum(increase(model_prediction_probability_bucket{{{SELECTOR}, le=\"{score}\"}}[{window}]))");
-            Some((format!("1 - {below} / {all}"), format!("above {score} within {window}")))
+            (format!("1 - {below} / {all}"), format!("above {score} within {window}"))
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{
     catalogue,
     promql::{self, Scope, quote},
 };
-use crate::{api::monitoring::Alert, monitoring::Subject};
+use crate::{
+    api::monitoring::Alert,
+    monitoring::{Subject, dashboard},
+};
 
 /// How much it matters. Alerts of kind info are often muted on their own (kube-prometheus-stack does so): what users
 /// switch on in order to be told is a warning.
@@ -106,7 +108,8 @@ impl Rule {
             "runbook_url": catalogue::runbook_url(&name),
         });
         if subject.monitoring.dashboard.is_some() {
-            annotations["dashboard"] = text(&dashboard_path(scope)).into();
+            // Grafana's own address is not known here.
+            annotations["dashboard"] = format!("/d/{}", dashboard::uid(subject.owner)).into();
         }
         let mut rule = json!({"alert": name, "expr": self.expr, "labels": labels, "annotations": annotations});
         if !self.pending.is_zero() {
@@ -146,13 +149,6 @@ fn version(scope: &Scope) -> String {
          (tag {{{{ . }}}}){{{{ end }}}}.{{{{ end }}}}",
         quote(&query)
     )
-}
-
-/// Where Grafana shows the model, without Grafana's own address, which is not known here.
-fn dashboard_path(scope: &Scope) -> String {
-    let hash = Sha256::digest(format!("{}/{}", scope.namespace, scope.model));
-    let digits: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("/d/ms-{digits}")
 }
 
 #[cfg(test)]
