@@ -59,7 +59,7 @@ impl Request {
         match self.resource.as_str() {
             // MODEL-HASH and MODEL.TIME.
             "controllerrevisions" => self.name.rsplit_once('-').map(|(model, _)| model),
-            "configmaps" => self.name.strip_suffix("-exporter"),
+            "configmaps" => ["-exporter", "-dashboard"].into_iter().find_map(|end| self.name.strip_suffix(end)),
             "services" => Some(self.name.strip_suffix("-metrics").unwrap_or(&self.name)),
             "events" => self.name.rsplit_once('.').map(|(model, _)| model),
             _ if self.name.is_empty() || self.is_lease() => None,

@@ -18,6 +18,7 @@ use kube::{
 use modelship::{
     api::{StoredModelDeployment, ValidSpec, names},
     images::Digest,
+    monitoring::{MailDefaults, MailSecret, Surroundings, bundle},
     resources::{
         Child, ChildKind, Owner, deployment, disruption_budget,
         exporter::{self, Sidecar},
@@ -119,6 +120,7 @@ fn children(namespace: &str, shape: Shape, number: usize, digests: &Digests) -> 
     let hash = template::inputs_hash(&stored, &image);
     let sidecar = Sidecar { image: EXPORTER_IMAGE.into(), pull_secrets: Vec::new() };
     let revision = Revision::new(&owner, 1, hash, image, template::render(&owner, &spec, digest, &sidecar));
+    let watching = bundle(&owner, &spec, &Surroundings::default(), &MailDefaults::default(), &MailSecret::None);
     [
         Some(service::build(&owner, &spec)),
         exporter::metrics_service(&owner, &spec),
@@ -129,6 +131,7 @@ fn children(namespace: &str, shape: Shape, number: usize, digests: &Digests) -> 
     ]
     .into_iter()
     .flatten()
+    .chain(watching.into_iter().flat_map(|bundle| bundle.children))
     .collect()
 }
 

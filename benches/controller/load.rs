@@ -33,11 +33,13 @@ pub const SCALED_TO_ZERO: Shape = Shape { replicas: 0 };
 pub const WITH_BUDGET: Shape = Shape { replicas: 2 };
 
 impl Shape {
-    /// The kinds of an object's children; there are two Services, one of them for Prometheus.
+    /// The kinds of an object's children, on a cluster without the Prometheus Operator: two Services, one of them for
+    /// Prometheus, and two ConfigMaps, the exporter's settings and the dashboard.
     pub fn children(self) -> Vec<ChildKind> {
         let mut children = vec![
             ChildKind::Service,
             ChildKind::Service,
+            ChildKind::ConfigMap,
             ChildKind::ConfigMap,
             ChildKind::ControllerRevision,
             ChildKind::Deployment,

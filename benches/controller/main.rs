@@ -61,10 +61,10 @@ struct Plan {
 }
 
 const FULL: Plan = Plan {
-    creations: &[(WITH_BUDGET, &[(1, 5), (100, 5), (1000, 3)]), (SCALED_TO_ZERO, &[(100, 3)])],
+    creations: &[(WITH_BUDGET, &[(1, 3), (100, 3), (1000, 2)]), (SCALED_TO_ZERO, &[(100, 2)])],
     standing: 1000,
     restarts: 3,
-    rest: Duration::from_secs(60),
+    rest: Duration::from_secs(30),
     grown: Some(5000),
     served: 100,
 };

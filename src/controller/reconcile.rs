@@ -232,7 +232,7 @@ async fn write(
     status: ModelDeploymentStatus,
     mut notes: Vec<super::writer::Note>,
 ) -> Result<(), Error> {
-    context.models.set(&observed, &status);
+    context.models.set(observed, &status);
     // Against what is stored, word by word: an unreadable status is replaced, a read one is compared as it was read.
     let stored = match observed.status == ModelDeploymentStatus::default() {
         true => model.status.value(),

@@ -81,7 +81,7 @@ pub fn config(
 const RECEIVER: &str = "email";
 
 /// The first alert's sentence: it is what a phone shows of a mail.
-const SUBJECT: &str = r#"{{ if eq .Status "resolved" }}Resolved: {{ end }}{{ .GroupLabels.namespace }}/{{ .GroupLabels.model }}: {{ (index .Alerts 0).Annotations.summary }}{{ if gt (len .Alerts) 1 }} (and more){{ end }}"#;
+const SUBJECT: &str = r#"{{ if eq .Status "resolved" }}Resolved: {{ end }}{{ (index .Alerts 0).Annotations.summary }}{{ if gt (len .Alerts) 1 }} (and more){{ end }}"#;
 
 const TEXT: &str = r#"{{ range .Alerts }}{{ if eq .Status "resolved" }}RESOLVED {{ end }}{{ .Labels.alertname }} ({{ .Labels.severity }}) of model {{ .Labels.model }} in namespace {{ .Labels.namespace }}
 {{ .Annotations.summary }}
