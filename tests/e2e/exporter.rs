@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
-use modelship::api::names;
+use modelship::api::{names, spec::PredictionKind};
 use serde_json::{Value, json};
 
 use crate::{
@@ -73,8 +73,17 @@ fn rows(times: usize) -> String {
 
 #[tokio::test]
 async fn requests_and_predictions_of_a_real_model_are_counted_exactly() {
-    let stage = Stage::shared("counted").await;
-    let digest = push(&stage, "v1");
+    counted_exactly("counted", "v1").await;
+}
+
+#[tokio::test]
+async fn those_of_mlflow_2_20_under_gunicorn_are_counted_exactly_too() {
+    counted_exactly("counted220", "v2.20").await;
+}
+
+async fn counted_exactly(test: &str, variant: &str) {
+    let stage = Stage::shared(test).await;
+    let digest = push(&stage, variant);
     let mut spec = stage.spec();
     spec["service"] = json!({"aliases": {"/predict": "/invocations"}});
     stage.apply("credit-scoring", spec).await;
@@ -118,6 +127,13 @@ async fn requests_and_predictions_of_a_real_model_are_counted_exactly() {
     )
     .await;
     the_models_processes_show(&page(&pod).await);
+    let found = stage
+        .eventually("the status to say how predictions are read", || async {
+            let status = stage.status("credit-scoring").await;
+            status.predictions.clone().ok_or(status)
+        })
+        .await;
+    assert_eq!((found.digest, found.kind, found.path.as_str()), (digest, PredictionKind::Class, "$"));
     stage.end().await;
 }
 
