@@ -1,12 +1,13 @@
 //! Whatever a valid spec says, promtool takes the rules: one that it refused would take all of the model's with it.
 
+use modelship::api::ValidSpec;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 
 use super::support::{groups, promtool, run, write};
 
 /// As many files as promtool takes at once.
-const SPECS: usize = 200;
+const SPECS: usize = 500;
 
 fn maybe<S: Strategy<Value = Value> + 'static>(value: S) -> impl Strategy<Value = Value> {
     prop_oneof![1 => Just(Value::Null), 2 => value]
@@ -71,12 +72,69 @@ fn alerts() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Pieces of templates in any order: most are wrong, and those that are taken must be right.
+fn template() -> impl Strategy<Value = String> {
+    let pieces = [
+        "{{",
+        "}}",
+        "{{ ",
+        " }}",
+        "{{- ",
+        " -}}",
+        "$value",
+        "$labels.pod",
+        ".Value",
+        ".",
+        "|",
+        "(",
+        ")",
+        "\"a\"",
+        "`a`",
+        "3",
+        "0.5",
+        "printf",
+        "humanize",
+        "query",
+        "if",
+        "else",
+        "end",
+        "range",
+        "with",
+        "$x",
+        ":=",
+        ",",
+        " ",
+        "text",
+        "true",
+        "-",
+        "\"",
+        "\\n",
+        "{{ end }}",
+        "{{ else }}",
+        "{{ if $value }}",
+        "{{ range query \"up\" }}",
+        "{{ $x := 1 }}",
+        "{{ $value }}",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 1..9).prop_map(|pieces| pieces.concat())
+}
+
+/// Templates that a spec with a rule of them is valid with.
+fn taken_template() -> impl Strategy<Value = String> {
+    template().prop_filter("a template", |text| {
+        let rule = json!({"alert": "Mine", "expr": "up", "annotations": {"note": text}});
+        let spec = json!({"image": {"repository": "a/b"}, "monitoring": {"extraRules": [rule]}});
+        ValidSpec::parse("grape-scorer", &spec).is_ok()
+    })
+}
+
 fn extra_rules() -> impl Strategy<Value = Value> {
-    let alert = (name(), maybe(time(&["s", "m", "h"], 60)))
-        .prop_map(|(value, pending)| json!({"alert": "Mine", "expr": "up == 0", "for": pending, "annotations": {"note": value.replace('{', "")}}));
+    let alert = (taken_template(), taken_template(), maybe(time(&["s", "m", "h"], 60))).prop_map(|(note, label, pending)| {
+        json!({"alert": "Mine", "expr": "up == 0", "for": pending, "annotations": {"note": note}, "labels": {"team": label}})
+    });
     let record =
         name().prop_map(|value| json!({"record": "mine:up:sum", "expr": "sum(up)", "labels": {"team": value}}));
-    prop::collection::vec(prop_oneof![alert, record], 0..3).prop_map(Value::from)
+    prop::collection::vec(prop_oneof![alert, record], 0..9).prop_map(Value::from)
 }
 
 fn specs() -> impl Strategy<Value = Value> {

@@ -67,6 +67,7 @@ fn every_wrong_bound_is_named_with_its_remedy() {
         (rule(json!({"alert": "A", "expr": "up", "severity": "page"})), "extraRules[0]", "severity"),
         (rule(json!({"alert": "A", "expr": "up", "labels": {"a-b": "c"}})), "extraRules[0]", "labels"),
         (rule(json!({"record": "a", "expr": "up", "labels": {"__name__": "b"}})), "extraRules[0]", "labels"),
+        (rule(json!({"alert": "A", "expr": "up", "annotations": {"note": "{{ $vale }}"}})), "extraRules[0]", "$vale"),
         (json!({"extraPanels": [{"type": "stat"}]}), "extraPanels[0]", "type and title"),
     ];
     let predictions = json!({"classes": [{"value": "0", "name": "stay"}, {"value": "1", "name": "churn"}]});

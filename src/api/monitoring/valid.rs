@@ -14,6 +14,7 @@ use super::{
         valid::Findings,
     },
     spec::{self, Alert},
+    template,
 };
 
 const AT: &str = "spec.monitoring";
@@ -440,6 +441,11 @@ fn extra_rule(rule: &Value) -> Result<(), String> {
     }
     if record.is_some() && !rule["annotations"].is_null() {
         return Err("only alerts have annotations".to_owned());
+    }
+    let texts = ["labels", "annotations"].into_iter().filter_map(|field| rule[field].as_object()).flatten();
+    for (name, text) in texts.filter(|_| alert.is_some()) {
+        template::check(text.as_str().unwrap_or_default())
+            .map_err(|fault| format!("{name} is no template that Prometheus reads: it {fault}"))?;
     }
     Ok(())
 }
