@@ -1,0 +1,225 @@
+"""``python -m modelship_profile``: for workflows, and for teams that cannot change their training script."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import pathlib
+import sys
+from typing import Any, Optional, Sequence
+
+from . import labels, profile, schema
+from .errors import ProfileError
+
+# As long as a few rows of text may be, and bounded: what is read comes from a file of somebody's.
+csv.field_size_limit(1 << 20)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """0: done. 1: it cannot be done, and standard error says why. 2: the command line is wrong."""
+    said = _parser().parse_args(arguments)
+    try:
+        said.run(said)
+    except ProfileError as error:
+        print(f"modelship_profile: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="modelship_profile", description="What a version of a model means.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    one = commands.add_parser("labels", help="print the image labels of a profile")
+    one.add_argument("--profile", default=profile.FILE, metavar="FILE")
+    one.add_argument("--format", choices=("arguments", "file", "dockerfile", "json"), default="arguments")
+    one.add_argument("--run-id")
+    one.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
+    one.add_argument("--model-version")
+    one.add_argument("--revision", help="the commit (default: this repository's)")
+    one.add_argument("--source", help="the repository (default: this one's origin)")
+    one.add_argument("--created", help="RFC 3339 (default: now)")
+    one.add_argument("--most-bytes", type=int, default=labels.MOST_BYTES, help="of all labels together (default: %(default)s)")
+    one.set_defaults(run=_labels)
+
+    one = commands.add_parser("check", help="check a profile")
+    one.add_argument("profile", metavar="FILE")
+    one.set_defaults(run=lambda said: schema.load(said.profile))
+
+    one = commands.add_parser("predictions", help="print what a ModelDeployment says in spec.predictions, as JSON")
+    one.add_argument("--profile", default=profile.FILE, metavar="FILE")
+    one.set_defaults(run=_predictions)
+
+    one = commands.add_parser("from-model", help="make a profile from a saved MLflow model; needs mlflow")
+    one.add_argument("--model", required=True, help="a folder, or a URI such as runs:/ID/model")
+    one.add_argument("--data", metavar="CSV", help="the training data (default: the model's own input example)")
+    one.add_argument("--leave-out", action="append", default=[], metavar="COLUMN", help="the target, and others no feature")
+    _common(one)
+    one.set_defaults(run=_from_model)
+
+    one = commands.add_parser("from-data", help="make a profile from a CSV file that has a column of predictions")
+    one.add_argument("--data", required=True, metavar="CSV")
+    one.add_argument("--prediction", required=True, metavar="COLUMN", help="predictions, or else the target")
+    one.add_argument("--leave-out", action="append", default=[], metavar="COLUMN", help="no feature")
+    _common(one)
+    one.set_defaults(run=_from_data)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kind", choices=profile.KINDS)
+    parser.add_argument("--path", help="where the prediction is in one row of the answer: $.prediction")
+    parser.add_argument("--classes", metavar="0=stay,1=churn", help="names by value, or by position: stay,churn")
+    parser.add_argument("--positive", metavar="CLASS", help="what a probability speaks of")
+    parser.add_argument("--threshold", type=float)
+    parser.add_argument("--example", metavar="JSON", help="a file with the body of a request")
+    parser.add_argument("--metrics", metavar="JSON", help="a file with the metrics of the training: {\"f1_score\": 0.8}")
+    parser.add_argument("--output", default=profile.FILE, metavar="FILE")
+
+
+def _labels(said: argparse.Namespace) -> None:
+    found = labels.make(
+        schema.load(said.profile),
+        run_id=said.run_id,
+        tracking_uri=said.tracking_uri,
+        model_version=said.model_version,
+        revision=said.revision or labels.revision_here(),
+        source=said.source or labels.source_here(),
+        created=said.created or labels.created_now(),
+        most_bytes=said.most_bytes,
+    )
+    dropped = json.loads(found[labels.PROFILE]).get("dropped")
+    if dropped:
+        print(f"modelship_profile: left out of the labels, for their size: {', '.join(dropped)}", file=sys.stderr)
+    if said.format == "json":
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join(labels.as_lines(found, said.format)))
+
+
+def _predictions(said: argparse.Namespace) -> None:
+    found = schema.load(said.profile)
+    fields = ("kind", "path", "classes", "positive", "threshold", "reference")
+    print(json.dumps({name: found[name] for name in fields if name in found}, indent=2))
+
+
+def _from_data(said: argparse.Namespace) -> None:
+    columns = _read_csv(said.data)
+    if said.prediction not in columns:
+        raise ProfileError(f"{said.data} has no column {said.prediction!r}; it has {', '.join(list(columns)[:20])}")
+    predictions = columns.pop(said.prediction)
+    _write(said, data=_without(columns, said), predictions=predictions)
+
+
+def _from_model(said: argparse.Namespace) -> None:
+    try:
+        import mlflow.pyfunc
+        import pandas
+    except ImportError as error:
+        raise ProfileError(f"from-model needs mlflow and pandas: {error}") from error
+    try:
+        model = mlflow.pyfunc.load_model(said.model)
+    except Exception as error:
+        raise ProfileError(f"the model {said.model} cannot be loaded: {_first_line(error)}") from error
+    given = model.metadata.load_input_example(model.metadata.get_model_info().model_uri) if not said.data else None
+    if said.data:
+        data = pandas.DataFrame(_without(_read_csv(said.data), said))
+        data = _as_signed(data, model.metadata.get_input_schema())
+    elif given is None:
+        raise ProfileError("the model has no input example: name its training data with --data, or log the model with input_example=…")
+    else:
+        data = given
+    try:
+        predictions = model.predict(data)
+    except Exception as error:
+        raise ProfileError(f"the model does not take this data: {_first_line(error)}") from error
+    wrapped = getattr(model, "unwrap_python_model", None)
+    native = getattr(model, "get_raw_model", lambda: None)() if wrapped else None
+    # Its names of classes; pyfunc itself has none.
+    found = _write(said, model=native if hasattr(native, "classes_") else None, data=data, predictions=predictions)
+    if not said.data:
+        # One row is an example, but no spread: drift would be told from it at once.
+        for name in ("reference", "features", "rows"):
+            found.pop(name, None)
+        pathlib.Path(said.output).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def _as_signed(data: Any, signature: Any) -> Any:
+    """With the types of the model's signature: a CSV file does not tell 1 from 1.0."""
+    for column in getattr(signature, "inputs", None) or []:
+        kind = str(getattr(column, "type", "")).rsplit(".", 1)[-1]
+        wanted = {"double": "float64", "float": "float32", "integer": "int32", "long": "int64"}.get(kind)
+        if column.name in data and wanted and not (wanted.startswith("int") and data[column.name].isna().any()):
+            data[column.name] = data[column.name].astype(wanted)
+    return data
+
+
+def _write(said: argparse.Namespace, **of: Any) -> dict:
+    return profile.write(
+        output=said.output,
+        kind=said.kind,
+        path=said.path,
+        classes=_classes(said.classes),
+        positive=said.positive,
+        threshold=said.threshold,
+        example=_json(said.example),
+        metrics=_json(said.metrics) or {},
+        **of,
+    )
+
+
+def _classes(text: Optional[str]) -> Any:
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if all("=" in part for part in parts):
+        return dict(part.split("=", 1) for part in parts)
+    return parts
+
+
+def _json(path: Optional[str]) -> Any:
+    if not path:
+        return None
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ProfileError(f"{path}: {error}") from error
+
+
+def _without(columns: dict, said: argparse.Namespace) -> dict:
+    unknown = [name for name in said.leave_out if name not in columns]
+    if unknown:
+        raise ProfileError(f"{said.data} has no column {unknown[0]!r} to leave out")
+    return {name: values for name, values in columns.items() if name not in said.leave_out}
+
+
+def _read_csv(path: str) -> dict:
+    """The columns, each as numbers if all of it is: whole ones stay whole."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            names = next(reader, [])
+            rows = [row for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ProfileError(f"{path}: {error}") from error
+    if not names or not rows:
+        raise ProfileError(f"{path} has no header or no rows")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(names):
+            raise ProfileError(f"{path}, line {number}: {len(row)} fields, but the header has {len(names)}")
+    return {name: _typed([row[at] for row in rows]) for at, name in enumerate(names)}
+
+
+def _typed(texts: list) -> list:
+    for read in (int, float):
+        try:
+            return [read(text) if text else None for text in texts]
+        except ValueError:
+            continue
+    return [text or None for text in texts]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]

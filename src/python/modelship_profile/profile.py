@@ -1,0 +1,226 @@
+"""Makes a profile from a model and the data it was trained on."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+from typing import Any, Optional, Union
+
+from . import schema, spread, table, tracking
+from .errors import ProfileError
+from .values import as_list, class_name, class_value, figure, is_missing, is_number, plain
+
+FILE = "modelship-profile.json"
+
+# Features that are described; images and embeddings have more, and say nothing each.
+MOST_FEATURES = 100
+# Classes that are listed, as many as a ModelDeployment takes.
+MOST_CLASSES = 100
+MOST_METRICS = 100
+KINDS = ("class", "probability", "probabilities", "number")
+
+
+def write(model: Any = None, data: Any = None, *, output: Union[str, pathlib.Path] = FILE, **said: Any) -> dict:
+    """Writes the profile to ``output``, and as an artifact of the MLflow run that is active, if one is.
+
+    The arguments are those of :func:`build`. ``metrics`` is by default what the run has logged so far.
+    """
+    run = tracking.active_run()
+    if run and said.get("metrics") is None:
+        said["metrics"] = tracking.metrics_of(run)
+    profile = build(model, data, **said)
+    path = pathlib.Path(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(profile, indent=2) + "\n", encoding="utf-8")
+    if run:
+        tracking.log(path, profile)
+    return profile
+
+
+def build(
+    model: Any = None,
+    data: Any = None,
+    *,
+    predictions: Any = None,
+    kind: Optional[str] = None,
+    path: Optional[str] = None,
+    classes: Any = None,
+    positive: Optional[str] = None,
+    threshold: Optional[float] = None,
+    example: Any = None,
+    metrics: Optional[dict] = None,
+) -> dict:
+    """The profile of ``model`` over ``data``, the features it was trained on.
+
+    ``predictions`` are what the model says of the data; by default ``model.predict(data)``. ``kind`` is class, number,
+    probability or probabilities, as in ``spec.predictions``; by default it is told from the model. ``classes`` names
+    classes: a list in the order of the encoding, a ``{value: name}``, or a fitted ``LabelEncoder``. ``path`` is where
+    the prediction stands in one row of the server's answer, when rows are objects. ``example`` is the body of a request,
+    by default one row of medians and most frequent values.
+    """
+    rows = _predictions(model, data, predictions)
+    kind = _kind(model, rows, kind, classes)
+    rows = [plain(row) for row in rows]
+    profile: dict = {"version": schema.VERSION, "kind": kind}
+    if path is not None:
+        profile["path"] = path
+    named = _classes(model, rows, kind, classes)
+    if named:
+        profile["classes"] = named
+    if positive is not None:
+        profile["positive"] = class_name(positive)
+    if threshold is not None:
+        profile["threshold"] = figure(threshold)
+    reference = _reference(rows, kind, named)
+    if reference:
+        profile["reference"] = reference
+    features = table.read(data)
+    body = example if example is not None else _example(features)
+    if body is not None:
+        profile["example"] = {"body": body}
+    if features:
+        described = _features(features)
+        if described:
+            profile["features"] = described
+    profile["rows"] = len(rows)
+    kept = _metrics(metrics or {})
+    if kept:
+        profile["metrics"] = kept
+    schema.check(profile)
+    return profile
+
+
+def _predictions(model: Any, data: Any, predictions: Any) -> list:
+    if predictions is None:
+        if model is None or data is None:
+            raise ProfileError("give a model and its training data, or the predictions themselves")
+        predictions = model.predict(data)
+    if hasattr(predictions, "columns") and len(predictions.columns) == 1:
+        predictions = predictions[predictions.columns[0]]
+    rows = as_list(predictions)
+    # One column of predictions, as scikit-learn's regressors over a two-dimensional target give it.
+    if rows and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in rows):
+        rows = [row[0] for row in rows]
+    if not rows:
+        raise ProfileError("there are no predictions: the data has no row, or the model gives nothing that is a list")
+    return rows
+
+
+def _kind(model: Any, rows: list, kind: Optional[str], classes: Any) -> str:
+    if kind is not None:
+        if kind not in KINDS:
+            raise ProfileError(f"kind is {kind!r}, but must be one of {', '.join(KINDS)}")
+        return kind
+    if all(isinstance(row, (list, tuple)) for row in rows):
+        return "probabilities"
+    if all(isinstance(row, (str, bool)) for row in rows):
+        return "class"
+    # A classifier of scikit-learn and its likes has classes_; a regressor has none.
+    if getattr(model, "classes_", None) is not None or classes is not None:
+        return "class"
+    if any(isinstance(row, float) and not float(row).is_integer() for row in rows):
+        return "number"
+    if model is not None and callable(getattr(model, "predict", None)) and _is_regressor(model):
+        return "number"
+    raise ProfileError("whole numbers may be classes or quantities: say kind='class' or kind='number'")
+
+
+def _is_regressor(model: Any) -> bool:
+    if getattr(model, "_estimator_type", None) == "regressor":
+        return True
+    try:
+        return model.__sklearn_tags__().estimator_type == "regressor"
+    except AttributeError:
+        return False
+
+
+def _classes(model: Any, rows: list, kind: str, said: Any) -> list:
+    """The list that ``spec.predictions.classes`` takes: values with names, or names by position in a row."""
+    if kind == "number":
+        return []
+    by_position = kind in ("probability", "probabilities")
+    known = getattr(model, "classes_", None)
+    values = None if known is None else as_list(known)
+    encoder = getattr(said, "classes_", None)
+    if isinstance(said, dict):
+        pairs = [(class_value(value), class_name(name)) for value, name in said.items()]
+        order = {class_value(value): at for at, value in enumerate(values or [])}
+        if by_position and order:
+            pairs.sort(key=lambda pair: order.get(pair[0], len(order)))
+    elif encoder is not None or said is not None:
+        names = [class_name(name) for name in as_list(encoder if encoder is not None else said) or []]
+        if not names:
+            raise ProfileError("classes has no name in it")
+        pairs = _by_order(names, values if encoder is None else None, rows)
+    elif values is not None:
+        pairs = [(class_value(value), class_name(value)) for value in values]
+    elif kind == "class":
+        found = {class_value(row) for row in rows if not is_missing(row)}
+        pairs = [(value, class_name(value)) for value in sorted(found)] if len(found) <= MOST_CLASSES else []
+    else:
+        return []
+    if len(pairs) > MOST_CLASSES:
+        return []
+    return [{"name": name} if by_position else {"value": value, "name": name} for value, name in pairs]
+
+
+def _by_order(names: list, values: Optional[list], rows: list) -> list:
+    """A list of names gives them in the order of the encoding: 0, 1, …, or what the model knows."""
+    if any(isinstance(value, str) for value in (values if values is not None else rows)):
+        # The answers are names already. Whoever renames them must say which is which: an order would be a guess.
+        if values is not None and {class_value(value) for value in values} != set(names):
+            raise ProfileError("the model's classes are texts, and not those in classes: name them as {'text': 'name'}")
+        return [(name, name) for name in (names if values is None else map(class_value, values))]
+    if values is not None and len(values) != len(names):
+        raise ProfileError(f"classes has {len(names)} names, but the model knows {len(values)} classes")
+    return [(class_value(value), name) for value, name in zip(range(len(names)) if values is None else values, names)]
+
+
+def _reference(rows: list, kind: str, classes: list) -> Optional[dict]:
+    if kind in ("number", "probability"):
+        if not all(is_number(row) or is_missing(row) for row in rows):
+            raise ProfileError(f"kind is {kind}, but among the predictions there is one that is no number")
+        return spread.by_range([row for row in rows if not is_missing(row)])
+    if kind == "class":
+        names = {one["value"]: one["name"] for one in classes}
+        found = [class_value(row) for row in rows if not is_missing(row)]
+        unknown = sorted({value for value in found if names and value not in names})
+        if unknown:
+            raise ProfileError(f"the model predicts {unknown[0][:64]!r}, which has no name in classes")
+        return spread.by_class([names.get(value) or class_name(value) for value in found])
+    widths = {len(row) for row in rows if isinstance(row, (list, tuple))}
+    if len(widths) != 1 or not all(isinstance(row, (list, tuple)) for row in rows):
+        raise ProfileError("kind is probabilities, but the predictions are not rows of numbers, all of one length")
+    width = widths.pop()
+    if classes and len(classes) != width:
+        raise ProfileError(f"a row of predictions has {width} probabilities, but classes has {len(classes)} names")
+    if not classes:
+        return None
+    return spread.by_class([classes[max(range(width), key=row.__getitem__)]["name"] for row in rows])
+
+
+def _example(features: Optional[table.Table]) -> Optional[dict]:
+    """One row, as MLflow's scoring server takes it."""
+    if features is None or not features.columns:
+        return None
+    row = [spread.typical(values) for _, values in features.columns]
+    if not features.named:
+        return {"inputs": [row]} if all(value is not None for value in row) else None
+    return {"dataframe_split": {"columns": [name for name, _ in features.columns], "data": [row]}}
+
+
+def _features(features: table.Table) -> dict:
+    if len(features.columns) > MOST_FEATURES:
+        return {}
+    spreads = ((name, spread.of_feature(table.thin(values))) for name, values in features.columns)
+    return {name: of for name, of in spreads if of is not None and 0 < len(name) <= 256}
+
+
+def _metrics(metrics: dict) -> dict:
+    kept = {}
+    for name, value in sorted(metrics.items()):
+        value = plain(value)
+        if is_number(value) and math.isfinite(value) and len(kept) < MOST_METRICS and 0 < len(str(name)) <= 250:
+            kept[str(name)] = float(value)
+    return kept
