@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("labels", help="print the image labels of a profile")
     one.add_argument("--profile", default=profile.FILE, metavar="FILE")
+    one.add_argument("--no-profile", action="store_true", help="only the other labels")
     one.add_argument("--format", choices=("arguments", "file", "dockerfile", "json"), default="arguments")
     one.add_argument("--run-id")
     one.add_argument("--tracking-uri", default=os.environ.get("MLFLOW_TRACKING_URI"))
@@ -81,7 +82,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def _labels(said: argparse.Namespace) -> None:
     found = labels.make(
-        schema.load(said.profile),
+        None if said.no_profile else schema.load(said.profile),
         run_id=said.run_id,
         tracking_uri=said.tracking_uri,
         model_version=said.model_version,
@@ -90,7 +91,7 @@ def _labels(said: argparse.Namespace) -> None:
         created=said.created or labels.created_now(),
         most_bytes=said.most_bytes,
     )
-    dropped = json.loads(found[labels.PROFILE]).get("dropped")
+    dropped = json.loads(found.get(labels.PROFILE, "{}")).get("dropped")
     if dropped:
         print(f"modelship_profile: left out of the labels, for their size: {', '.join(dropped)}", file=sys.stderr)
     if said.format == "json":

@@ -45,7 +45,7 @@ DROPPED = ("features", "example", "metrics", "reference", "classes")
 
 
 def make(
-    profile: dict,
+    profile: Optional[dict],
     *,
     run_id: Optional[str] = None,
     tracking_uri: Optional[str] = None,
@@ -55,8 +55,7 @@ def make(
     created: Optional[str] = None,
     most_bytes: int = MOST_BYTES,
 ) -> dict:
-    """The labels by name, the profile's last."""
-    schema.check(profile)
+    """The labels by name, the profile's last, if there is one."""
     labels = {
         RUN_ID: run_id,
         TRACKING_URI: without_credentials(tracking_uri) if tracking_uri else None,
@@ -69,6 +68,9 @@ def make(
     for name, value in labels.items():
         if not value.isprintable() or len(value.encode()) > MOST_BYTES_OF_ANOTHER:
             raise ProfileError(f"the label {name} takes one line of at most {MOST_BYTES_OF_ANOTHER} bytes")
+    if profile is None:
+        return labels
+    schema.check(profile)
     room = most_bytes - size(labels) - len(PROFILE)
     return {**labels, PROFILE: fitted(profile, room)}
 

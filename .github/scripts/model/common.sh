@@ -1,0 +1,62 @@
+# Sourced by the steps beside it. What they have in common: the folder that they hand results on by, and how they speak.
+# shellcheck shell=bash
+#
+# Every step takes what it is told from variables MODEL_…, and runs in the root of the model's repository. Without GitHub
+# Actions nothing changes but where results are written to.
+
+scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# A folder outside of the checkout where there is one: it must end up in no commit and in no image.
+out=${MODEL_OUT:-${RUNNER_TEMP:-$PWD/modelship-out}}
+case $out in "${RUNNER_TEMP:-}") out=$out/modelship ;; esac
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+export MODEL_OUT=$out
+export PYTHONPATH=$scripts/../../../src/python${PYTHONPATH:+:$PYTHONPATH}
+# It would otherwise look for a git program at import, and warn.
+export GIT_PYTHON_REFRESH=quiet
+
+say() { echo "==> $*" >&2; }
+
+fail() {
+    echo "${0##*/}: $*" >&2
+    # The same sentence where GitHub shows it first.
+    [ -z "${GITHUB_ACTIONS:-}" ] || echo "::error title=${0##*/}::$*"
+    exit 1
+}
+
+# tell NAME VALUE: for later steps, and for GitHub's.
+tell() {
+    local value=$2
+    case $value in *$'\n'*) fail "$1 has more than one line" ;; esac
+    printf '%s\n' "$value" >"$out/$1"
+    [ -z "${GITHUB_OUTPUT:-}" ] || printf '%s=%s\n' "$1" "$value" >>"$GITHUB_OUTPUT"
+}
+
+# told NAME HINT: what an earlier step has told.
+told() {
+    [ -f "$out/$1" ] || fail "there is no $1 yet: $2"
+    cat "$out/$1"
+}
+
+py() { "${MODEL_PYTHON:-python3}" "$@"; }
+
+# The tracking server, and who we are there. Teams on DagsHub have one pair of secrets for both.
+tracking() {
+    if [ -n "${MODEL_TRACKING_URI:-}" ]; then
+        export MLFLOW_TRACKING_URI=$MODEL_TRACKING_URI
+    elif [ -n "${MODEL_DAGSHUB_REPOSITORY:-}" ]; then
+        export MLFLOW_TRACKING_URI=https://dagshub.com/$MODEL_DAGSHUB_REPOSITORY.mlflow
+    fi
+    if [ -n "${DAGSHUB_TOKEN:-}" ]; then
+        export MLFLOW_TRACKING_USERNAME=${MLFLOW_TRACKING_USERNAME:-${DAGSHUB_USERNAME:-$DAGSHUB_TOKEN}}
+        export MLFLOW_TRACKING_PASSWORD=${MLFLOW_TRACKING_PASSWORD:-$DAGSHUB_TOKEN}
+        # What dagshub.init() in a training script reads instead of opening a browser.
+        export DAGSHUB_USER_TOKEN=${DAGSHUB_USER_TOKEN:-$DAGSHUB_TOKEN}
+    fi
+    if [ -n "${MODEL_EXPERIMENT:-}" ]; then
+        export MLFLOW_EXPERIMENT_NAME=$MODEL_EXPERIMENT
+    fi
+}
+
+# here_commit: the commit that is checked out, in full; none outside of git.
+here_commit() { echo "${GITHUB_SHA:-$(git rev-parse HEAD 2>/dev/null || true)}"; }
