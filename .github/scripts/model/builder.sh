@@ -23,7 +23,7 @@ qualified() {
 commit_tag() {
     local tag
     tag=$(here_commit)
-    [ -n "$tag" ] || tag=$(cat "$MODEL_OUT/run-id" 2>/dev/null || true)
+    [ -n "$tag" ] || tag=$(cat "$MODEL_OUT/told/run-id" 2>/dev/null || true)
     [ -n "$tag" ] || fail "there is neither a commit nor a run to name the image by"
     echo "$tag"
 }

@@ -195,7 +195,7 @@ def version_of(client, run) -> Optional[str]:
 
 
 def training() -> str:
-    file = pathlib.Path(os.environ["MODEL_OUT"]) / "training"
+    file = pathlib.Path(os.environ["MODEL_OUT"]) / "told/training"
     return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
 

@@ -8,7 +8,7 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # A folder outside of the checkout where there is one: it must end up in no commit and in no image.
 out=${MODEL_OUT:-${RUNNER_TEMP:-$PWD/modelship-out}}
 case $out in "${RUNNER_TEMP:-}") out=$out/modelship ;; esac
-mkdir -p "$out"
+mkdir -p "$out/told"
 out=$(cd "$out" && pwd)
 export MODEL_OUT=$out
 export PYTHONPATH=$scripts/../../../src/python${PYTHONPATH:+:$PYTHONPATH}
@@ -28,14 +28,14 @@ fail() {
 tell() {
     local value=$2
     case $value in *$'\n'*) fail "$1 has more than one line" ;; esac
-    printf '%s\n' "$value" >"$out/$1"
+    printf '%s\n' "$value" >"$out/told/$1"
     [ -z "${GITHUB_OUTPUT:-}" ] || printf '%s=%s\n' "$1" "$value" >>"$GITHUB_OUTPUT"
 }
 
 # told NAME HINT: what an earlier step has told.
 told() {
-    [ -f "$out/$1" ] || fail "there is no $1 yet: $2"
-    cat "$out/$1"
+    [ -f "$out/told/$1" ] || fail "there is no $1 yet: $2"
+    cat "$out/told/$1"
 }
 
 py() { "${MODEL_PYTHON:-python3}" "$@"; }
@@ -59,4 +59,4 @@ tracking() {
 }
 
 # here_commit: the commit that is checked out, in full; none outside of git.
-here_commit() { echo "${GITHUB_SHA:-$(git rev-parse HEAD 2>/dev/null || true)}"; }
+here_commit() { echo "${GITHUB_SHA:-$(git rev-parse --verify --quiet HEAD 2>/dev/null || true)}"; }

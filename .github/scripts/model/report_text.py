@@ -15,7 +15,7 @@ def main(out: str, commit: str) -> None:
     folder = pathlib.Path(out)
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     lines = ["A new version of the model.", "", "| | |", "|---|---|"]
-    pinned = folder / "pinned"
+    pinned = folder / "told/pinned"
     server = without_credentials(run.get("tracking_uri") or "")
     facts = {
         "image": pinned.read_text(encoding="utf-8").strip() if pinned.exists() else None,

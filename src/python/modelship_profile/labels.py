@@ -133,7 +133,7 @@ def created_now() -> str:
 
 def revision_here() -> Optional[str]:
     """The commit: CI's word for it, else git's."""
-    return os.environ.get("GITHUB_SHA") or _git("rev-parse", "HEAD")
+    return os.environ.get("GITHUB_SHA") or _git("rev-parse", "--verify", "--quiet", "HEAD")
 
 
 def source_here() -> Optional[str]:
