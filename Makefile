@@ -7,7 +7,7 @@ SHELL := bash
 export DEMO_KUBECONFIG ?= $(KUBECONFIG_FILE)
 export DEMO_REGISTRY DEMO_REGISTRY_NAME DEMO_REGISTRY_MIRROR
 
-.PHONY: help demo demo-down test lint unit api e2e fuzz bench bench-exporter build fmt generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test lint unit python api e2e fuzz bench bench-exporter build fmt generate cluster-up cluster-down clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: ## formatting, clippy, shellcheck, actionlint, chart, generated files
 
 unit: ## only the tests that need no cluster
 	@tests/run unit
+
+python: ## only the tests of src/python and of the scripts that teams' workflows run
+	@tests/run python
 
 api: ## only the tests against a real API server (no root)
 	@tests/run api

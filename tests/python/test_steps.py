@@ -1,0 +1,444 @@
+"""The steps by themselves, as people run them on their own machines, and all that can be wrong with what they are given."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+
+import mlflow
+import numpy
+import pytest
+from actions import TOP, git
+from conftest import PASSWORD, REGISTRY_PASSWORD, USER
+from sklearn.linear_model import LogisticRegression
+
+SCRIPTS = TOP / ".github/scripts/model"
+DIGEST = "sha256:" + "a" * 64
+OTHER = "sha256:" + "b" * 64
+
+
+class Steps:
+    """A folder in which steps run, with what they hand on."""
+
+    def __init__(self, tmp_path):
+        self.folder, self.out = tmp_path / "repository", tmp_path / "out"
+        self.folder.mkdir()
+        self.out.mkdir()
+        self.environment = {}
+
+    def run(self, step, *arguments, **environment):
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return subprocess.run(
+            [SCRIPTS / step, *arguments],
+            cwd=self.folder,
+            env={**inherited, "LANG": "C.UTF-8", "MODEL_OUT": str(self.out), **self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+
+    def good(self, step, *arguments, **environment):
+        done = self.run(step, *arguments, **environment)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def bad(self, step, *arguments, **environment):
+        done = self.run(step, *arguments, **environment)
+        assert done.returncode == 1, done.stdout
+        assert "Traceback" not in done.stdout, done.stdout
+        return done.stdout
+
+    def told(self, name):
+        return (self.out / "told" / name).read_text().strip()
+
+    def program(self, name, script):
+        """Puts a program before all others of its name."""
+        programs = self.folder.parent / "programs"
+        programs.mkdir(exist_ok=True)
+        (programs / name).write_text("#!/bin/bash\n" + script)
+        (programs / name).chmod(0o755)
+        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+
+
+@pytest.fixture
+def steps(tmp_path):
+    return Steps(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory):
+    """A model as it lies below mlartifacts/, without an example."""
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    mlflow.sklearn.save_model(model, str(folder), pip_requirements=["mlflow", "scikit-learn"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(mlflow_server):
+    """A client of the tracking server, known there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_USERNAME", USER)
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+        mlflow.set_tracking_uri(mlflow_server)
+        yield mlflow.MlflowClient()
+
+
+@pytest.fixture(scope="module")
+def run_with_model(client):
+    """A finished run with a model that has an example, and no profile."""
+    mlflow.set_experiment("from-run")
+    with mlflow.start_run() as run:
+        mlflow.log_metric("f1_score", 0.75)
+        mlflow.sklearn.log_model(
+            LogisticRegression().fit([[0.0], [1.0]], [0, 1]),
+            name="model",
+            input_example=numpy.array([[0.5]]),
+            pip_requirements=["mlflow", "scikit-learn"],
+        )
+    return run.info.run_id
+
+
+@pytest.fixture
+def on_server(steps, client, mlflow_server):
+    steps.environment.update({"MODEL_TRACKING_URI": mlflow_server, "DAGSHUB_USERNAME": USER, "DAGSHUB_TOKEN": PASSWORD})
+    return steps
+
+
+# --- training and choosing ----------------------------------------------------------------------------------------
+
+
+def test_without_anything_to_train_by_the_message_says_what_to_name(steps):
+    assert "say how to train in train-command" in steps.bad("train")
+
+
+def test_a_training_that_fails_stops_everything(steps):
+    assert "the training ended with status 3: exit 3" in steps.bad("train", MODEL_TRAIN="exit 3")
+
+
+def test_the_steps_after_one_that_is_missing_say_which(steps):
+    assert "run choose-run first" in steps.bad("export")
+    assert "run describe first" in steps.bad("build", MODEL_IMAGE="alice/model")
+    assert "run build first" in steps.bad("push", MODEL_IMAGE="alice/model")
+
+
+def test_a_training_that_logs_nothing_is_told_where_it_might_have(on_server):
+    on_server.good("train", MODEL_TRAIN="true")
+    assert "has logged no run on this tracking server" in on_server.bad("choose-run")
+
+
+def test_a_run_that_failed_or_has_no_model_goes_no_further(on_server, client):
+    experiment = client.create_experiment("bad-runs")
+    failed = client.create_run(experiment).info.run_id
+    client.set_terminated(failed, "FAILED")
+    assert f"the run {failed} is FAILED" in on_server.bad("choose-run", MODEL_RUN=failed)
+    bare = client.create_run(experiment).info.run_id
+    client.set_terminated(bare, "FINISHED")
+    assert "has logged no model" in on_server.bad("choose-run", MODEL_RUN=bare)
+    client.log_metric(bare, "auc", 0.5)
+    asked = {"MODEL_RUN": "best", "MODEL_EXPERIMENT": "bad-runs"}
+    assert "Name it in metric" in on_server.bad("choose-run", **asked)
+    words = on_server.bad("choose-run", **asked, MODEL_METRIC="f1_score")
+    assert "none of 1 finished runs has the metric f1_score; there is auc" in words
+    assert "has a model" in on_server.bad("choose-run", **asked, MODEL_METRIC="auc")
+    assert "there is no experiment 'gone'" in on_server.bad("choose-run", MODEL_RUN="best", MODEL_METRIC="auc", MODEL_EXPERIMENT="gone")
+    assert not (on_server.out / "told/run-id").exists()
+
+
+def test_a_wrong_token_is_told_without_repeating_it(on_server):
+    words = on_server.bad("choose-run", MODEL_RUN="0" * 32, DAGSHUB_TOKEN="wrong-token-of-alice")
+    assert "check the user and token for this tracking server" in words
+    assert "wrong-token-of-alice" not in words
+
+
+def test_a_bound_is_held_against_the_run_that_was_named(on_server, run_with_model):
+    asked = {"MODEL_RUN": run_with_model, "MODEL_METRIC": "f1_score"}
+    on_server.good("choose-run", **asked, MODEL_AT_LEAST="0.75")
+    assert on_server.told("run-id") == run_with_model
+    words = on_server.bad("choose-run", **asked, MODEL_AT_LEAST="0.8")
+    assert "f1_score is 0.75, and at least 0.8 is asked for" in words
+    assert "at most 0.5" in on_server.bad("choose-run", **asked, MODEL_AT_MOST="0.5")
+    assert "'much', but must be a number" in on_server.bad("choose-run", **asked, MODEL_AT_LEAST="much")
+    assert not (on_server.out / "told/run-id").exists(), "of an earlier choice"
+
+
+# --- what the image is told ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_no_model_is_told(steps):
+    assert "it has no file MLmodel" in steps.bad("choose-run", MODEL_FOLDER=str(steps.folder))
+
+
+def test_a_model_of_which_nothing_is_known_is_refused_unless_that_is_meant(steps, saved_model):
+    steps.good("choose-run", MODEL_FOLDER=str(saved_model))
+    steps.good("export")
+    words = steps.bad("describe")
+    assert "the model has no input example" in words and "modelship_profile.write in the training" in words
+    steps.good("describe", MODEL_DESCRIBE="optional", GITHUB_SHA="c" * 40)
+    labels = (steps.out / "labels").read_text()
+    assert "dev.modelship.profile" not in labels
+    assert f"org.opencontainers.image.revision={'c' * 40}" in labels
+
+
+@pytest.mark.parametrize(
+    "profile, words",
+    [
+        ({"version": 2, "kind": "class"}, "reads up to version 1: update it"),
+        ({"version": 1, "kind": "klass"}, "profile.kind must be one of"),
+        ({"version": 1, "kind": "class", "path": "$" + "a" * 400}, "characters"),
+    ],
+)
+def test_a_profile_that_cannot_be_read_stops_before_the_build(steps, profile, words):
+    (steps.folder / "profile.json").write_text(json.dumps(profile))
+    assert words in steps.bad("describe", MODEL_PROFILE="profile.json")
+    assert not (steps.out / "labels").exists()
+
+
+def test_labels_that_a_team_adds_are_checked(steps):
+    assert "not of the form name=value" in steps.bad("describe", MODEL_DESCRIBE="optional", MODEL_LABELS="Team Blue")
+    steps.good("describe", MODEL_DESCRIBE="optional", MODEL_LABELS="org.example.team=blue")
+    assert "org.example.team=blue" in (steps.out / "labels").read_text()
+
+
+def test_a_profile_that_was_committed_long_ago_is_not_this_training_s(steps):
+    profile = steps.folder / "modelship-profile.json"
+    profile.write_text('{"version": 1, "kind": "class"}')
+    os.utime(profile, (0, 0))
+    steps.good("train", MODEL_TRAIN="true")
+    assert "nothing tells what the model means" in steps.bad("describe")
+    profile.touch()
+    steps.good("describe")
+
+
+# --- building and pushing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("image", ["Alice/Model", "alice/model:latest", "alice/model@sha256:00", "-x", "a b", ""])
+def test_an_image_that_is_no_repository_is_refused(steps, image):
+    assert "alice/credit-scoring-model" in steps.bad("build", MODEL_IMAGE=image)
+
+
+def labelled(steps, *labels):
+    (steps.out / "labels").write_text("".join(f"{label}\n" for label in labels))
+
+
+# A builder that notes what it is asked for, and whose pushes fail from the one that FAIL_AT numbers.
+BUILDER = """
+echo "$*" >>"$LOG"
+[ "$1" = push ] || exit 0
+pushes=$(grep -c ^push "$LOG")
+[ "$pushes" != "${FAIL_AT:-0}" ] || { echo "the registry is away" >&2; exit 1; }
+while [ "$1" != --digestfile ]; do shift; done
+echo "$DIGEST" >"$2"
+"""
+
+
+@pytest.fixture
+def noted(steps):
+    steps.program("buildah", BUILDER)
+    log = steps.folder.parent / "log"
+    steps.environment.update({"LOG": str(log), "DIGEST": DIGEST, "MODEL_BUILDER": "buildah", "GITHUB_SHA": "c" * 40})
+    steps.environment["MODEL_IMAGE"] = "alice/model"
+    (steps.folder / "Dockerfile").write_text("FROM scratch\n")
+    labelled(steps, "a=1", 'dev.modelship.profile={"classes":["$HOME","a b"]}')
+    steps.good("build")
+    return steps, log
+
+
+def pushes(log):
+    return [line.rsplit("/", 1)[-1] for line in log.read_text().splitlines() if line.startswith("push")]
+
+
+def test_labels_reach_the_builder_as_they_are(noted):
+    _, log = noted
+    (line,) = log.read_text().splitlines()
+    assert '--label=a=1 --label=dev.modelship.profile={"classes":["$HOME","a b"]}' in line
+    assert f"--tag docker.io/alice/model:{'c' * 40}" in line
+
+
+def test_the_commit_is_pushed_first_and_the_tags_that_move_last(noted):
+    steps, log = noted
+    steps.good("push", MODEL_TAGS="stable latest")
+    assert pushes(log) == [f"model:{'c' * 40}", "model:stable", "model:latest"]
+    assert steps.told("digest") == DIGEST and steps.told("pinned") == f"alice/model@{DIGEST}"
+
+
+def test_latest_does_not_move_when_the_commit_s_own_push_fails(noted):
+    steps, log = noted
+    words = steps.bad("push", FAIL_AT="1")
+    assert "cannot be pushed" in words and "the registry is away" in words
+    assert pushes(log) == [f"model:{'c' * 40}"]
+    assert not (steps.out / "told/digest").exists()
+
+
+def test_a_tag_that_became_something_else_is_an_error(noted):
+    steps, _ = noted
+    steps.environment["DIGEST"] = "$(echo sha256:$(grep -c ^push $LOG | sha256sum | cut -c1-64))"
+    steps.program("buildah", BUILDER.replace('echo "$DIGEST"', 'eval "echo $DIGEST"'))
+    assert "not sha256:" in steps.bad("push")
+
+
+def test_no_moving_tag_at_all_is_possible_and_a_bad_one_is_refused_before_any_push(noted):
+    steps, log = noted
+    steps.good("push", MODEL_TAGS="")
+    assert pushes(log) == [f"model:{'c' * 40}"]
+    assert "'a/b' is no tag" in steps.bad("push", MODEL_TAGS="latest a/b")
+    assert len(pushes(log)) == 1
+
+
+def test_the_recipe_names_python_server_and_requirements_of_the_model(steps, saved_model):
+    (steps.out / "context").mkdir()
+    subprocess.run(["python3", SCRIPTS / "recipe.py", saved_model, steps.out / "context/new"], check=True)
+    dockerfile = (steps.out / "context/new/Dockerfile").read_text()
+    python = "%d.%d" % __import__("sys").version_info[:2]
+    assert dockerfile.startswith(f"FROM docker.io/library/python:{python}-slim\n")
+    assert "RUN pip install" in dockerfile and "uvicorn" in dockerfile and "USER 10001:10001" in dockerfile
+
+
+@pytest.mark.parametrize(
+    "version, said, server, requirements",
+    [
+        ("2.9.2", "scikit-learn==1.3", "gunicorn", "mlflow==2.9.*\nscikit-learn==1.3\n"),
+        ("2.21.0", "mlflow==2.21.0", "uvicorn", "mlflow==2.21.0\n"),
+        ("3.17.2", "mlflow-skinny==3.17.2", "uvicorn", "mlflow-skinny==3.17.2\n"),
+    ],
+)
+def test_the_recipe_serves_models_of_older_mlflows_too(tmp_path, version, said, server, requirements):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "MLmodel").write_text(f"flavors: {{}}\nmlflow_version: {version}\n")
+    (model / "python_env.yaml").write_text("python: 3.10.4\n")
+    (model / "requirements.txt").write_text(said + "\n")
+    subprocess.run(["python3", SCRIPTS / "recipe.py", model, tmp_path / "context"], check=True)
+    dockerfile = (tmp_path / "context/Dockerfile").read_text()
+    assert server in dockerfile and "python:3.10-slim" in dockerfile
+    assert (tmp_path / "context/requirements.txt").read_text() == requirements
+
+
+@pytest.mark.parametrize("kind", ["recipe", "mlflow"])
+def test_an_image_comes_from_a_run_with_one_command(on_server, run_with_model, registry, builder, kind):
+    environment, base = builder
+    git(on_server.folder, "init", "--quiet")
+    on_server.environment.update(environment)
+    on_server.good(
+        "publish",
+        "from-run",
+        run_with_model,
+        MODEL_IMAGE=f"{registry.host}/alice/from-{kind}",
+        MODEL_BUILD=kind,
+        MODEL_BASE_IMAGE=base,
+        MODEL_REGISTRY_INSECURE="true",
+        DOCKERHUB_USERNAME=USER,
+        DOCKERHUB_TOKEN=REGISTRY_PASSWORD,
+    )
+    # There is no commit: the run names the image.
+    assert registry.tags(f"alice/from-{kind}") == sorted([run_with_model, "latest"])
+    labels = registry.image(f"alice/from-{kind}", "latest")[1]["Labels"]
+    assert labels["dev.modelship.mlflow.run-id"] == run_with_model
+    profile = json.loads(labels["dev.modelship.profile"])
+    assert profile["kind"] == "class" and profile["example"]["body"] == {"inputs": [[0.5]]}
+    assert "reference" not in profile, "one row is no distribution"
+    assert profile["metrics"] == {"f1_score": 0.75}
+    assert registry.image(f"alice/from-{kind}", "latest")[1].get("Entrypoint") == (
+        None if kind == "recipe" else ["python", "-c", "from mlflow.models import container as C; C._serve('local')"]
+    )
+
+
+def test_an_image_comes_from_a_folder_without_any_server(steps, saved_model, builder):
+    environment, base = builder
+    git(steps.folder, "init", "--quiet")
+    (steps.folder / "data.csv").write_text("x\n" + "0.25\n0.75\n" * 10)
+    steps.environment.update(environment)
+    steps.environment.update({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "GITHUB_SHA": "d" * 40})
+    steps.good(
+        "publish",
+        "from-folder",
+        str(saved_model),
+        MODEL_IMAGE="localhost/alice/from-folder",
+        MODEL_BUILD="recipe",
+        MODEL_BASE_IMAGE=base,
+        MODEL_PUSH="false",
+        MODEL_DATA="data.csv",
+        MODEL_CLASSES="0=low,1=high",
+    )
+    profile = json.loads((steps.out / "profile.json").read_text())
+    assert profile["reference"] == {"classes": {"high": 10, "low": 10}}
+    assert steps.told("image") == f"localhost/alice/from-folder:{'d' * 40}"
+
+
+def test_a_wrong_password_of_the_registry_pushes_nothing(steps, registry, builder):
+    environment, base = builder
+    steps.environment.update({**environment, "GITHUB_SHA": "e" * 40, "MODEL_IMAGE": f"{registry.host}/alice/refused"})
+    steps.environment.update({"MODEL_REGISTRY_INSECURE": "true", "DOCKERHUB_USERNAME": USER, "DOCKERHUB_TOKEN": "wrong-one"})
+    (steps.folder / "Dockerfile").write_text(f"FROM {base}\n")
+    labelled(steps, "a=1")
+    steps.good("build")
+    words = steps.bad("push")
+    assert "does not know this user and token" in words and "wrong-one" not in words
+    assert registry.tags("alice/refused") == []
+
+
+# --- reports and the cluster's verdict ----------------------------------------------------------------------------
+
+
+def test_a_report_stays_within_the_repository(steps):
+    (steps.out / "artifacts").mkdir()
+    assert "must be a folder of the repository" in steps.bad("report", MODEL_REPORT="../elsewhere")
+    assert "must be a folder of the repository" in steps.bad("report", MODEL_REPORT="/etc")
+
+
+def deployment(stable=None, candidate=None, image=None, **conditions):
+    status = {"conditions": [{"type": kind, **condition} for kind, condition in conditions.items()]}
+    status.update({name: {"digest": digest} for name, digest in (("stable", stable), ("candidate", candidate)) if digest})
+    return {"spec": {"image": image or {}}, "status": status}
+
+
+STUCK = {"status": "True", "reason": "CrashLooping", "message": "the pod\nends with 1"}
+
+
+@pytest.mark.parametrize(
+    "answers, code, words",
+    [
+        ([deployment(OTHER), deployment(OTHER, DIGEST), deployment(DIGEST)], 0, "users get it"),
+        ([deployment(OTHER, DIGEST), deployment(OTHER, DIGEST, Stalled=STUCK)], 1, "CrashLooping: the pod ends with 1"),
+        ([deployment(OTHER, image={"pin": OTHER})], 1, "pinned to another digest"),
+        ([deployment(OTHER, image={"autoUpdate": False})], 1, "autoUpdate is false"),
+        ([None, deployment(DIGEST)], 0, "users get it"),
+        # Another version that is stuck says nothing of ours: a new push wins over it.
+        ([deployment(None, OTHER, Stalled=STUCK), deployment(DIGEST)], 0, "users get it"),
+        ([deployment(OTHER)], 1, "after 2 s, iris is not there: the cluster has not seen it yet"),
+    ],
+)
+def test_the_cluster_s_verdict_ends_the_wait(steps, answers, code, words):
+    answered = steps.folder.parent / "answers"
+    answered.mkdir()
+    for number, answer in enumerate(answers):
+        (answered / str(number)).write_text(json.dumps(answer) if answer else "")
+    # The last answer stays; an empty one is a cluster that is away.
+    steps.program(
+        "kubectl",
+        f"""cd {answered}
+        [[ "$*" == *"modeldeployments.modelship.dev iris"*"--namespace models"* ]] || exit 9
+        number=$(cat next 2>/dev/null || echo 0)
+        if [ -e $((number + 1)) ]; then echo $((number + 1)) >next; fi
+        [ -s "$number" ] || {{ echo "connection refused" >&2; exit 1; }}
+        cat "$number"
+        """,
+    )
+    (steps.out / "told").mkdir()
+    (steps.out / "told/digest").write_text(DIGEST)
+    done = steps.run(
+        "wait", MODEL_DEPLOYMENT="iris", MODEL_NAMESPACE="models", MODEL_WAIT="2", MODEL_WAIT_INTERVAL="0.05"
+    )
+    assert done.returncode == code, done.stdout
+    assert words in done.stdout
+
+
+def test_every_step_is_named_by_an_action_or_runs_in_order_by_publish():
+    texts = "".join(file.read_text() for file in pathlib.Path(TOP / ".github").rglob("*.yml"))
+    for script in SCRIPTS.iterdir():
+        if script.suffix == "" and script.name != "publish":
+            assert f"scripts/model/{script.name}" in texts, script
