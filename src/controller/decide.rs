@@ -167,7 +167,7 @@ fn orphans(spec: &ValidSpec, observed: &Observed, workload: Option<&Workload>, p
         // By the spec alone: a Secret or a definition that is missing for a while takes nothing away.
         ChildKind::ServiceMonitor | ChildKind::PrometheusRule | ChildKind::AlertmanagerConfig => {
             let known = live.kind.optional().is_some_and(|kind| observed.around.presence(kind) == Presence::Ready);
-            known && !monitoring::bundle::wants(spec, live.kind)
+            known && !monitoring::bundle::wants(&observed.owner, spec, live.kind, &live.name)
         }
         ChildKind::PodDisruptionBudget | ChildKind::HorizontalPodAutoscaler | ChildKind::ConfigMap => !asked(live),
         // Without a known version nothing is tidied up, and never what another release has stored in its own way.

@@ -103,6 +103,7 @@ impl Ledger {
             exporter::settings_name(model),
             exporter::metrics_name(model),
             bundle::dashboard_name(model),
+            bundle::extra_rules_name(model),
         ];
         self.lock().retain(|(space, kind, name), _| {
             space != namespace

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     MailDefaults, MailSecret, Shortcoming, Subject, dashboard, mail,
@@ -121,11 +121,17 @@ impl Work<'_> {
         if !self.usable(OptionalKind::PrometheusRule) {
             return;
         }
-        let owner = self.subject.owner;
-        let mut metadata = owner.child_metadata(&owner.name);
-        metadata.labels.get_or_insert_default().extend(picked.labels.clone());
-        let body = json!({"metadata": metadata, "spec": {"groups": groups}});
-        self.bundle.children.push(Child::seal(ChildKind::PrometheusRule, body));
+        // The user's own in an object of their own: one that Prometheus refuses takes its whole object with it.
+        let (own, ours): (Vec<Value>, Vec<Value>) = groups.into_iter().partition(rules::is_extra);
+        let name = &self.subject.owner.name;
+        for (name, groups) in [(name.clone(), ours), (extra_rules_name(name), own)] {
+            if !groups.is_empty() {
+                let mut metadata = self.subject.owner.child_metadata(&name);
+                metadata.labels.get_or_insert_default().extend(picked.labels.clone());
+                let body = json!({"metadata": metadata, "spec": {"groups": groups}});
+                self.bundle.children.push(Child::seal(ChildKind::PrometheusRule, body));
+            }
+        }
         self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.rules, "evaluates its rules");
         if !sources.cadvisor && rules::need_containers(&self.subject) {
             self.bundle.shortcomings.push(Shortcoming {
@@ -307,14 +313,20 @@ impl Work<'_> {
     }
 }
 
-/// Whether the spec asks for an object of that kind.
-pub fn wants(spec: &ValidSpec, kind: ChildKind) -> bool {
+/// Whether the spec asks for an object of that kind and name.
+pub fn wants(owner: &Owner, spec: &ValidSpec, kind: ChildKind, name: &str) -> bool {
     let Some(monitoring) = &spec.monitoring else { return false };
     match kind {
         ChildKind::ServiceMonitor => spec.exporter.is_some(),
+        ChildKind::PrometheusRule if name == extra_rules_name(&owner.name) => !monitoring.extra_rules.is_empty(),
         ChildKind::AlertmanagerConfig => monitoring.email.is_some(),
         _ => true,
     }
+}
+
+/// The PrometheusRule of the user's own rules.
+pub fn extra_rules_name(model: &str) -> String {
+    format!("{model}-extra")
 }
 
 /// The ConfigMap of the dashboard.

@@ -36,6 +36,13 @@ pub struct Sources {
     pub cadvisor: bool,
 }
 
+const EXTRA: &str = "extra";
+
+/// Whether a group holds the user's own rules.
+pub fn is_extra(group: &Value) -> bool {
+    group["name"].as_str().is_some_and(|name| name.rsplit('.').next() == Some(EXTRA))
+}
+
 /// The groups of the model's PrometheusRule. Groups that would be empty are left out.
 pub fn groups(subject: &Subject, sources: Sources) -> Vec<Value> {
     let scope = Scope::new(subject.owner, subject.monitoring);
@@ -46,7 +53,7 @@ pub fn groups(subject: &Subject, sources: Sources) -> Vec<Value> {
     let wanted = alerts(subject, sources).into_iter();
     let alerts = wanted.map(|rule| rule.json(subject, &scope)).collect();
     let groups =
-        [("records", records), ("alerts", alerts), ("extra", extra::rules(&scope, &subject.monitoring.extra_rules))];
+        [("records", records), ("alerts", alerts), (EXTRA, extra::rules(&scope, &subject.monitoring.extra_rules))];
     let name = |group: &str| format!("modelship.{}.{}.{group}", scope.namespace, scope.model);
     let groups = groups.into_iter().filter(|(_, rules)| !rules.is_empty());
     groups.map(|(group, rules)| json!({"name": name(group), "rules": rules})).collect()

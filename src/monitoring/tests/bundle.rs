@@ -188,3 +188,15 @@ fn where_nobody_has_the_metrics_of_containers_their_alerts_are_left_out_and_that
     let disabled = json!({"monitoring": {"alerts": {"disabled": ["HighMemory", "CpuThrottled"]}}});
     assert_eq!(made(disabled, &without).shortcomings, [], "nobody misses what nobody wants");
 }
+
+#[test]
+fn the_users_own_rules_are_in_an_object_of_their_own() {
+    let bundle = made(json!({"monitoring": {"extraRules": [{"alert": "Harvest", "expr": "vector(1)"}]}}), &stack());
+    let rules: Vec<&Child> = bundle.children.iter().filter(|child| child.kind == ChildKind::PrometheusRule).collect();
+    assert_eq!(rules.iter().map(|child| child.name.as_str()).collect::<Vec<_>>(), [NAME, "grape-scorer-extra"]);
+    let holds = |child: &Child| child.body["spec"].to_string().contains("Harvest");
+    assert!(!holds(rules[0]) && holds(rules[1]));
+    let without = spec(json!({}));
+    assert!(!wants(&owner(), &without, ChildKind::PrometheusRule, "grape-scorer-extra"));
+    assert!(wants(&owner(), &without, ChildKind::PrometheusRule, NAME));
+}
