@@ -320,14 +320,18 @@ fn leaves(definition: &PartialObjectMeta<CustomResourceDefinition>) -> bool {
     definition.metadata.deletion_timestamp.is_some()
 }
 
-fn presence_after(error: &watcher::Error) -> Presence {
-    let refused = match error {
+/// Whether a watch is not allowed.
+pub(super) fn forbidden(error: &watcher::Error) -> bool {
+    match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchError(status) => status.code == 403,
         _ => false,
-    };
-    if refused { Presence::Forbidden } else { Presence::Failing }
+    }
+}
+
+fn presence_after(error: &watcher::Error) -> Presence {
+    if forbidden(error) { Presence::Forbidden } else { Presence::Failing }
 }
 
 /// The label by which prometheus-operator marks the pods of a Prometheus.

@@ -77,6 +77,11 @@ impl<T: Indexed> Index<T> {
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
+    /// Nobody need wait any longer: the list cannot be had.
+    pub fn give_up(&self) {
+        self.ready.send_replace(true);
+    }
+
     /// Takes one event of the watch; returns the groups whose view has changed.
     pub fn observe(&self, event: Event<T>) -> BTreeSet<Key> {
         let mut inner = self.write();

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Debug, sync::Arc};
 
-use futures::{Stream, StreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt, TryStreamExt as _, stream::BoxStream};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -16,6 +16,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
+    ecosystem,
     index::{Index, Indexed, Key},
     live::{Live, NamespaceFacts, NodeFacts},
     observe::Caches,
@@ -95,6 +96,13 @@ pub fn children(scope: &Scope, caches: &Caches, metrics: &Metrics) -> Hints {
     let nodes = watcher(Api::<Node>::all(scope.client.clone()), watcher::Config::default());
     streams.push(feed("Node", nodes, caches.nodes.clone(), |node: Node| Some(NodeFacts::of(&node)), metrics.clone()));
     let namespaces = watcher(Api::<PartialObjectMeta<Namespace>>::all(scope.client.clone()), config());
+    let index = caches.namespaces.clone();
+    // Their labels matter to few selectors: a role of an older chart, without this right, must not hold everything up.
+    let namespaces = namespaces.inspect_err(move |error| {
+        if ecosystem::forbidden(error) {
+            index.give_up();
+        }
+    });
     let reduce = |namespace| Some(NamespaceFacts::of(&namespace));
     streams.push(feed("Namespace", namespaces, caches.namespaces.clone(), reduce, metrics.clone()));
     futures::stream::select_all(streams).boxed()

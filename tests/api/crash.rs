@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use kube::core::DynamicObject;
-use modelship::{api::conditions, resources::ChildKind};
+use modelship::{
+    api::conditions,
+    monitoring::dashboard,
+    resources::{ChildKind, Owner},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -232,8 +236,10 @@ async fn state(world: &World) -> Value {
         "available": status.available,
         "history": history,
     });
-    // Namespaces differ from run to run, and with them hashes of specs that name the repository.
-    serde_json::from_str(&text.to_string().replace(&world.namespace, "NAMESPACE")).expect("JSON")
+    // Namespaces differ from run to run, and with them hashes of specs that name the repository, and the dashboard's uid.
+    let owner = Owner { namespace: world.namespace.clone(), name: MODEL.to_owned(), uid: String::new() };
+    let text = text.to_string().replace(&world.namespace, "NAMESPACE").replace(&dashboard::uid(&owner), "UID");
+    serde_json::from_str(&text).expect("JSON")
 }
 
 fn plain(world: &World, object: DynamicObject) -> Value {
