@@ -4,6 +4,7 @@ mod alerts;
 mod controller;
 mod crds;
 mod exporter;
+mod init;
 mod metrics;
 mod panels;
 mod predict;
@@ -45,6 +46,8 @@ enum Command {
     Panels,
     /// Print the objects that a ModelDeployment leads to, with no cluster at all.
     Render(render::Arguments),
+    /// Write the workflow and the ModelDeployment that a model's repository needs.
+    Init(init::Arguments),
     /// Send real traffic to a model and tell what came of it.
     Traffic(traffic::Arguments),
     /// Send one request to a model, and print its answer with the classes named.
@@ -61,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Alerts => alerts::run(),
         Command::Panels => panels::run(),
         Command::Render(arguments) => render::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Traffic(arguments) => return traffic::run(&arguments),
         Command::Predict(arguments) => return predict::run(&arguments),
     };

@@ -1,0 +1,207 @@
+//! `modelship init`: the files that a model's repository needs, written by what lies in it. Asks nothing.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use crate::{api::names::NAME_MAX, images::Repository};
+
+const WORKFLOW: (&str, &str) = (".github/workflows/model.yml", include_str!("init/model.yml"));
+const DEPLOYMENT: (&str, &str) = ("modeldeployment.yaml", include_str!("init/modeldeployment.yaml"));
+
+/// What a training depends on, when it is there. Reports, notebooks and READMEs train nothing.
+const WATCHED: [(&str, &str); 8] = [
+    ("MLproject", "MLproject"),
+    ("conda.yaml", "conda.yaml"),
+    ("python_env.yaml", "python_env.yaml"),
+    ("requirements.txt", "requirements.txt"),
+    ("Dockerfile", "Dockerfile"),
+    ("data", "data/**"),
+    ("src", "src/**"),
+    ("params.yaml", "params.yaml"),
+];
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The model's repository.
+    #[arg(default_value = ".")]
+    directory: PathBuf,
+    /// Where the image goes, without tag: alice/credit-scoring-model.
+    #[arg(long, value_name = "REPOSITORY")]
+    image: String,
+    /// Name of the ModelDeployment. Default: the last part of the image's.
+    #[arg(long)]
+    name: Option<String>,
+    /// The MLflow server that trainings are tracked on.
+    #[arg(long, value_name = "URL", conflicts_with = "dagshub")]
+    tracking_uri: Option<String>,
+    /// The repository on DagsHub that trainings are tracked on.
+    #[arg(long, value_name = "OWNER/NAME")]
+    dagshub: Option<String>,
+    /// Write over files that are there.
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), String> {
+    let told = init(arguments)?;
+    std::io::stdout().write_all(told.as_bytes()).map_err(|error| error.to_string())
+}
+
+/// Writes the files; what is left to do.
+fn init(arguments: &Arguments) -> Result<String, String> {
+    let files = files(arguments, &Found::look(&arguments.directory)?)?;
+    write(&arguments.directory, &files, arguments.force)?;
+    Ok(told(arguments, &files))
+}
+
+/// What lies in the repository.
+#[derive(Debug, Default)]
+struct Found {
+    watched: Vec<&'static str>,
+    /// The port of the team's own server; none without a Dockerfile.
+    port: Option<u16>,
+    /// Whether MLflow is in the game at all.
+    mlflow: bool,
+    trains: bool,
+}
+
+impl Found {
+    fn look(directory: &Path) -> Result<Self, String> {
+        if !directory.is_dir() {
+            return Err(format!("{} is no directory", directory.display()));
+        }
+        let there = |name: &str| directory.join(name).exists();
+        let text = |name: &str| fs::read_to_string(directory.join(name)).unwrap_or_default();
+        let mlflow = ["modelling.py", "train.py", "requirements.txt"].iter().any(|name| text(name).contains("mlflow"));
+        Ok(Self {
+            watched: WATCHED.iter().filter(|(name, _)| there(name)).map(|(_, pattern)| *pattern).collect(),
+            port: there("Dockerfile").then(|| exposed(&text("Dockerfile")).unwrap_or(8080)),
+            mlflow: mlflow || there("MLproject"),
+            trains: there("MLproject") || there("modelling.py") || there("train.py"),
+        })
+    }
+}
+
+/// The first port that a Dockerfile exposes.
+fn exposed(dockerfile: &str) -> Option<u16> {
+    let mut words = dockerfile.lines().filter_map(|line| line.trim().strip_prefix("EXPOSE "));
+    words.find_map(|ports| ports.split_whitespace().next()?.split('/').next()?.parse().ok())
+}
+
+/// The files by name, in the order in which people read them.
+fn files(arguments: &Arguments, found: &Found) -> Result<Vec<(&'static str, String)>, String> {
+    let image = &arguments.image;
+    let repository = Repository::parse(image).map_err(|error| format!("--image: {error}"))?;
+    let name = match &arguments.name {
+        Some(name) => name.clone(),
+        None => name_of(repository.path()),
+    };
+    if !is_name(&name) {
+        return Err(format!(
+            "--name: '{name}' must start with a letter and hold only lower-case letters, digits and '-', {NAME_MAX} at the most"
+        ));
+    }
+    let paths = ["**.py", WORKFLOW.0].iter().chain(&found.watched);
+    let paths: Vec<String> = paths.map(|pattern| format!("      - \"{pattern}\"")).collect();
+    let server =
+        found.port.map(|port| format!("  server:\n    type: http\n    port: {port}\n    # healthPath: /health\n"));
+    let inputs = inputs(arguments, found)?;
+    let fill = |template: &str| {
+        template
+            .replace("@PATHS@", &paths.join("\n"))
+            .replace("@INPUTS@\n", &inputs)
+            .replace("@SERVER@\n", server.as_deref().unwrap_or_default())
+            .replace("@IMAGE@", image)
+            .replace("@NAME@", &name)
+    };
+    Ok(vec![(WORKFLOW.0, fill(WORKFLOW.1)), (DEPLOYMENT.0, fill(DEPLOYMENT.1))])
+}
+
+/// The inputs of the workflow that differ from its defaults.
+fn inputs(arguments: &Arguments, found: &Found) -> Result<String, String> {
+    let mut inputs = String::new();
+    let mut put = |name: &str, value: &str| inputs.push_str(&format!("      {name}: {value}\n"));
+    if let Some(uri) = &arguments.tracking_uri {
+        let plain = uri.starts_with("http://") || uri.starts_with("https://");
+        if !plain || uri.contains(|c: char| c.is_whitespace() || "\"'#@{}".contains(c)) {
+            return Err(format!(
+                "--tracking-uri: '{uri}' must be an address such as https://mlflow.example.org, without user and password: \
+                 those are secrets"
+            ));
+        }
+        put("tracking-uri", uri);
+    }
+    if let Some(repository) = &arguments.dagshub {
+        let parts: Vec<&str> = repository.split('/').collect();
+        let plain =
+            |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if parts.len() != 2 || !parts.iter().all(plain) {
+            return Err(format!("--dagshub: '{repository}' must be of the form owner/name"));
+        }
+        put("dagshub-repository", repository);
+    }
+    let tracked = arguments.tracking_uri.is_some() || arguments.dagshub.is_some();
+    match (tracked, found.mlflow) {
+        (false, false) => put("run", "none # no MLflow: the Dockerfile brings the model"),
+        (false, true) => put("# tracking-uri", "https://mlflow.example.org, or dagshub-repository: owner/name"),
+        (true, _) => {}
+    }
+    if !found.trains {
+        put("# train-command", "python your_script.py");
+    }
+    Ok(inputs)
+}
+
+/// A name for objects, of an image's path: `alice/Credit_model` is `credit-model`.
+fn name_of(path: &str) -> String {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let name = last.to_ascii_lowercase().replace(['_', '.'], "-");
+    name.chars().take(NAME_MAX).collect::<String>().trim_matches('-').to_owned()
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// Writes all of the files, or none when one is there already.
+fn write(directory: &Path, files: &[(&str, String)], force: bool) -> Result<(), String> {
+    let there: Vec<&str> = files.iter().map(|(name, _)| *name).filter(|name| directory.join(name).exists()).collect();
+    if !there.is_empty() && !force {
+        return Err(format!("{} is there already; --force writes over it", there.join(" and ")));
+    }
+    for (name, text) in files {
+        let file = directory.join(name);
+        let folder = file.parent().unwrap_or(directory);
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&file, text))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// What is left for a person to do.
+fn told(arguments: &Arguments, files: &[(&str, String)]) -> String {
+    let mut told = String::new();
+    for (name, _) in files {
+        told.push_str(&format!("wrote {name}\n"));
+    }
+    told.push_str("\nSecrets to set in the repository (Settings, Secrets and variables, Actions):\n");
+    let mut secret = |name: &str, what: &str| told.push_str(&format!("  {name:<18} {what}\n"));
+    secret("DOCKERHUB_USERNAME", &format!("who pushes {}", arguments.image));
+    secret("DOCKERHUB_TOKEN", "a token of theirs, with read and write");
+    secret("DAGSHUB_USERNAME", "user of the tracking server, if it asks for one");
+    secret("DAGSHUB_TOKEN", "the user's token");
+    secret("PAT", "may write contents and pull requests here, for the pull request with the reports");
+    told.push_str("\nThen commit and push, and once: kubectl apply -f modeldeployment.yaml\n");
+    told
+}
+
+#[cfg(test)]
+#[path = "tests/init.rs"]
+mod tests;

@@ -1,0 +1,117 @@
+use pretty_assertions::assert_eq;
+use serde_json::Value;
+
+use super::*;
+use crate::api::ValidSpec;
+
+const PUBLISH: &str = include_str!("../../../.github/workflows/publish-model.yml");
+
+fn arguments(directory: &Path, image: &str) -> Arguments {
+    Arguments {
+        directory: directory.to_owned(),
+        image: image.into(),
+        name: None,
+        tracking_uri: None,
+        dagshub: None,
+        force: false,
+    }
+}
+
+/// A repository with these files, each with its text.
+fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    directory
+}
+
+fn written(directory: &Path, name: &str) -> Value {
+    serde_saphyr::from_str(&fs::read_to_string(directory.join(name)).unwrap()).unwrap()
+}
+
+#[test]
+fn a_project_gets_a_workflow_and_a_deployment_that_are_valid() {
+    let directory = repository(&[("MLproject", "name: churn"), ("requirements.txt", "mlflow"), ("notes.md", "")]);
+    let said = Arguments {
+        tracking_uri: Some("https://mlflow.example.org".into()),
+        ..arguments(directory.path(), "alice/churn_model")
+    };
+    init(&said).unwrap();
+    let workflow = written(directory.path(), WORKFLOW.0);
+    let inputs = workflow["jobs"]["model"]["with"].as_object().unwrap().clone();
+    assert_eq!(inputs["image"], "alice/churn_model");
+    assert_eq!(inputs["tracking-uri"], "https://mlflow.example.org");
+    assert_eq!(
+        workflow["on"]["push"]["paths"],
+        serde_json::json!(["**.py", ".github/workflows/model.yml", "MLproject", "requirements.txt"])
+    );
+    let deployment = written(directory.path(), DEPLOYMENT.0);
+    assert_eq!(deployment["metadata"]["name"], "churn-model");
+    ValidSpec::parse("churn-model", &deployment["spec"]).unwrap();
+}
+
+#[test]
+fn every_input_that_may_be_written_is_one_of_the_reusable_workflow() {
+    let publish: Value = serde_saphyr::from_str(PUBLISH).unwrap();
+    let known = publish["on"]["workflow_call"]["inputs"].as_object().unwrap();
+    for name in ["image", "tracking-uri", "dagshub-repository", "run", "train-command"] {
+        assert!(known.contains_key(name), "{name}");
+    }
+    for secret in ["DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN", "DAGSHUB_USERNAME", "DAGSHUB_TOKEN", "PAT"] {
+        assert!(publish["on"]["workflow_call"]["secrets"][secret].is_object(), "{secret}");
+        assert!(told(&arguments(Path::new("."), "a/b"), &[]).contains(secret));
+    }
+}
+
+#[test]
+fn a_dockerfile_s_port_is_that_of_the_server_and_without_mlflow_no_run_is_asked_for() {
+    let directory = repository(&[("Dockerfile", "FROM x\nEXPOSE 5000/tcp 9000\n"), ("train.py", "import torch")]);
+    init(&arguments(directory.path(), "alice/digits")).unwrap();
+    let deployment = written(directory.path(), DEPLOYMENT.0);
+    assert_eq!(deployment["spec"]["server"], serde_json::json!({"type": "http", "port": 5000}));
+    ValidSpec::parse("digits", &deployment["spec"]).unwrap();
+    assert_eq!(written(directory.path(), WORKFLOW.0)["jobs"]["model"]["with"]["run"], "none");
+}
+
+#[test]
+fn nothing_is_written_over_unless_it_is_said_and_then_all_of_it() {
+    let directory = repository(&[("modeldeployment.yaml", "mine")]);
+    let said = arguments(directory.path(), "alice/model");
+    let error = init(&said).unwrap_err();
+    assert!(error.contains("modeldeployment.yaml is there already; --force"), "{error}");
+    assert!(!directory.path().join(WORKFLOW.0).exists());
+    init(&Arguments { force: true, ..said }).unwrap();
+    assert_eq!(written(directory.path(), DEPLOYMENT.0)["kind"], "ModelDeployment");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_the_argument_s_name() {
+    let directory = repository(&[]);
+    let plain = || arguments(directory.path(), "alice/model");
+    let uri = |uri: &str| Arguments { tracking_uri: Some(uri.into()), ..plain() };
+    let dagshub = |text: &str| Arguments { dagshub: Some(text.into()), ..plain() };
+    let name = |name: &str| Arguments { name: Some(name.into()), ..plain() };
+    for (said, words) in [
+        (arguments(directory.path(), "alice/model:latest"), "--image"),
+        (arguments(&directory.path().join("gone"), "alice/model"), "is no directory"),
+        (uri("https://alice:secret@mlflow.example.org"), "--tracking-uri"),
+        (uri("mlflow.example.org"), "--tracking-uri"),
+        (uri("https://x\n      evil: true"), "--tracking-uri"),
+        (dagshub("alice"), "--dagshub"),
+        (dagshub("alice/a b"), "--dagshub"),
+        (name("9lives"), "--name"),
+        (name(&"a".repeat(46)), "--name"),
+    ] {
+        let error = init(&said).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_name_is_made_of_the_image_s_last_part() {
+    assert_eq!(name_of("alice/credit.scoring_model"), "credit-scoring-model");
+    assert_eq!(name_of(&format!("alice/{}-x", "a".repeat(44))), "a".repeat(44));
+    assert!(is_name(&name_of("alice/model")));
+}
