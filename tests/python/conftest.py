@@ -93,6 +93,8 @@ def mlflow_server(tmp_path_factory):
         folder / "server.log",
         MLFLOW_AUTH_CONFIG_PATH=str(folder / "auth.ini"),
         MLFLOW_FLASK_SERVER_SECRET_KEY="of the tests",
+        # Seven more processes, for evaluations that no test asks for.
+        MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
     )
     yield f"http://127.0.0.1:{port}"
     server.stop()
