@@ -10,7 +10,6 @@ use std::{
 use futures::StreamExt;
 use k8s_openapi::{
     api::core::v1::Pod, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use kube::{
     Api, ResourceExt,
@@ -20,8 +19,6 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use serde::Deserialize as _;
-use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
     task::{AbortHandle, JoinSet},
@@ -36,7 +33,7 @@ use super::{
 use crate::{
     monitoring::{
         OptionalKind, Presence, Surroundings,
-        surroundings::{Collector, Selects},
+        surroundings::{Collector, INSTANCE_OF},
     },
     resources::ChildKind,
     telemetry::Metrics,
@@ -199,7 +196,7 @@ impl Watcher {
     async fn collect(&self, kind: OptionalKind) {
         let api = Api::all_with(self.scope.client.clone(), &kind.api_resource());
         let index = self.collectors(kind).clone();
-        self.pump(kind, api, streams::config(), &index, |object| collector(&object)).await;
+        self.pump(kind, api, streams::config(), &index, |object| Collector::of(&object)).await;
     }
 
     async fn find_instances(&self) {
@@ -334,9 +331,6 @@ fn presence_after(error: &watcher::Error) -> Presence {
     if forbidden(error) { Presence::Forbidden } else { Presence::Failing }
 }
 
-/// The label by which prometheus-operator marks the pods of a Prometheus.
-const INSTANCE_OF: &str = "operator.prometheus.io/name";
-
 /// A pod of a Prometheus.
 #[derive(Clone, Debug, PartialEq)]
 struct Instance {
@@ -377,23 +371,5 @@ impl Indexed for Instance {
     }
     fn version(&self) -> u64 {
         0
-    }
-}
-
-/// Reduces a Prometheus or an Alertmanager to what it selects.
-fn collector(object: &DynamicObject) -> Collector {
-    let selector = |field: &str| -> Option<LabelSelector> {
-        let value: &Value = &object.data["spec"][field];
-        Option::<LabelSelector>::deserialize(value).ok().flatten()
-    };
-    let selects =
-        |objects: &str, namespaces: &str| Selects { objects: selector(objects), namespaces: selector(namespaces) };
-    Collector {
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-        monitors: selects("serviceMonitorSelector", "serviceMonitorNamespaceSelector"),
-        rules: selects("ruleSelector", "ruleNamespaceSelector"),
-        prefix: object.data["spec"]["routePrefix"].as_str().unwrap_or_default().to_owned(),
-        configs: selects("alertmanagerConfigSelector", "alertmanagerConfigNamespaceSelector"),
     }
 }

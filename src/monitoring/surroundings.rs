@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
-use kube::core::{ApiResource, GroupVersionKind, Selector, SelectorExt as _};
+use kube::{
+    ResourceExt as _,
+    core::{ApiResource, DynamicObject, GroupVersionKind, Selector, SelectorExt as _},
+};
+use serde::Deserialize as _;
+use serde_json::Value;
 
 /// Kinds that a cluster may lack, and get or lose while Modelship runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,8 +96,31 @@ pub struct Collector {
     pub rules: Selects,
     /// Of an Alertmanager: which AlertmanagerConfigs.
     pub configs: Selects,
-    /// Of a Prometheus: the path that its pages lie under.
+    /// The path that its pages lie under.
     pub prefix: String,
+}
+
+/// The label by which prometheus-operator marks the pods of a Prometheus.
+pub const INSTANCE_OF: &str = "operator.prometheus.io/name";
+
+impl Collector {
+    /// Reduces a Prometheus or an Alertmanager to what it selects.
+    pub fn of(object: &DynamicObject) -> Self {
+        let selector = |field: &str| -> Option<LabelSelector> {
+            let value: &Value = &object.data["spec"][field];
+            Option::<LabelSelector>::deserialize(value).ok().flatten()
+        };
+        let selects =
+            |objects: &str, namespaces: &str| Selects { objects: selector(objects), namespaces: selector(namespaces) };
+        Self {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            monitors: selects("serviceMonitorSelector", "serviceMonitorNamespaceSelector"),
+            rules: selects("ruleSelector", "ruleNamespaceSelector"),
+            configs: selects("alertmanagerConfigSelector", "alertmanagerConfigNamespaceSelector"),
+            prefix: object.data["spec"]["routePrefix"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Display for Collector {
@@ -229,7 +257,7 @@ fn words(selector: &LabelSelector) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -245,6 +273,24 @@ mod tests {
 
     fn picking(namespace_labels: &Labels) -> Picking<'_> {
         Picking { namespace: "tasting-room", namespace_labels, select: |collector| &collector.monitors }
+    }
+
+    #[test]
+    fn a_prometheus_and_an_alertmanager_are_reduced_to_what_they_select() {
+        let object = |spec: Value| -> DynamicObject {
+            serde_json::from_value(json!({"metadata": {"namespace": "monitoring", "name": "main"}, "spec": spec}))
+                .unwrap()
+        };
+        let kps = json!({"matchLabels": {"release": "kps"}});
+        let reduced = Collector::of(&object(json!({
+            "serviceMonitorSelector": {}, "ruleSelector": kps, "ruleNamespaceSelector": {},
+            "alertmanagerConfigSelector": null, "routePrefix": "/prometheus",
+        })));
+        assert_eq!((reduced.to_string().as_str(), reduced.prefix.as_str()), ("monitoring/main", "/prometheus"));
+        assert_eq!(reduced.monitors, Selects { objects: Some(LabelSelector::default()), namespaces: None });
+        assert_eq!(reduced.rules.objects, serde_json::from_value(kps).unwrap());
+        assert_eq!(reduced.configs, Selects::default(), "what is null is not set");
+        assert_eq!(Collector::of(&object(json!({}))).rules, Selects::default());
     }
 
     #[test]
