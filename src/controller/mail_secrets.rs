@@ -14,7 +14,10 @@ use tokio::time::Instant;
 use super::credentials::bounded;
 use crate::{
     api::ValidSpec,
-    monitoring::{MailDefaults, MailSecret, mail::PASSWORD},
+    monitoring::{
+        MailDefaults, MailSecret,
+        mail::{CA, PASSWORD},
+    },
     resources::Owner,
 };
 
@@ -100,6 +103,7 @@ fn found(secret: &Secret) -> MailSecret {
         smarthost: text("smarthost"),
         from: text("from"),
         has_password: bytes(PASSWORD).is_some_and(|password| !password.is_empty()),
+        has_ca: text(CA).is_some(),
     }
 }
 
@@ -118,8 +122,18 @@ mod tests {
         let found = found(&secret);
         assert!(!format!("{found:?}").contains("open-sesame"));
         let username = Some("alice@example.org".to_owned());
-        assert_eq!(found, MailSecret::Found { username, smarthost: None, from: None, has_password: true });
+        let expected = MailSecret::Found { username, smarthost: None, from: None, has_password: true, has_ca: false };
+        assert_eq!(found, expected);
         assert!(complete(&found));
+    }
+
+    #[test]
+    fn a_certification_authority_counts_unless_its_key_is_empty() {
+        for (data, known) in [(json!({"ca.crt": "LS0tLS0K"}), true), (json!({"ca.crt": ""}), false), (json!({}), false)]
+        {
+            let secret: Secret = serde_json::from_value(json!({"data": data})).unwrap();
+            assert!(matches!(found(&secret), MailSecret::Found { has_ca, .. } if has_ca == known), "{secret:?}");
+        }
     }
 
     #[test]
@@ -129,6 +143,7 @@ mod tests {
             smarthost: None,
             from: None,
             has_password,
+            has_ca: false,
         };
         assert!(!complete(&lacking(false, Some("alice"))) && !complete(&lacking(true, None)));
         assert!(!complete(&MailSecret::Missing) && !complete(&MailSecret::Unreadable("x".into())));

@@ -40,11 +40,15 @@ pub enum MailSecret {
         smarthost: Option<String>,
         from: Option<String>,
         has_password: bool,
+        /// The certificate of a certification authority that the mail server's own comes from.
+        has_ca: bool,
     },
 }
 
 /// The key of a Secret that holds the password.
 pub const PASSWORD: &str = "password";
+/// The key that may hold the certificate (PEM) of a certification authority of one's own.
+pub const CA: &str = "ca.crt";
 
 /// The AlertmanagerConfig, or why there can be none.
 pub fn config(
@@ -155,6 +159,10 @@ fn settings(
     if let Some(username) = username {
         settings["authUsername"] = json!(username);
         settings["authPassword"] = json!({"name": name, "key": PASSWORD});
+    }
+    // Without it the authorities count that Alertmanager's image knows.
+    if matches!(secret, MailSecret::Found { has_ca: true, .. }) {
+        settings["tlsConfig"] = json!({"ca": {"secret": {"name": name, "key": CA}}});
     }
     Ok(settings)
 }

@@ -222,7 +222,7 @@ pub struct Email {
     #[x_kube(validation = Rule::new("self.matches('^[^ :/]+:[0-9]{1,5}$')")
         .message("spec.monitoring.email.smarthost is a host and its port: smtp.example.org:587"))]
     pub smarthost: Option<String>,
-    /// A Secret of this namespace with the keys username and password, and, where not said here, smarthost and from.
+    /// A Secret of this namespace with the keys username and password, and, where wanted, smarthost, from, and ca.crt (the mail server's own certification authority).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret: Option<String>,

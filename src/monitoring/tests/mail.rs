@@ -21,6 +21,7 @@ fn found(smarthost: Option<&str>) -> MailSecret {
         smarthost: smarthost.map(str::to_owned),
         from: None,
         has_password: true,
+        has_ca: false,
     }
 }
 
@@ -66,6 +67,18 @@ fn without_a_secret_nobody_logs_in() {
 }
 
 #[test]
+fn a_certification_authority_of_the_secret_is_the_one_that_counts() {
+    let with = |has_ca| {
+        let secret =
+            MailSecret::Found { username: Some("a".into()), smarthost: None, from: None, has_password: true, has_ca };
+        let body = told(json!({"to": ["a@example.org"]}), &defaults(), &secret).unwrap();
+        body["spec"]["receivers"][0]["emailConfigs"][0]["tlsConfig"].clone()
+    };
+    assert_eq!(with(true), json!({"ca": {"secret": {"name": "smtp", "key": "ca.crt"}}}));
+    assert_eq!(with(false), json!(null));
+}
+
+#[test]
 fn only_the_models_own_alerts_are_sent_and_those_of_one_trouble_in_one_mail() {
     let body = told(json!({"to": ["a@example.org"]}), &defaults(), &found(None)).unwrap();
     let route = &body["spec"]["route"];
@@ -80,6 +93,7 @@ fn what_is_missing_is_named_with_its_remedy() {
         smarthost: None,
         from: None,
         has_password,
+        has_ca: false,
     };
     let none = MailDefaults::default();
     let rows = [
