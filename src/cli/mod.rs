@@ -10,6 +10,7 @@ mod panels;
 mod predict;
 pub mod render;
 mod target;
+mod test_alert;
 mod traffic;
 
 use std::{future::Future, io::Write, process::ExitCode};
@@ -52,6 +53,8 @@ enum Command {
     Traffic(traffic::Arguments),
     /// Send one request to a model, and print its answer with the classes named.
     Predict(predict::Arguments),
+    /// Send a model's e-mail for real, and tell how far it gets.
+    TestAlert(test_alert::Arguments),
 }
 
 /// Runs the command line; errors go to standard error as one sentence.
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Init(arguments) => init::run(&arguments),
         Command::Traffic(arguments) => return traffic::run(&arguments),
         Command::Predict(arguments) => return predict::run(&arguments),
+        Command::TestAlert(arguments) => return test_alert::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! Where `modelship traffic` and `modelship predict` send their requests: a ModelDeployment, or any URL.
 
-mod forward;
+pub(super) mod forward;
 
 use std::sync::Arc;
 
@@ -206,16 +206,16 @@ fn serving(name: &str, namespace: &str, status: &ModelDeploymentStatus) -> Resul
     }
 }
 
-struct Cluster {
-    config: Config,
+/// Which cluster is meant.
+pub(super) struct Cluster {
+    pub config: Config,
     /// Whether this process is a pod of that cluster.
     inside: bool,
 }
 
 impl Cluster {
     /// As kubectl does: the kubeconfig first, then the pod's own ServiceAccount.
-    async fn find(context: Option<&str>) -> Result<Self, String> {
-        const ELSE: &str = "set KUBECONFIG, run in a pod, or give --url";
+    pub async fn find(context: Option<&str>) -> Result<Self, String> {
         let kubeconfig = Kubeconfig::read();
         if let (Ok(kubeconfig), Some(context)) = (&kubeconfig, context)
             && !kubeconfig.contexts.iter().any(|known| known.name == context)
@@ -232,7 +232,7 @@ impl Cluster {
             (Err(error), Some(context)) => Err(format!("--context {context}: {error}")),
             (Err(error), None) => match Config::incluster() {
                 Ok(config) => Ok(Self { config, inside: true }),
-                Err(_) => Err(format!("no cluster to ask: {error}; {ELSE}")),
+                Err(_) => Err(format!("no cluster to ask: {error}; set KUBECONFIG, or run in a pod")),
             },
         }
     }
@@ -245,7 +245,7 @@ fn unknown_context(context: &str, kubeconfig: &Kubeconfig) -> String {
     format!("--context: the kubeconfig has no context '{context}'; it has: {}{more}", known.join(", "))
 }
 
-fn missing_model(error: &kube::Error, namespace: &str, name: &str) -> String {
+pub(super) fn missing_model(error: &kube::Error, namespace: &str, name: &str) -> String {
     match error {
         // A kind that the API server does not know is answered by its router, which names no object.
         kube::Error::Api(status)

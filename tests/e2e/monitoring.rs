@@ -15,7 +15,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
-use modelship::api::names;
+use modelship::api::{conditions, names};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -159,7 +159,12 @@ where
     F: Future<Output = Result<T, S>>,
     S: std::fmt::Debug,
 {
-    let nudging = async {
+    nudging(world, eventually_within(PATIENCE, what, look)).await
+}
+
+/// Does that while every kubelet is made to look at the pods again and again.
+async fn nudging<T>(world: &World, work: impl Future<Output = T>) -> T {
+    let nudges = async {
         let mut again = tokio::time::interval(Duration::from_secs(2));
         loop {
             again.tick().await;
@@ -167,8 +172,8 @@ where
         }
     };
     tokio::select! {
-        found = eventually_within(PATIENCE, what, look) => found,
-        () = nudging => unreachable!("it never ends"),
+        done = work => done,
+        () = nudges => unreachable!("it never ends"),
     }
 }
 
@@ -270,6 +275,57 @@ async fn an_alert_of_a_namespace_arrives_as_a_mail() {
     let mail = eventually(&stage, "the mail", || async { mails(&team).pop().ok_or("no mail") }).await;
     assert_eq!((mail.from.as_str(), mail.user.as_deref(), mail.tls), ("alerts@example.test", Some("alice"), true));
     assert!(mail.subject.contains("FIRING") && mail.words().contains("This is always so."), "{mail:#?}");
+    stage.end().await;
+}
+
+/// Whether it went well, and what it printed.
+async fn test_alert(stage: &Stage, model: &str) -> (bool, String) {
+    let arguments = ["test-alert", model, "--namespace", &stage.namespace, "--timeout", "4m"];
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_modelship"));
+    command.args(arguments).env("KUBECONFIG", setting("MODELSHIP_TEST_KUBECONFIG")).kill_on_drop(true);
+    let output = nudging(stage, command.output()).await.expect("modelship runs");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), format!("{}{complaints}", String::from_utf8_lossy(&output.stdout)))
+}
+
+#[tokio::test]
+async fn test_alert_sends_a_real_mail_by_the_way_of_a_models_alerts_and_tells_each_hop() {
+    let stage = Stage::shared("tested").await;
+    let team = format!("team@{}.test", stage.namespace);
+    let digest = stage.push("1");
+    let mut spec = stage.spec();
+    spec["monitoring"] = json!({"email": {"to": [team], "secret": "smtp"}});
+    stage.apply("churn", spec).await;
+    stage.serves("churn", &digest).await;
+    let (well, told) = test_alert(&stage, "churn").await;
+    assert!(!well && told.contains("FAIL") && told.contains("smtp"), "there is no Secret yet: {told}");
+
+    let certificate = fs::read_to_string(setting("MODELSHIP_TEST_SMTP_CA")).expect("a certificate");
+    let secret = json!({"stringData": {
+        "username": "alice", "password": "open-sesame", "from": "alerts@example.test",
+        "smarthost": setting("MODELSHIP_TEST_SMTP_GUARDED"), "ca.crt": certificate,
+    }});
+    create(&stage, "v1", "Secret", "smtp", secret).await;
+    stage.told(conditions::MONITORING_READY, "True", "*").await;
+    let (well, told) = test_alert(&stage, "churn").await;
+    assert!(well, "{told}");
+    for words in [
+        format!("ok    ModelDeployment {}/churn has its alerts mailed to {team}", stage.namespace),
+        "ok    its condition MonitoringReady is True".to_owned(),
+        "as alice".to_owned(),
+        "ok    it finds the key password of Secret smtp and ca.crt of Secret smtp".to_owned(),
+        "ok    Alertmanager monitoring/main selects it".to_owned(),
+        format!("has loaded the receiver {}/churn/email", stage.namespace),
+        "ok    Prometheus monitoring/main sends its alerts to Alertmanager monitoring/main".to_owned(),
+        "ok    the mail server took the e-mail".to_owned(),
+    ] {
+        assert!(told.contains(&words), "{words}: {told}");
+    }
+    assert!(!told.contains("sesame") && !told.contains("CERTIFICATE"), "{told}");
+    let mail = stage.eventually("the mail", || async { mails(&team).pop().ok_or("no mail") }).await;
+    assert_eq!((mail.from.as_str(), mail.user.as_deref(), mail.tls), ("alerts@example.test", Some("alice"), true));
+    let subject = format!("{}/churn: This is a test", stage.namespace);
+    assert!(mail.subject.starts_with(&subject) && mail.words().contains("ModelshipTest (info)"), "{mail:#?}");
     stage.end().await;
 }
 

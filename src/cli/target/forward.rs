@@ -105,16 +105,24 @@ impl Forward {
     }
 
     async fn open(&self, pod: &str, port: u16) -> Result<Link, String> {
-        let mut forwarder = self.api.portforward(pod, &[port]).await.map_err(|error| {
-            // Older API servers ask for get, newer ones for create.
-            let words = refused(&error, "create (and get) pods/portforward", &self.namespace);
-            format!("cannot reach pod '{pod}': {words}")
-        })?;
-        let complaint = forwarder.take_error(port);
-        match (forwarder.take_stream(port), complaint) {
-            (Some(stream), Some(complaint)) => Ok(Link { stream: Box::new(stream), complaint: complaint.boxed() }),
-            _ => Err(format!("the port-forward to pod '{pod}' gave no stream")),
-        }
+        open(&self.api, &self.namespace, pod, port).await
+    }
+}
+
+/// A connection to a port of a pod of that namespace.
+///
+/// # Errors
+/// A sentence that says why it was not reached.
+pub async fn open(api: &Api<Pod>, namespace: &str, pod: &str, port: u16) -> Result<Link, String> {
+    let mut forwarder = api.portforward(pod, &[port]).await.map_err(|error| {
+        // Older API servers ask for get, newer ones for create.
+        let words = refused(&error, "create (and get) pods/portforward", namespace);
+        format!("cannot reach pod '{pod}': {words}")
+    })?;
+    let complaint = forwarder.take_error(port);
+    match (forwarder.take_stream(port), complaint) {
+        (Some(stream), Some(complaint)) => Ok(Link { stream: Box::new(stream), complaint: complaint.boxed() }),
+        _ => Err(format!("the port-forward to pod '{pod}' gave no stream")),
     }
 }
 
@@ -129,9 +137,7 @@ pub fn refused(error: &kube::Error, right: &str, namespace: &str) -> String {
         Some(401) => {
             "the cluster does not accept these credentials; log in again, or choose another --context".to_owned()
         }
-        Some(403) => format!(
-            "forbidden: this user may not {right} in namespace '{namespace}'; a Role must allow it (or give --url)"
-        ),
+        Some(403) => format!("forbidden: this user may not {right} in namespace '{namespace}'; a Role must allow it"),
         Some(404) => format!("cannot {right} in namespace '{namespace}': what was asked for does not exist (any more)"),
         _ => format!("cannot {right} in namespace '{namespace}': {}", chain(error)),
     }
@@ -165,7 +171,7 @@ fn target_port(service: &Service) -> IntOrString {
 }
 
 /// Name and port of a pod that serves and is not about to end.
-fn reachable(pod: &Pod, port: &IntOrString) -> Option<(String, u16)> {
+pub fn reachable(pod: &Pod, port: &IntOrString) -> Option<(String, u16)> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     if !ready || pod.metadata.deletion_timestamp.is_some() {
