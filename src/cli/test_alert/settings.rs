@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::report::{Finding, Trouble};
 use crate::{
     api::{StoredModelDeployment, conditions, units},
-    monitoring::surroundings::Labels,
+    monitoring::{mail::PASSWORD, surroundings::Labels},
 };
 
 /// Whom the model's alerts are mailed to.
@@ -88,13 +88,18 @@ impl SecretKey {
                 ),
             ));
         };
-        let has = found.data.as_ref().and_then(|data| data.get(key)).is_some_and(|bytes| !bytes.0.is_empty());
-        match has {
-            true => Ok(()),
-            false => Err(Trouble::new(
+        let bytes = found.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
+        match bytes {
+            None | Some([]) => Err(Trouble::new(
                 format!("Secret {namespace}/{secret} has no key {key}"),
                 format!("add it: kubectl -n {namespace} edit secret {secret}, under stringData"),
             )),
+            // A certificate ends with one; of a password it becomes a part, and the server refuses it.
+            Some([.., b'\n']) if key == PASSWORD => Err(Trouble::new(
+                format!("the key {key} of Secret {namespace}/{secret} ends with a line break"),
+                "make it of a file without one: printf %s … > password",
+            )),
+            Some(_) => Ok(()),
         }
     }
 }

@@ -174,7 +174,8 @@ fn certificate(folder: &Path) {
 /// As prometheus-operator makes it of the AlertmanagerConfigs of [`MODELS`].
 fn configuration(smarthost: SocketAddr, authority: &Path) -> Value {
     let receiver = |model: &str| {
-        let email = json!({"to": ["team@example.org"], "from": "m@example.org", "smarthost": smarthost.to_string()});
+        let email =
+            json!({"to": ["team@example.org"], "from": "Models <m@example.org>", "smarthost": smarthost.to_string()});
         let spec = spec(json!({"monitoring": {"email": email}}));
         let owner = Owner { namespace: "cellar".into(), name: model.into(), uid: String::new() };
         let subject = Subject { owner: &owner, spec: &spec, monitoring: spec.monitoring.as_ref().unwrap() };
@@ -212,6 +213,10 @@ async fn a_real_alertmanager_mails_the_alert_each_time_and_says_so() {
     assert!(lines[2].starts_with("ok    the mail server took the e-mail") && lines.len() == 3, "{told}");
     let mails = stack.mails();
     assert_eq!((mails.len(), &mails[0]["tls"], &mails[0]["user"]), (1, &json!(true), &json!("alice")), "{mails:#?}");
+    assert_eq!(
+        (&mails[0]["from"], &mails[0]["headers"]["From"]),
+        (&json!("m@example.org"), &json!("Models <m@example.org>"))
+    );
     assert_eq!(
         mails[0]["subject"],
         "cellar/grape-scorer: This is a test: e-mail about model cellar/grape-scorer arrives."

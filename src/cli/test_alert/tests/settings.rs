@@ -93,4 +93,9 @@ fn a_secret_that_is_missing_or_lacks_the_key_is_named() {
         let trouble = key.present("cellar", found.as_ref()).unwrap_err();
         assert!(trouble.words == words && trouble.remedy.contains("kubectl -n cellar"), "{trouble:?}");
     }
+    let broken = secret(json!({"password": "b3Blbi1zZXNhbWUK", "ca.crt": "LS0tLS0K"}));
+    let trouble = key.present("cellar", Some(&broken)).unwrap_err();
+    assert!(trouble.words.ends_with("ends with a line break"), "{trouble:?}");
+    let authority = SecretKey { key: "ca.crt".into(), ..key };
+    assert_eq!(authority.present("cellar", Some(&broken)), Ok(()));
 }
