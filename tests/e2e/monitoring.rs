@@ -297,6 +297,7 @@ async fn test_alert_sends_a_real_mail_by_the_way_of_a_models_alerts_and_tells_ea
     spec["monitoring"] = json!({"email": {"to": [team], "secret": "smtp"}});
     stage.apply("churn", spec).await;
     stage.serves("churn", &digest).await;
+    stage.told(conditions::MONITORING_READY, "False", "EmailSecretMissing").await;
     let (well, told) = test_alert(&stage, "churn").await;
     assert!(!well && told.contains("FAIL") && told.contains("smtp"), "there is no Secret yet: {told}");
 
@@ -306,7 +307,7 @@ async fn test_alert_sends_a_real_mail_by_the_way_of_a_models_alerts_and_tells_ea
         "smarthost": setting("MODELSHIP_TEST_SMTP_GUARDED"), "ca.crt": certificate,
     }});
     create(&stage, "v1", "Secret", "smtp", secret).await;
-    stage.told(conditions::MONITORING_READY, "True", "*").await;
+    nudging(&stage, stage.told(conditions::MONITORING_READY, "True", "*")).await;
     let (well, told) = test_alert(&stage, "churn").await;
     assert!(well, "{told}");
     for words in [
