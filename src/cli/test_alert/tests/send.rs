@@ -217,10 +217,7 @@ async fn a_real_alertmanager_mails_the_alert_each_time_and_says_so() {
         (&mails[0]["from"], &mails[0]["headers"]["From"]),
         (&json!("m@example.org"), &json!("Models <m@example.org>"))
     );
-    assert_eq!(
-        mails[0]["subject"],
-        "cellar/grape-scorer: This is a test: e-mail about model cellar/grape-scorer arrives."
-    );
+    assert_eq!(mails[0]["subject"], "This is a test: e-mail about model cellar/grape-scorer arrives.");
     let text = mails[0]["text"].as_str().unwrap();
     assert!(text.starts_with("ModelshipTest (info) of model grape-scorer in namespace cellar\n"), "{text}");
     assert!(text.contains("Nothing is wrong with the model.") && text.contains("Dashboard: /d/ms-"), "{text}");
