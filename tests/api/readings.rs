@@ -95,7 +95,9 @@ async fn what_an_exporter_found_is_shown_and_handed_on_and_asked_for_no_more() {
     })
     .await;
     assert_eq!(handed(&world).await, settings, "the path is still one that was found");
-    let written = operator.tap.writes().into_iter().filter(|call| call.resource == "configmaps").count();
+    let of_settings = |name: &String| *name == exporter::settings_name("churn");
+    let writes = operator.tap.writes().into_iter().filter(|call| call.resource == "configmaps");
+    let written = writes.filter(|call| call.name.as_ref().is_some_and(of_settings)).count();
     assert_eq!(written, 1, "what was found was handed on all the time");
     named["predictions"] = json!({"kind": "class", "path": "$.label"});
     world.apply("churn", named).await;
