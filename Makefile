@@ -7,10 +7,10 @@ SHELL := bash
 export DEMO_KUBECONFIG ?= $(KUBECONFIG_FILE)
 export DEMO_REGISTRY DEMO_REGISTRY_NAME DEMO_REGISTRY_MIRROR
 
-.PHONY: help demo demo-down test lint unit python api e2e fuzz bench bench-exporter build fmt generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test lint unit python api e2e fuzz bench bench-exporter bench-monitoring build fmt generate cluster-up cluster-down clean
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## a real model on a real Kubernetes, and its next version rolled out
 	@tests/demo/up
@@ -44,6 +44,9 @@ bench: ## figures of the controller against a real API server
 
 bench-exporter: ## CPU, latency and memory of the exporter beside nginx and Flask
 	@tests/bench/exporter
+
+bench-monitoring: ## series, rule evaluation and bytes that watching models costs
+	@tests/bench/monitoring
 
 build: ## compile the binary, target/debug/modelship
 	cargo build --locked
