@@ -99,10 +99,16 @@ async fn told(world: &World, status: &str, reason: &str) -> String {
     conditions::find(&found.conditions, conditions::MONITORING_READY).expect("the condition").message.clone()
 }
 
+/// The child, if it is there. A definition is installed a moment before its objects are served.
+async fn look(world: &World, kind: ChildKind) -> Option<Value> {
+    let found = world.children(kind).get_opt("churn").await;
+    found.ok().flatten().map(|object| json!(object))
+}
+
 /// Waits until a child satisfies; returns it.
 async fn child(world: &World, kind: ChildKind, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     eventually(what, || async {
-        match world.child(kind, "churn").await {
+        match look(world, kind).await {
             Some(found) if holds(&found) => Ok(found),
             other => Err(other),
         }
@@ -172,7 +178,7 @@ async fn what_is_installed_late_is_used_and_what_goes_away_is_told_while_the_mod
     .expect("a Secret");
     world.api::<Secret>().create(&PostParams::default(), &secret).await.expect("the Secret is taken");
     let found = eventually_long("the e-mail to be set up", || async {
-        world.child(ChildKind::AlertmanagerConfig, "churn").await.ok_or("none yet")
+        look(&world, ChildKind::AlertmanagerConfig).await.ok_or("none yet")
     })
     .await;
     assert_eq!(label(&found), "kps");

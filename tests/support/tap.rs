@@ -146,7 +146,9 @@ where
             return Box::pin(std::future::pending());
         }
         let answer = self.inner.call(request);
-        Box::pin(async move {
+        let heard = tap.clone();
+        // On its own: what a process has sent is answered, and counts, though the process ends meanwhile.
+        let recorded = tokio::spawn(async move {
             let answer = answer.await;
             if let (Some(mut call), Ok(response)) = (counted, &answer) {
                 call.code = response.status().as_u16();
@@ -159,7 +161,11 @@ where
                     tap.cut();
                 }
             }
-            if tap.has_crashed() {
+            answer
+        });
+        Box::pin(async move {
+            let answer = recorded.await.expect("it is not cancelled and does not panic");
+            if heard.has_crashed() {
                 // The process is gone: it hears no more answers.
                 std::future::pending::<()>().await;
             }
