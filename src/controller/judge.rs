@@ -25,7 +25,7 @@ use crate::{
         valid::ValidSpec,
     },
     images::{Digest, problem::reason},
-    monitoring::Bundle,
+    monitoring::{Bundle, surroundings::Proof},
     rollout::{DeploymentFacts, PodFacts, Progress, Unresolved, progress},
 };
 
@@ -185,23 +185,34 @@ pub fn resolved(unresolved: Option<&Unresolved>, wanted: Option<&Digest>) -> Jud
     }
 }
 
+const PICKED_UP: &str = "PickedUp";
+/// Reasons that only Prometheus itself can tell.
+const PROVEN: [&str; 4] = [PICKED_UP, "NotScraped", "ScrapeFails", "NotEvaluated"];
+
 /// Whether the model's monitoring is there and picked up. While that is not known, what was known before stands.
 pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condition>) -> Option<Judgement> {
     let not = |reason: &str, words: Vec<&str>| Some(Judgement::new(MONITORING_READY, false, reason, words.join("; ")));
     let shortcomings = bundle.shortcomings.iter().map(|shortcoming| (shortcoming.reason, &shortcoming.message));
     let in_the_way: Vec<(&str, &String)> =
         shortcomings.chain(obstacles.iter().map(|obstacle| (obstacle.reason, &obstacle.message))).collect();
+    let as_before =
+        |known: &Condition| Judgement::new(MONITORING_READY, known.status == "True", &known.reason, &known.message);
     if bundle.pending {
-        return before
-            .map(|known| Judgement::new(MONITORING_READY, known.status == "True", &known.reason, &known.message));
+        return before.map(as_before);
     }
-    match in_the_way.first() {
-        Some((reason, _)) => not(reason, in_the_way.iter().map(|(_, message)| message.as_str()).collect()),
+    if let Some((reason, _)) = in_the_way.first() {
+        return not(reason, in_the_way.iter().map(|(_, message)| message.as_str()).collect());
+    }
+    // A controller that has just started has asked nobody yet: what Prometheus said last stands.
+    let said = before.filter(|known| bundle.proof == Proof::Awaited && PROVEN.contains(&known.reason.as_str()));
+    Some(match said {
+        Some(known) if known.status == "False" => as_before(known),
+        Some(_) => Judgement::new(MONITORING_READY, true, PICKED_UP, &bundle.words),
         None => {
-            let reason = if bundle.proven { "PickedUp" } else { "Selected" };
-            Some(Judgement::new(MONITORING_READY, true, reason, &bundle.words))
+            let reason = if bundle.proof == Proof::Seen { PICKED_UP } else { "Selected" };
+            Judgement::new(MONITORING_READY, true, reason, &bundle.words)
         }
-    }
+    })
 }
 
 /// Whether time alone may help.

@@ -27,9 +27,9 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    api::{ModelDeploymentStatus, StoredModelDeployment, ValidSpec},
+    api::{ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions},
     images::{CredentialRef, Follow, Images, Observation, OwnerKey, Want},
-    monitoring::bundle::Expectation,
+    monitoring::bundle::{Expectation, NO_CONTAINERS},
     resources::Owner,
     telemetry::Metrics,
 };
@@ -158,7 +158,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     let seen = follow(context, &spec, &observed);
     let mail = context.mail.look(&observed.owner, generation, &spec, &context.release.mail).await;
     observed.mail = mail.secret;
-    (observed.around.proof, observed.around.without_containers) = context.sights.of(&observed.owner.uid);
+    look_at_prometheus(context, &mut observed);
     let plan = decide(&stored, &spec, &seen, &observed, &context.release);
     context.sights.follow(&observed.owner, expectation(&plan, &observed));
     context.readings.follow(&observed.owner, readings::question(&spec, &plan, &observed));
@@ -179,6 +179,15 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         Some(message) => Err(Error::Obstructed(message)),
         None => Ok(mail.again.map_or_else(Action::await_change, Action::requeue)),
     }
+}
+
+/// What Prometheus itself has said.
+fn look_at_prometheus(context: &Context, observed: &mut Observed) {
+    let known = conditions::find(&observed.status.conditions, conditions::MONITORING_READY);
+    let remembered = known.is_some_and(|known| known.message.contains(NO_CONTAINERS));
+    let around = &mut observed.around;
+    around.proof = context.sights.proof(&observed.owner.uid);
+    around.without_containers = context.sights.without_containers(around.prometheuses.iter(), remembered);
 }
 
 /// What Prometheus should be seen to do. Of a model that does not run there is nothing to see.

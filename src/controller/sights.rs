@@ -17,7 +17,10 @@ use tokio::{
 
 use super::{index::Key, observe::Caches, pages, streams::Hint};
 use crate::{
-    monitoring::{bundle::Expectation, surroundings::Proof},
+    monitoring::{
+        bundle::Expectation,
+        surroundings::{Collector, Proof},
+    },
     resources::Owner,
 };
 
@@ -75,6 +78,14 @@ impl Book {
                 self.entries.insert(uid.to_owned(), entry);
                 true
             }
+        }
+    }
+
+    fn lacks_containers(&self, prometheus: &Key, remembered: bool) -> bool {
+        match self.without_containers.get(prometheus) {
+            Some(0) => false,
+            Some(misses) => remembered || *misses >= MISSES,
+            None => remembered,
         }
     }
 
@@ -170,12 +181,21 @@ impl Sights {
         self.book().entries.remove(uid);
     }
 
-    /// What has been seen of a model, and who has no metrics of containers.
-    pub fn of(&self, uid: &str) -> (Proof, Vec<Key>) {
+    /// What has been seen of a model.
+    pub fn proof(&self, uid: &str) -> Proof {
+        self.book().entries.get(uid).map_or(Proof::Awaited, |entry| entry.proof)
+    }
+
+    /// Which of them have no metrics of containers. `remembered`: they had none when that was told last, which stands until
+    /// one shows some.
+    pub fn without_containers<'a>(
+        &self,
+        prometheuses: impl Iterator<Item = &'a Arc<Collector>>,
+        remembered: bool,
+    ) -> Vec<Key> {
         let book = self.book();
-        let proof = book.entries.get(uid).map_or(Proof::Awaited, |entry| entry.proof);
-        let without = book.without_containers.iter().filter(|(_, misses)| **misses >= MISSES);
-        (proof, without.map(|(prometheus, _)| prometheus.clone()).collect())
+        let keys = prometheuses.map(|prometheus| (prometheus.namespace.clone(), prometheus.name.clone()));
+        keys.filter(|key| book.lacks_containers(key, remembered)).collect()
     }
 
     /// Looks again and again, until nobody listens.

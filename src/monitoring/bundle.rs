@@ -24,8 +24,8 @@ pub struct Bundle {
     pub words: String,
     /// What Prometheus should be seen to do.
     pub expectation: Expectation,
-    /// Prometheus itself has confirmed it.
-    pub proven: bool,
+    /// What Prometheus itself says.
+    pub proof: Proof,
     /// Something is not known yet, so that nothing can be said.
     pub pending: bool,
 }
@@ -72,6 +72,9 @@ pub fn everything(owner: &Owner, spec: &ValidSpec, defaults: &MailDefaults, secr
     bundle.shortcomings.retain(|shortcoming| shortcoming.reason != NOTHING_SELECTS);
     bundle
 }
+
+/// By these words a controller that has just started knows what one before it found.
+pub const NO_CONTAINERS: &str = "has no container_memory_working_set_bytes";
 
 const NOTHING_SELECTS: &str = "NothingSelects";
 
@@ -137,7 +140,7 @@ impl Work<'_> {
             self.bundle.shortcomings.push(Shortcoming {
                 reason: "NoContainerMetrics",
                 message: format!(
-                    "Prometheus {} has no container_memory_working_set_bytes, so the alerts HighMemory and CpuThrottled are left out: have it scrape the kubelets' /metrics/cadvisor, or name both in spec.monitoring.alerts.disabled",
+                    "Prometheus {} {NO_CONTAINERS}, so the alerts HighMemory and CpuThrottled are left out: have it scrape the kubelets' /metrics/cadvisor, or name both in spec.monitoring.alerts.disabled",
                     picked.words()
                 ),
             });
@@ -252,12 +255,9 @@ impl Work<'_> {
             keys.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect::<Vec<_>>().join(" and ")
         };
         let (scrapers, evaluators) = (names(scraped_by), names(evaluated_by));
+        self.bundle.proof = self.around.proof;
         let (reason, message) = match self.around.proof {
-            Proof::Awaited => return,
-            Proof::Seen => {
-                self.bundle.proven = true;
-                return;
-            }
+            Proof::Awaited | Proof::Seen => return,
             Proof::NotScraped => (
                 "NotScraped",
                 format!(

@@ -46,10 +46,12 @@ async fn ends_as_undisturbed(stage: &Stage, second: &str, since: Timestamp) {
     for (kind, count) in [
         (ChildKind::Deployment, 1),
         (ChildKind::Service, 2),
-        (ChildKind::ConfigMap, 1),
+        (ChildKind::ConfigMap, 2),
         (ChildKind::ControllerRevision, 2),
         (ChildKind::PodDisruptionBudget, 0),
         (ChildKind::HorizontalPodAutoscaler, 0),
+        (ChildKind::ServiceMonitor, 1),
+        (ChildKind::PrometheusRule, 1),
     ] {
         let found: Vec<_> = stage.list(kind).await.iter().map(ResourceExt::name_any).collect();
         assert_eq!(found.len(), count, "{kind}: {found:?}");

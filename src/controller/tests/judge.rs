@@ -425,3 +425,49 @@ fn a_condition_that_is_over_is_gone() {
     reads(&world.turn().status, 1, ROLLING);
     reads(&world.serve(2).status, 1, SERVING);
 }
+
+mod monitoring {
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        api::conditions::conclude,
+        monitoring::{Shortcoming, surroundings::Proof},
+    };
+
+    fn bundle(proof: Proof) -> Bundle {
+        Bundle { proof, words: "all is well".into(), ..Bundle::default() }
+    }
+
+    fn before(reason: &str, holds: bool) -> Condition {
+        let told = Judgement::new(MONITORING_READY, holds, reason, "said before");
+        conclude(&[told], &[], 1, Timestamp::UNIX_EPOCH).remove(0)
+    }
+
+    fn judged(bundle: &Bundle, before: Option<&Condition>) -> (bool, String, String) {
+        let judgement = monitored(bundle, &[], before).unwrap();
+        (judgement.holds, judgement.reason, judgement.message)
+    }
+
+    #[test]
+    fn what_prometheus_said_last_stands_until_it_is_asked_again() {
+        let row = |holds: bool, reason: &str, words: &str| (holds, reason.to_owned(), words.to_owned());
+        let awaited = bundle(Proof::Awaited);
+        assert_eq!(judged(&awaited, None), row(true, "Selected", "all is well"));
+        assert_eq!(judged(&awaited, Some(&before("PickedUp", true))), row(true, "PickedUp", "all is well"));
+        assert_eq!(judged(&awaited, Some(&before("NotScraped", false))), row(false, "NotScraped", "said before"));
+        assert_eq!(judged(&awaited, Some(&before("NotInstalled", false))), row(true, "Selected", "all is well"));
+        let seen = bundle(Proof::Seen);
+        assert_eq!(judged(&seen, Some(&before("NotScraped", false))), row(true, "PickedUp", "all is well"));
+    }
+
+    #[test]
+    fn a_shortcoming_counts_whatever_was_said_before_and_nothing_is_said_before_all_is_known() {
+        let shortcoming = Shortcoming { reason: "NotInstalled", message: "no CRD".into() };
+        let lacking = Bundle { shortcomings: vec![shortcoming], ..bundle(Proof::Awaited) };
+        assert_eq!(judged(&lacking, Some(&before("PickedUp", true))).1, "NotInstalled");
+        let pending = Bundle { pending: true, ..bundle(Proof::Awaited) };
+        assert_eq!(judged(&pending, Some(&before("NotSelected", false))).1, "NotSelected");
+        assert_eq!(monitored(&pending, &[], None), None);
+    }
+}

@@ -102,8 +102,11 @@ fn metrics_of_containers_that_stay_away_concern_every_model() {
     for _ in 1..MISSES {
         assert_eq!(book.take(&without(false)), []);
     }
+    assert!(!book.lacks_containers(&main(), false));
     assert_eq!(book.take(&without(false)), [Hint::All]);
+    assert!(book.lacks_containers(&main(), false));
     assert_eq!(book.take(&without(true)), [Hint::All]);
+    assert!(!book.lacks_containers(&main(), true), "one look at some is enough");
 }
 
 #[test]
@@ -127,4 +130,14 @@ fn an_answer_is_read_by_namespace_and_model() {
     ]);
     assert_eq!(models(&result), HashMap::from([(model(), true), (key("cellar", "merlot"), false)]));
     assert_eq!(models(&json!(null)), HashMap::new());
+}
+
+#[test]
+fn that_there_are_no_metrics_of_containers_is_remembered_over_a_restart() {
+    let mut book = Book::default();
+    assert!(book.lacks_containers(&main(), true) && !book.lacks_containers(&main(), false));
+    let mut answers = answer(Some(true), true);
+    answers.values_mut().for_each(|answer| answer.containers = false);
+    book.take(&answers);
+    assert!(book.lacks_containers(&main(), true), "a first look that finds none changes nothing");
 }

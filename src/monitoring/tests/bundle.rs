@@ -166,8 +166,9 @@ fn what_prometheus_itself_says_counts() {
     let said = |proof| made(json!({}), &Surroundings { proof, ..stack() });
     let expected = Expectation { scraped_by: main.clone(), evaluated_by: main };
     assert_eq!(said(Proof::Awaited).expectation, expected);
-    assert!(said(Proof::Seen).proven && said(Proof::Seen).shortcomings.is_empty());
-    assert!(!said(Proof::Awaited).proven && said(Proof::Awaited).shortcomings.is_empty());
+    for proof in [Proof::Seen, Proof::Awaited] {
+        assert_eq!((said(proof).proof, said(proof).shortcomings.len()), (proof, 0));
+    }
     for (proof, reason) in
         [(Proof::NotScraped, "NotScraped"), (Proof::ScrapeFails, "ScrapeFails"), (Proof::NotEvaluated, "NotEvaluated")]
     {
