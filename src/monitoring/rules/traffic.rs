@@ -51,7 +51,7 @@ fn detected(scope: &Scope) -> Rule {
     Rule::new(Alert::TrafficDetected, format!("{} > 0", increase(&scope.served(REQUESTS, ""), scope.window)))
         .summary("gets requests")
         .measured(format!(
-            "In the last {window} there were {{{{ $value | humanize }}}} requests; any at all is reported."
+            "In the last {window} there were about {{{{ printf \"%.0f\" $value }}}} requests; any at all is reported."
         ))
         .first("First: nothing, if requests are expected; else find out who knows the model's address.")
 }
