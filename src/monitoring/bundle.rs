@@ -120,10 +120,10 @@ impl Work<'_> {
         let without = |name| self.around.without_containers.contains(name);
         // One that has them is enough; while nobody can be asked, they are taken to be there.
         let sources = Sources { cadvisor: picked.by.is_empty() || !picked.names().iter().all(without) };
-        let groups = rules::groups(&self.subject, sources);
         if !self.usable(OptionalKind::PrometheusRule) {
             return;
         }
+        let groups = rules::groups(&self.subject, sources);
         // The user's own in an object of their own: one that Prometheus refuses takes its whole object with it.
         let (own, ours): (Vec<Value>, Vec<Value>) = groups.into_iter().partition(rules::is_extra);
         let name = &self.subject.owner.name;
