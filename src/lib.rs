@@ -11,6 +11,7 @@
 //! * [`exporter`]: the sidecar in front of every model: it forwards requests and measures them and their predictions.
 //! * [`cli`]: the subcommands.
 //! * [`telemetry`]: logs, metrics and health.
+//! * [`yaml`]: how what is printed is written.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -23,3 +24,4 @@ pub mod monitoring;
 pub mod resources;
 pub mod rollout;
 pub mod telemetry;
+pub mod yaml;

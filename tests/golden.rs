@@ -61,7 +61,7 @@ fn shown(case: &Path) -> String {
         }
         if watched == watches {
             shown.push_str("---\n");
-            shown.push_str(&serde_saphyr::to_string(&child).unwrap());
+            shown.push_str(&modelship::yaml::to_string(&child).unwrap());
         }
     }
     shown

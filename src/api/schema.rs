@@ -10,6 +10,7 @@ use super::{
     spec::ModelDeployment,
     units::{DURATION_PATTERN, FIGURE_PATTERN, PERCENT_PATTERN, RATIO_PATTERN, TRAFFIC_PATTERN},
 };
+use crate::yaml;
 
 pub fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 16, "pattern": DURATION_PATTERN})
@@ -55,14 +56,28 @@ pub fn pod_template(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// Conditions are a map by type, so that another writer's condition is never lost.
-pub fn conditions(generator: &mut SchemaGenerator) -> Schema {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-    let item = generator.subschema_for::<Condition>();
+/// Conditions are a map by type, so that another writer's condition is never lost. Of Kubernetes' own words for each
+/// field, which would be a twentieth of the whole, the first sentence.
+pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": 32,
-        "items": item,
+        "items": {
+            "type": "object",
+            "required": ["lastTransitionTime", "message", "reason", "status", "type"],
+            "properties": {
+                "lastTransitionTime": {
+                    "description": "When status changed last.", "type": "string", "format": "date-time",
+                },
+                "message": {"description": "What is the case, and how to mend it.", "type": "string"},
+                "observedGeneration": {
+                    "description": "The generation of the spec that this speaks of.", "type": "integer", "format": "int64",
+                },
+                "reason": {"description": "The same in one CamelCase word.", "type": "string", "maxLength": 1024},
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+                "type": {"type": "string", "maxLength": 316},
+            },
+        },
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
     })
@@ -97,7 +112,7 @@ fn without_null(schema: &mut JSONSchemaProps) {
 /// # Errors
 /// When it cannot be serialised, which a test rules out.
 pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
-    serde_saphyr::to_string(&crd())
+    yaml::to_string(&crd())
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn watched(arguments: &Arguments, models: &[Model]) -> Result<(), String> {
     match &arguments.plain {
         Some(folder) => plain::write(&subjects, folder),
         None => {
-            let tests = serde_saphyr::to_string(&plain::promtool_tests(&subjects));
+            let tests = crate::yaml::to_string(&plain::promtool_tests(&subjects));
             print!("{}", tests.map_err(|error| error.to_string())?);
             Ok(())
         }
@@ -123,7 +123,7 @@ pub fn render(text: &str, digest: Option<&Digest>, namespace: &str, sidecar: &Si
     let mut rendered = String::new();
     for Model { owner, stored, spec } in models(text, namespace)? {
         for child in children(&stored, &spec, &owner, digest, sidecar)? {
-            let yaml = serde_saphyr::to_string(&child).map_err(|error| error.to_string())?;
+            let yaml = crate::yaml::to_string(&child).map_err(|error| error.to_string())?;
             rendered.push_str("---\n");
             rendered.push_str(&yaml);
         }

@@ -26,7 +26,7 @@ pub fn write(subjects: &[Subject], folder: &Path) -> Result<(), String> {
         let path = folder.join(name);
         fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))
     };
-    let yaml = |value: &Value| serde_saphyr::to_string(value).map_err(|error| error.to_string());
+    let yaml = |value: &Value| crate::yaml::to_string(value).map_err(|error| error.to_string());
     put("prometheus.yml", format!("{ABOUT}{}", yaml(&prometheus(subjects))?))?;
     put("rules.yml", yaml(&rules(subjects))?)?;
     for subject in subjects {
