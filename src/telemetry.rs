@@ -4,7 +4,9 @@ use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, histogram_opts,
+    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    core::{Collector, Desc},
+    histogram_opts,
 };
 
 /// The operator's own metrics. Cheap to clone.
@@ -82,6 +84,12 @@ impl Metrics {
 
     pub fn leads(&self, leads: bool) {
         self.0.leader.set(i64::from(leads));
+    }
+
+    /// All metrics with labels, which the page shows only once there is something to tell.
+    pub fn descriptions(&self) -> Vec<Desc> {
+        let Inner { requests, watch_failures, reconcile_failures, .. } = &*self.0;
+        [requests, watch_failures, reconcile_failures].into_iter().flat_map(Collector::desc).cloned().collect()
     }
 
     /// The metrics page in the Prometheus text format.

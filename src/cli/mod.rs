@@ -36,9 +36,9 @@ enum Command {
     Exporter(exporter::Arguments),
     /// Print the CustomResourceDefinition.
     Crds,
-    /// Print the reference of the exporter's metrics, as Markdown.
+    /// Print the reference of the exporter's or the operator's metrics, as Markdown.
     #[command(hide = true)]
-    Metrics,
+    Metrics(metrics::Arguments),
     /// Print the index of a model's alerts, as Markdown.
     #[command(hide = true)]
     Alerts,
@@ -63,7 +63,7 @@ pub fn run() -> ExitCode {
         Command::Controller(arguments) => controller::run(arguments),
         Command::Exporter(arguments) => exporter::run(arguments),
         Command::Crds => crds::run(),
-        Command::Metrics => metrics::run(),
+        Command::Metrics(arguments) => metrics::run(&arguments),
         Command::Alerts => alerts::run(),
         Command::Panels => panels::run(),
         Command::Render(arguments) => render::run(&arguments),

@@ -57,6 +57,15 @@ impl ModelMetrics {
         Ok(models)
     }
 
+    /// All series, also while there is no model.
+    ///
+    /// # Errors
+    /// When two have one name, which a test rules out.
+    pub fn descriptions() -> Result<Vec<Desc>, prometheus::Error> {
+        let exposed = Exposed { families: Families::new()?, models: Self(Arc::default()) };
+        Ok(exposed.desc().into_iter().cloned().collect())
+    }
+
     /// Takes a model as it stands.
     pub fn set(&self, observed: &Observed, status: &ModelDeploymentStatus) {
         let owner = &observed.owner;

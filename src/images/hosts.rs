@@ -7,7 +7,10 @@ use std::{
 };
 
 use http::HeaderMap;
-use prometheus::{GaugeVec, IntCounterVec, Opts};
+use prometheus::{
+    GaugeVec, IntCounterVec, Opts,
+    core::{Collector, Desc},
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -43,6 +46,12 @@ struct Metrics {
     requests: IntCounterVec,
     remaining: GaugeVec,
     held_until: GaugeVec,
+}
+
+/// All metrics about hosts, also while none has been asked.
+pub fn metric_descriptions() -> Result<Vec<Desc>, prometheus::Error> {
+    let Metrics { requests, remaining, held_until } = Hosts::new(1, &prometheus::Registry::new())?.metrics;
+    Ok(requests.desc().into_iter().chain(remaining.desc()).chain(held_until.desc()).cloned().collect())
 }
 
 impl Hosts {

@@ -58,6 +58,6 @@ pub use follow::{Follow, Observation, OwnerKey, Want};
 pub use manifest::ImageDetails;
 pub use mirrors::{MirrorError, Mirrors};
 pub use platform::{Platform, PlatformError};
-pub use poller::{Config, Images, SetupError};
+pub use poller::{Config, Images, SetupError, metric_descriptions};
 pub use problem::Problem;
 pub use reference::{Digest, ReferenceError, Repository, Tag, digest_in_image};

@@ -11,6 +11,10 @@ use std::{
 };
 
 use futures::{FutureExt as _, Stream, stream};
+use prometheus::{
+    IntGauge,
+    core::{Collector as _, Desc},
+};
 use tokio::{
     sync::Notify,
     task::JoinSet,
@@ -21,7 +25,7 @@ use super::{
     credentials::{CredentialError, CredentialSource},
     details::{Details, Head},
     follow::{Follow, Observation, OwnerKey, Want},
-    hosts::{Hosts, lock},
+    hosts::{self, Hosts, lock},
     index::{Effects, Index, Job, Outcome, TargetKey},
     keychains::{Keychains, Read},
     mirrors::Mirrors,
@@ -111,12 +115,27 @@ struct Poller {
     keychains: Keychains,
     index: Mutex<Index>,
     details: Details,
-    references: prometheus::IntGauge,
+    references: IntGauge,
     /// Something became due, or all is over.
     wake: Notify,
     /// Somebody is to be told, or all is over.
     news: Notify,
     closed: AtomicBool,
+}
+
+/// All metrics about registries, also while none has been asked.
+///
+/// # Errors
+/// When two have one name, which a test rules out.
+pub fn metric_descriptions() -> Result<Vec<Desc>, prometheus::Error> {
+    Ok(references()?.desc().into_iter().cloned().chain(hosts::metric_descriptions()?).collect())
+}
+
+fn references() -> Result<IntGauge, prometheus::Error> {
+    IntGauge::new(
+        "modelship_registry_references",
+        "Image references that are polled, each once however many objects follow it.",
+    )
 }
 
 impl Images {
@@ -140,10 +159,7 @@ impl Images {
         source: Arc<dyn CredentialSource>,
         metrics: &prometheus::Registry,
     ) -> Result<(Self, impl Stream<Item = OwnerKey> + Send + Unpin + use<>), prometheus::Error> {
-        let references = prometheus::IntGauge::new(
-            "modelship_registry_references",
-            "Image references that are polled, each once however many objects follow it.",
-        )?;
+        let references = references()?;
         metrics.register(Box::new(references.clone()))?;
         let poller = Arc::new(Poller {
             ask,

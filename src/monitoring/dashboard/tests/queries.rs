@@ -6,27 +6,19 @@ use promql_parser::label::{MatchOp, Matchers};
 
 use super::*;
 
-/// Those of the operator, that Prometheus adds, of the kubelet, of Python, and the recorded ones.
+/// Those that Prometheus adds, of the kubelet, of Python, and the recorded ones.
 const OTHERS: &str = "
-    modelship_model_condition modelship_model_rollout_in_progress modelship_model_rollout_failed
-    modelship_model_version_info modelship_model_stable_since_timestamp_seconds
-    modelship_model_replicas_wanted modelship_model_replicas_available modelship_model_restarts_total
-    modelship_model_cpu_limit_cores modelship_model_memory_limit_bytes
-    modelship_leader modelship_reconcile_duration_seconds modelship_reconcile_failures_total
-    modelship_kubernetes_requests_total modelship_watch_failures_total
-    modelship_registry_references modelship_registry_requests_total modelship_registry_ratelimit_remaining
-    modelship_registry_hold_until_timestamp_seconds
     up scrape_duration_seconds
     container_memory_working_set_bytes container_cpu_usage_seconds_total
     container_cpu_cfs_throttled_periods_total container_cpu_cfs_periods_total
     python_gc_collections_total python_gc_objects_collected_total python_gc_objects_uncollectable_total
-    model_prediction_reference_ratio model_predictions_binned_total
     model:prediction_drift:psi model:prediction_drift:samples
 ";
 
-/// The exporter's series, from their reference.
+/// The exporter's and the operator's series, from their references.
 fn exported() -> impl Iterator<Item = &'static str> {
-    let rows = include_str!("../../../exporter/METRICS.md").lines();
+    let references = [include_str!("../../../exporter/METRICS.md"), include_str!("../../../controller/METRICS.md")];
+    let rows = references.into_iter().flat_map(str::lines);
     rows.filter_map(|row| row.strip_prefix("| `")?.split_once('`').map(|(name, _)| name))
 }
 
