@@ -7,6 +7,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
+use url::Url;
 
 use crate::{
     controller::{self, Settings, decide::Release, lease::LeaseSettings, own_monitor::OwnService},
@@ -69,6 +70,18 @@ struct Mail {
     /// false: e-mail is sent without TLS, where a model does not say.
     #[arg(long, value_name = "BOOL")]
     email_require_tls: Option<bool>,
+    /// Grafana's address, for the links to dashboards in e-mails: https://grafana.example.org.
+    #[arg(long, value_name = "URL", value_parser = web_address)]
+    grafana_url: Option<Url>,
+}
+
+fn web_address(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("{error}; write it as https://grafana.example.org"))?;
+    match url.scheme() {
+        "http" | "https" if url.query().is_none() && url.fragment().is_none() => Ok(url),
+        "http" | "https" => Err("leave out what follows '?' or '#'".into()),
+        _ => Err("write it as https://grafana.example.org".into()),
+    }
 }
 
 impl From<Mail> for MailDefaults {
@@ -78,6 +91,7 @@ impl From<Mail> for MailDefaults {
             smarthost: mail.email_smarthost,
             secret: mail.email_secret,
             require_tls: mail.email_require_tls,
+            grafana: mail.grafana_url,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Where alerts are sent: the AlertmanagerConfig of one model.
 
 use serde_json::{Value, json};
+use url::Url;
 
-use super::{Shortcoming, Subject, surroundings::Labels};
+use super::{Shortcoming, Subject, rules::text, surroundings::Labels};
 use crate::{
     api::monitoring::valid::{Email, host_and_port},
     resources::{Child, ChildKind},
@@ -17,12 +18,19 @@ pub struct MailDefaults {
     pub secret: Option<String>,
     /// `Some(false)`: plain text, for a relay within the cluster.
     pub require_tls: Option<bool>,
+    /// Grafana's address, for the links to dashboards: `https://grafana.example.org`. Without it they are paths.
+    pub grafana: Option<Url>,
 }
 
 impl MailDefaults {
     /// The Secret that a model's mail needs, if any.
     pub fn secret_of<'a>(&'a self, email: &'a Email) -> Option<&'a str> {
         email.secret.as_deref().or(self.secret.as_deref())
+    }
+
+    /// What stands before a dashboard's path in a mail, as text in a template of Go.
+    fn before_paths(&self) -> String {
+        self.grafana.as_ref().map(|url| text(url.as_str().trim_end_matches('/'))).unwrap_or_default()
     }
 }
 
@@ -87,13 +95,14 @@ const RECEIVER: &str = "email";
 /// The first alert's sentence: it is what a phone shows of a mail.
 const SUBJECT: &str = r#"{{ if eq .Status "resolved" }}Resolved: {{ end }}{{ (index .Alerts 0).Annotations.summary }}{{ if gt (len .Alerts) 1 }} (and more){{ end }}"#;
 
+/// GRAFANA stands for what is put before the dashboard's path.
 const TEXT: &str = r#"{{ range .Alerts }}{{ if eq .Status "resolved" }}RESOLVED {{ end }}{{ .Labels.alertname }} ({{ .Labels.severity }}) of model {{ .Labels.model }} in namespace {{ .Labels.namespace }}
 {{ .Annotations.summary }}
 {{ .Annotations.description }}
 Since {{ .StartsAt.Format "2006-01-02 15:04:05 MST" }}{{ if eq .Status "resolved" }} until {{ .EndsAt.Format "2006-01-02 15:04:05 MST" }}{{ end }}
 What to do: {{ .Annotations.runbook_url }}
-Dashboard: {{ .Annotations.dashboard }}
-
+{{ with .Annotations.dashboard }}Dashboard: GRAFANA{{ . }}
+{{ end }}
 {{ end }}Sent by Modelship through {{ .ExternalURL }}
 "#;
 
@@ -152,7 +161,7 @@ fn settings(
         "requireTLS": email.require_tls.or(defaults.require_tls).unwrap_or(true),
         "sendResolved": email.send_resolved,
         "headers": [{"key": "Subject", "value": SUBJECT}],
-        "text": TEXT,
+        "text": TEXT.replace("GRAFANA", &defaults.before_paths()),
         // Without it Alertmanager sends its own page beside the text, in words that nobody chose.
         "html": "",
     });

@@ -127,7 +127,7 @@ pub(super) fn own_labels(scope: &Scope, write: impl Fn(&str) -> String) -> Map<S
 }
 
 /// Text in a template of Go that means just itself.
-pub(super) fn text(text: &str) -> String {
+pub fn text(text: &str) -> String {
     text.replace('{', r#"{{"{"}}"#)
 }
 

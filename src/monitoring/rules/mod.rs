@@ -20,6 +20,7 @@ mod resources;
 mod speed;
 mod traffic;
 
+pub use alert::text;
 pub use catalogue::index;
 pub use promtool::promtool_tests;
 

@@ -31,6 +31,7 @@ fn defaults() -> MailDefaults {
         smarthost: Some("smtp.example.org:587".into()),
         secret: Some("smtp".into()),
         require_tls: None,
+        grafana: None,
     }
 }
 
@@ -43,6 +44,20 @@ fn a_model_may_say_no_more_than_to_whom() {
     assert_eq!(mail["authUsername"], "cellar@example.org");
     assert_eq!(mail["authPassword"], json!({"name": "smtp", "key": "password"}));
     assert_eq!(mail["requireTLS"], true);
+}
+
+#[test]
+fn a_mail_links_to_the_dashboard_once_grafanas_address_is_known() {
+    let text = |grafana: Option<&str>| {
+        let defaults = MailDefaults { grafana: grafana.map(|url| url.parse().unwrap()), ..defaults() };
+        let body = told(json!({"to": ["a@example.org"]}), &defaults, &found(None)).unwrap();
+        body["spec"]["receivers"][0]["emailConfigs"][0]["text"].as_str().unwrap().to_owned()
+    };
+    assert!(text(None).contains("Dashboard: {{ . }}\n"), "{}", text(None));
+    let link = "Dashboard: https://example.org/grafana{{ . }}\n";
+    for address in ["https://example.org/grafana", "https://example.org/grafana/"] {
+        assert!(text(Some(address)).contains(link), "{}", text(Some(address)));
+    }
 }
 
 #[test]
