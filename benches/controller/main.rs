@@ -7,6 +7,8 @@ mod support;
 mod audit;
 mod bare;
 mod load;
+#[path = "../shared/print.rs"]
+mod print;
 mod process;
 mod report;
 mod rounds;

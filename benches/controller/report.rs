@@ -6,11 +6,12 @@ use super::{
     CONCURRENCY,
     audit::count,
     load::{SCALED_TO_ZERO, Shape, TAGS},
+    print::{method, title},
     process::Memory,
     rounds::Round,
     standing::{Grown, Rest, Restart, Rollout},
     support::World,
-    table::{self, Aim, Column, head, method, row, title},
+    table::{self, Aim, Column, head, row},
 };
 
 /// Rounds of one shape, each with the time that the bare client took for the same.

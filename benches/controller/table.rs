@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::audit::{Request, count};
+use super::{
+    audit::{Request, count},
+    print::median,
+};
 
 /// What is aimed at.
 #[derive(Clone, Copy)]
@@ -25,26 +28,6 @@ impl Aim {
 
 const WIDTH: usize = 52;
 
-pub fn title(text: &str) {
-    println!("\n{text}\n{}", "-".repeat(text.chars().count()));
-}
-
-/// The method, wrapped.
-pub fn method(text: &str) {
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if line.chars().count() + word.chars().count() >= 110 {
-            println!("{line}");
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    println!("{line}");
-}
-
 pub fn head() {
     println!("\n{:WIDTH$} {:>9} {:>9} {:>9} {:>5}  aim", "", "min", "median", "max", "runs");
 }
@@ -59,11 +42,6 @@ pub fn row(what: &str, values: &[f64], digits: usize, aim: Aim) {
     let runs = sorted.len();
     let line = format!("{what:WIDTH$} {min:>9.digits$} {median:>9.digits$} {max:>9.digits$} {runs:>5}  {verdict}");
     println!("{}", line.trim_end());
-}
-
-fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }
 
 /// Requests of some objects, by resource and verb.

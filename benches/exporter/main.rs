@@ -5,6 +5,8 @@ mod answer;
 mod contestant;
 mod load;
 mod page;
+#[path = "../shared/print.rs"]
+mod print;
 mod process;
 mod report;
 mod rounds;

@@ -5,8 +5,9 @@ use std::num::NonZero;
 use super::{
     MANY, SOME,
     contestant::{Account, DIRECT, NAMES, NGINX, OFF, ON},
+    print::{median, method, title},
     rounds::{Memory, Round, Turn},
-    table::{Aim, head, median, method, row, rows, title},
+    table::{Aim, head, row, rows},
 };
 
 pub struct Report {

@@ -1,6 +1,6 @@
 //! How figures are printed: the contestants side by side.
 
-use super::contestant::NAMES;
+use super::{contestant::NAMES, print::median};
 
 const WIDTH: usize = 34;
 
@@ -9,26 +9,6 @@ const WIDTH: usize = 34;
 pub enum Aim {
     AtMost(usize, f64),
     Below(usize, f64),
-}
-
-pub fn title(text: &str) {
-    println!("\n{text}\n{}", "-".repeat(text.chars().count()));
-}
-
-/// The method, wrapped.
-pub fn method(text: &str) {
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if line.chars().count() + word.chars().count() >= 110 {
-            println!("{line}");
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    println!("{line}");
 }
 
 pub fn head() {
@@ -70,9 +50,4 @@ impl Aim {
         let of = NAMES[which].trim_start_matches("reading ");
         Some(format!("{of} {text} {}", if met { "met" } else { "missed" }))
     }
-}
-
-pub fn median(sorted: &[f64]) -> f64 {
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }
