@@ -4,10 +4,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::{
     api::core::v1::Pod, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -28,7 +29,7 @@ use super::{
     index::{Index, Indexed, Key},
     live::Live,
     observe::Caches,
-    streams::{self, Hint, Scope},
+    streams::{self, Hint, News, Scope},
 };
 use crate::{
     monitoring::{
@@ -196,31 +197,22 @@ impl Watcher {
     async fn collect(&self, kind: OptionalKind) {
         let api = Api::all_with(self.scope.client.clone(), &kind.api_resource());
         let index = self.collectors(kind).clone();
-        self.pump(kind, api, streams::config(), &index, |object| Collector::of(&object)).await;
+        self.pump(kind, watcher(api, streams::config()), index, |object| Collector::of(&object)).await;
     }
 
+    /// Nobody waits for them.
     async fn find_instances(&self) {
         let api: Api<Pod> = Api::all(self.scope.client.clone());
-        let mut events = watcher(api, streams::config().labels(INSTANCE_OF)).default_backoff().boxed();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    let event = streams::map(event, &|pod: Pod| Some(Instance::of(&pod)));
-                    // Nobody waits for them.
-                    let _ = event.map(|event| self.caches.ecosystem.instances.observe(event));
-                }
-                Err(error) => {
-                    self.metrics.watch_failed("Pod");
-                    tracing::warn!(%error, "the watch of Prometheus' pods is interrupted; it is taken up again");
-                }
-            }
-        }
+        let pods = watcher(api, streams::config().labels(INSTANCE_OF));
+        let index = self.caches.ecosystem.instances.clone();
+        let news = streams::keep("Pod", pods, index, |pod: Pod| Some(Instance::of(&pod)), self.metrics.clone());
+        news.for_each(async |_| ()).await;
     }
 
     async fn children(&self, kind: OptionalKind, child: ChildKind) {
+        let objects = watcher(self.scope.dynamic(child), streams::ours());
         let index = self.caches.children(child).clone();
-        let reduce = move |object| Live::of(child, object);
-        self.pump(kind, self.scope.dynamic(child), streams::ours(), &index, reduce).await;
+        self.pump(kind, objects, index, move |object| Live::of(child, object)).await;
     }
 
     fn collectors(&self, kind: OptionalKind) -> &Arc<Index<Collector>> {
@@ -230,27 +222,26 @@ impl Watcher {
         }
     }
 
-    async fn pump<T: Indexed>(
+    async fn pump<T: Indexed + Send + Sync>(
         &self,
         kind: OptionalKind,
-        api: Api<DynamicObject>,
-        config: watcher::Config,
-        index: &Index<T>,
-        reduce: impl Fn(DynamicObject) -> T,
+        events: impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send,
+        index: Arc<Index<T>>,
+        reduce: impl Fn(DynamicObject) -> T + Send,
     ) {
-        let mut events = watcher(api, config).default_backoff().boxed();
-        while let Some(event) = events.next().await {
-            let complete = matches!(event, Ok(Event::InitDone));
-            match event {
-                Ok(event) => {
-                    let event = streams::map(event, &|object| Some(reduce(object)));
-                    for group in event.map(|event| index.observe(event)).unwrap_or_default() {
+        let reduce = move |object| Some(reduce(object));
+        let mut news = pin!(streams::keep(kind.as_str(), events, index, reduce, self.metrics.clone()));
+        while let Some(news) = news.next().await {
+            match news {
+                News::Changed { groups, complete } => {
+                    for group in groups {
                         self.tell(streams::hint(group)).await;
                     }
+                    if complete {
+                        self.note(kind, Presence::Ready).await;
+                    }
                 }
-                Err(error) => {
-                    self.metrics.watch_failed(kind.as_str());
-                    tracing::warn!(kind = kind.as_str(), %error, "watch interrupted; it is taken up again");
+                News::Interrupted(error) => {
                     // What was known stays known while a watch is only interrupted.
                     let known = self.caches.ecosystem.lock().get(&kind) == Some(&Presence::Ready);
                     let presence = presence_after(&error);
@@ -258,9 +249,6 @@ impl Watcher {
                         self.note(kind, presence).await;
                     }
                 }
-            }
-            if complete {
-                self.note(kind, Presence::Ready).await;
             }
         }
     }

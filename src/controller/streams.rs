@@ -1,6 +1,10 @@
 //! Watches: one for each kind, reduced at the edge, fed into the indexes, and turned into hints which model to look at.
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Debug,
+    sync::Arc,
+};
 
 use futures::{Stream, StreamExt, TryStreamExt as _, stream::BoxStream};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
@@ -119,20 +123,49 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     T: Indexed + Send + Sync + 'static,
 {
-    events
-        .default_backoff()
-        .flat_map(move |event| {
-            let changed = match event {
-                Ok(event) => map(event, &reduce).map(|event| index.observe(event)).unwrap_or_default(),
-                Err(error) => {
-                    metrics.watch_failed(kind);
-                    tracing::warn!(kind, %error, "watch interrupted; it is taken up again");
-                    Default::default()
-                }
+    keep(kind, events, index, reduce, metrics)
+        .flat_map(|news| {
+            let groups = match news {
+                News::Changed { groups, .. } => groups,
+                News::Interrupted(_) => BTreeSet::new(),
             };
-            futures::stream::iter(changed.into_iter().map(hint))
+            futures::stream::iter(groups.into_iter().map(hint))
         })
         .boxed()
+}
+
+/// What a watch has brought.
+pub(super) enum News {
+    Changed {
+        /// Groups of the index.
+        groups: BTreeSet<Key>,
+        /// Whether a list has been heard to its end.
+        complete: bool,
+    },
+    /// It is taken up again. What was known stays.
+    Interrupted(watcher::Error),
+}
+
+/// Keeps an index as the watch says, while the stream is polled.
+pub(super) fn keep<K, T: Indexed + Send + Sync>(
+    kind: &'static str,
+    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    index: Arc<Index<T>>,
+    reduce: impl Fn(K) -> Option<T> + Send,
+    metrics: Metrics,
+) -> impl Stream<Item = News> + Send {
+    events.default_backoff().map(move |event| match event {
+        Ok(event) => {
+            let complete = matches!(event, Event::InitDone);
+            let groups = map(event, &reduce).map(|event| index.observe(event)).unwrap_or_default();
+            News::Changed { groups, complete }
+        }
+        Err(error) => {
+            metrics.watch_failed(kind);
+            tracing::warn!(kind, %error, "watch interrupted; it is taken up again");
+            News::Interrupted(error)
+        }
+    })
 }
 
 pub(super) fn hint(group: Key) -> Hint {
@@ -143,7 +176,7 @@ pub(super) fn hint(group: Key) -> Hint {
     }
 }
 
-pub(super) fn map<K, T>(event: Event<K>, reduce: &impl Fn(K) -> Option<T>) -> Option<Event<T>> {
+fn map<K, T>(event: Event<K>, reduce: &impl Fn(K) -> Option<T>) -> Option<Event<T>> {
     Some(match event {
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
