@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     credentials::CredentialRef,
+    labels::Labels,
     manifest::ImageDetails,
     problem::Problem,
     reference::{Digest, Repository, Tag},
@@ -73,4 +74,13 @@ pub struct Observation {
     /// Whether a node could pull [`Follow::serving`] now. Only a registry's clear word that it is gone makes it
     /// `Some(false)`; while the registry cannot be asked the last answer stands, `None` before the first.
     pub pullable: Option<bool>,
+}
+
+impl Observation {
+    /// The labels of this digest, as far as it was asked for.
+    pub fn labels(&self, digest: &Digest) -> Option<&Labels> {
+        let latest = self.latest.as_ref().filter(|latest| latest.digest == *digest);
+        let known = latest.or_else(|| self.details.get(digest)?.as_ref().ok())?;
+        Some(&*known.labels)
+    }
 }

@@ -1,10 +1,13 @@
 //! What a manifest says: [`ImageDetails`], and the reading of the four kinds of manifest. No I/O.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 
-use super::{platform::Platform, reference::Digest};
+use super::{labels::Labels, platform::Platform, reference::Digest};
 
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -22,6 +25,8 @@ pub struct ImageDetails {
     /// One manifest per platform, without attestations. An image without an index has one entry, whose platform comes
     /// from its configuration.
     pub platforms: Vec<(Platform, Digest)>,
+    /// Those of its configuration; of an index, those of one of its images.
+    pub labels: Arc<Labels>,
 }
 
 impl ImageDetails {
@@ -191,10 +196,19 @@ impl Descriptor {
     }
 }
 
-/// The platform in an image's configuration; `None` when it names none.
-pub(crate) fn platform_in_config(bytes: &[u8]) -> Option<Platform> {
-    let platform = serde_json::from_slice::<RawPlatform>(bytes).ok()?.normal();
-    (!platform.is_unknown()).then_some(platform)
+/// An image's configuration, as far as it is read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Configuration {
+    /// `None` when it names none.
+    pub platform: Option<Platform>,
+    pub labels: Labels,
+}
+
+impl Configuration {
+    pub fn read(bytes: &[u8]) -> Self {
+        let platform = serde_json::from_slice::<RawPlatform>(bytes).ok().map(|platform| platform.normal());
+        Self { platform: platform.filter(|platform| !platform.is_unknown()), labels: Labels::in_config(bytes) }
+    }
 }
 
 #[cfg(test)]

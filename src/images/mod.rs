@@ -5,10 +5,12 @@
 //! | [`mod@reference`] | [`Repository`], [`Tag`], [`Digest`]: names that cannot be wrong |
 //! | [`platform`] | [`Platform`]: for which machines an image was built |
 //! | [`manifest`] | [`ImageDetails`]: what a manifest says, and whether two images are the same to these nodes |
+//! | [`labels`] | [`Labels`]: what an image says of itself |
 //! | [`mirrors`] | [`Mirrors`]: where a registry's API is served |
 //! | [`credentials`] | [`Keychain`]: pull secrets and their matching; [`CredentialSource`]: where they come from |
 //! | [`problem`] | [`Problem`]: why nothing newer is known, in words for a condition |
 //! | `registry` | the client: HEAD, GET, mirrors and credentials in turn, nothing believed unverified |
+//! | `contents` | what a digest holds: platforms and labels |
 //! | `transport` | how a request leaves and an answer comes in: the token dance, holds, redirects, sizes |
 //! | `auth` | challenges, and the cache of tokens |
 //! | `answer` | what a registry's answer means: sizes, digests, statuses, `Retry-After` |
@@ -24,19 +26,21 @@
 //!
 //! The rules that the rest of the product rests on:
 //!
-//! 1. A poll is a HEAD, which is no pull. A manifest is fetched once per new digest.
+//! 1. A poll is a HEAD, which is no pull. A manifest and a configuration are fetched once per new digest.
 //! 2. An observation's `latest` is the last **complete** answer. Failures stand beside it, in `problem`; they never
 //!    replace it.
 //! 3. At rest nothing but HEADs happens: Secrets are read again only when a registry refuses or a spec changes.
 
 mod answer;
 mod auth;
+mod contents;
 pub mod credentials;
 mod details;
 pub mod follow;
 mod hosts;
 mod index;
 mod keychains;
+pub mod labels;
 pub mod manifest;
 pub mod mirrors;
 pub mod platform;
@@ -55,6 +59,7 @@ mod fake;
 
 pub use credentials::{CredentialError, CredentialRef, CredentialSource, Keychain};
 pub use follow::{Follow, Observation, OwnerKey, Want};
+pub use labels::Labels;
 pub use manifest::ImageDetails;
 pub use mirrors::{MirrorError, Mirrors};
 pub use platform::{Platform, PlatformError};

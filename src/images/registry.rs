@@ -14,7 +14,6 @@ use super::{
     follow::Want,
     manifest::{self, ImageDetails, Manifest, RawManifest},
     mirrors::{Endpoint, normal_host},
-    platform::Platform,
     problem::{Failure, FailureKind},
     reference::{Digest, Repository},
     transport::Attempt,
@@ -22,8 +21,6 @@ use super::{
 
 /// What the registry specification demands clients to accept for manifests, and plenty for configurations.
 const LARGEST_BODY: usize = 4 << 20;
-/// An index whose children do not say their platform costs two requests for each.
-const MOST_UNNAMED_CHILDREN: usize = 8;
 
 /// Asks registries. A trait so that the poller can be tested with time standing still, where sockets cannot be used.
 #[async_trait]
@@ -53,22 +50,34 @@ pub(super) struct Resolved {
 
 /// One thing to fetch.
 #[derive(Clone, Copy)]
-enum What<'a> {
+pub(super) enum What<'a> {
     Digest,
     Manifest,
     Blob(&'a Digest),
 }
 
-struct Got {
+/// What was fetched.
+#[derive(Clone)]
+pub(super) struct Got {
     digest: Digest,
     bytes: Option<Bytes>,
     media_type: Option<String>,
     pace: u32,
 }
 
+impl Got {
+    pub fn bytes(self) -> Bytes {
+        self.bytes.unwrap_or_default()
+    }
+
+    pub fn manifest(self) -> RawManifest {
+        RawManifest { digest: self.digest, media_type: self.media_type, bytes: self.bytes.unwrap_or_default() }
+    }
+}
+
 impl Client {
     /// Asks each place in turn.
-    async fn ask(&self, subject: Subject<'_>, what: What<'_>, keychain: &Keychain) -> Result<Got, Failure> {
+    pub(super) async fn ask(&self, subject: Subject<'_>, what: What<'_>, keychain: &Keychain) -> Result<Got, Failure> {
         let mut failures = Vec::new();
         for endpoint in self.mirrors.endpoints(subject.repository) {
             match self.ask_at(subject, &endpoint, what, keychain).await {
@@ -225,8 +234,7 @@ impl Attempt<'_> {
 impl Ask for Client {
     async fn resolve(&self, repository: &Repository, want: &Want, keychain: &Keychain) -> Result<Resolved, Failure> {
         let got = self.ask(Subject { repository, want }, What::Digest, keychain).await?;
-        let manifest =
-            got.bytes.map(|bytes| RawManifest { digest: got.digest.clone(), media_type: got.media_type, bytes });
+        let manifest = got.bytes.is_some().then(|| got.clone().manifest());
         Ok(Resolved { digest: got.digest, manifest, pace: got.pace })
     }
 
@@ -238,67 +246,7 @@ impl Ask for Client {
         keychain: &Keychain,
     ) -> Result<ImageDetails, Failure> {
         let want = Want::Digest(digest.clone());
-        let subject = Subject { repository, want: &want };
-        let platforms = match self.manifest(subject, manifest, keychain).await? {
-            Manifest::Image { config } => vec![(self.platform(subject, &config, keychain).await?, digest.clone())],
-            Manifest::Index(children) => self.platforms(subject, children, keychain).await?,
-        };
-        Ok(ImageDetails { digest: digest.clone(), platforms })
-    }
-}
-
-impl Client {
-    async fn manifest(
-        &self,
-        subject: Subject<'_>,
-        known: Option<RawManifest>,
-        keychain: &Keychain,
-    ) -> Result<Manifest, Failure> {
-        let raw = match known {
-            Some(raw) => raw,
-            None => {
-                let got = self.ask(subject, What::Manifest, keychain).await?;
-                RawManifest { digest: got.digest, media_type: got.media_type, bytes: got.bytes.unwrap_or_default() }
-            }
-        };
-        Manifest::read(&raw).map_err(|error| answer::unreadable_anywhere(subject, &error))
-    }
-
-    async fn platforms(
-        &self,
-        subject: Subject<'_>,
-        children: Vec<(Option<Platform>, Digest)>,
-        keychain: &Keychain,
-    ) -> Result<Vec<(Platform, Digest)>, Failure> {
-        let unnamed = children.iter().filter(|(platform, _)| platform.is_none()).count();
-        if unnamed > MOST_UNNAMED_CHILDREN {
-            return Err(answer::no_platform(subject));
-        }
-        let mut platforms = Vec::with_capacity(children.len());
-        for (platform, digest) in children {
-            let platform = match platform {
-                Some(platform) => platform,
-                None => {
-                    let want = Want::Digest(digest.clone());
-                    let child = Subject { repository: subject.repository, want: &want };
-                    match self.manifest(child, None, keychain).await? {
-                        Manifest::Image { config } => self.platform(child, &config, keychain).await?,
-                        Manifest::Index(_) => return Err(answer::no_platform(subject)),
-                    }
-                }
-            };
-            platforms.push((platform, digest));
-        }
-        Ok(platforms)
-    }
-
-    async fn platform(&self, subject: Subject<'_>, config: &Digest, keychain: &Keychain) -> Result<Platform, Failure> {
-        let got = self.ask(subject, What::Blob(config), keychain).await.map_err(|failure| match failure.kind {
-            // The manifest is there: what lacks is a part of it.
-            FailureKind::Absent => answer::incomplete(subject),
-            _ => failure,
-        })?;
-        manifest::platform_in_config(&got.bytes.unwrap_or_default()).ok_or_else(|| answer::no_platform(subject))
+        self.contents(Subject { repository, want: &want }, digest, manifest, keychain).await
     }
 }
 

@@ -67,7 +67,12 @@ impl Fake {
 
     /// Stores a single image for a platform under `alice/churn` and the tag; returns its digest.
     pub fn push(&self, tag: &str, architecture: &str, salt: &str) -> Digest {
-        let config = json!({"os": "linux", "architecture": architecture, "salt": salt}).to_string();
+        self.push_config(tag, json!({"os": "linux", "architecture": architecture, "salt": salt}))
+    }
+
+    /// The same with this configuration.
+    pub fn push_config(&self, tag: &str, config: serde_json::Value) -> Digest {
+        let config = config.to_string();
         let config = self.store("blobs", "application/octet-stream", config);
         let manifest = json!({
             "schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [],

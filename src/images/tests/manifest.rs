@@ -16,7 +16,7 @@ fn nodes(texts: &[&str]) -> BTreeSet<Platform> {
 
 fn image(index: u8, children: &[(&str, u8)]) -> ImageDetails {
     let platforms = children.iter().map(|(text, child)| (platform(text), digest(*child))).collect();
-    ImageDetails { digest: digest(index), platforms }
+    ImageDetails { digest: digest(index), platforms, labels: Arc::default() }
 }
 
 fn read(manifest: serde_json::Value) -> Result<Manifest, ManifestError> {
@@ -113,16 +113,16 @@ fn what_is_no_image_is_named() {
 #[test]
 fn a_configuration_names_the_platform_or_nothing() {
     let config = json!({"architecture": "arm64", "os": "linux", "variant": "v8", "config": {}, "rootfs": {}});
-    assert_eq!(platform_in_config(config.to_string().as_bytes()), Some(platform("linux/arm64")));
+    assert_eq!(Configuration::read(config.to_string().as_bytes()).platform, Some(platform("linux/arm64")));
     for other in ["{}", "[]", "<html>", r#"{"os":"linux"}"#] {
-        assert_eq!(platform_in_config(other.as_bytes()), None, "{other}");
+        assert_eq!(Configuration::read(other.as_bytes()).platform, None, "{other}");
     }
 }
 
 proptest::proptest! {
     #[test]
     fn reading_never_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-        let _ = platform_in_config(&bytes);
+        let _ = Configuration::read(&bytes);
         let _ = Manifest::read(&RawManifest { digest: digest(0), media_type: None, bytes: bytes.into() });
     }
 }

@@ -140,7 +140,8 @@ fn down() -> Failure {
 }
 
 fn image(digest: &Digest) -> ImageDetails {
-    ImageDetails { digest: digest.clone(), platforms: vec![("linux/amd64".parse().unwrap(), digest.clone())] }
+    let platforms = vec![("linux/amd64".parse().unwrap(), digest.clone())];
+    ImageDetails { digest: digest.clone(), platforms, labels: Arc::default() }
 }
 
 fn digest(n: u8) -> Digest {

@@ -1,3 +1,5 @@
+mod contents;
+
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
@@ -77,25 +79,6 @@ async fn a_tag_is_resolved_by_a_single_head_that_accepts_all_four_kinds() {
     for kind in [manifest::OCI_INDEX, manifest::OCI_MANIFEST, manifest::DOCKER_LIST, manifest::DOCKER_MANIFEST] {
         assert!(accepted.join(",").contains(kind), "{accepted:?}");
     }
-}
-
-#[tokio::test]
-async fn a_single_image_gets_its_platform_from_its_configuration_and_an_index_from_itself() {
-    let fake = Fake::start().await;
-    let (amd, arm) = (fake.push("a", "amd64", "1"), fake.push("b", "arm64", "1"));
-    let single = details(&client(), &churn(&fake), &amd).await.unwrap();
-    assert_eq!(
-        single,
-        ImageDetails { digest: amd.clone(), platforms: vec![("linux/amd64".parse().unwrap(), amd.clone())] }
-    );
-    let before = fake.came().len();
-    let index = fake.push_index("latest", &[(Some("amd64"), &amd), (Some("arm64"), &arm), (Some("unknown"), &arm)]);
-    let both = details(&client(), &churn(&fake), &index).await.unwrap();
-    let expected = vec![("linux/amd64".parse().unwrap(), amd.clone()), ("linux/arm64".parse().unwrap(), arm.clone())];
-    assert_eq!(both, ImageDetails { digest: index, platforms: expected.clone() });
-    assert_eq!(fake.came().len() - before, 1, "an index is a single request");
-    let bare = fake.push_index("bare", &[(None, &amd), (None, &arm)]);
-    assert_eq!(details(&client(), &churn(&fake), &bare).await.unwrap().platforms, expected);
 }
 
 #[tokio::test]

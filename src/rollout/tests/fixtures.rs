@@ -1,6 +1,8 @@
 //! Digests, images, Deployments and pods for tests. Names of instances are unlike names of the product, so that swapped
 //! ones show.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{DeploymentFacts, PodFacts};
@@ -37,7 +39,8 @@ pub fn platform(text: &str) -> Platform {
 /// The `number`th push, built for these platforms; its children are its own.
 pub fn built_for(number: u8, platforms: &[&str]) -> ImageDetails {
     let child = |name: &&str| (platform(name), Digest::of(format!("{number} for {name}")));
-    ImageDetails { digest: digest(number), platforms: platforms.iter().map(child).collect() }
+    let platforms = platforms.iter().map(child).collect();
+    ImageDetails { digest: digest(number), platforms, labels: Arc::default() }
 }
 
 /// The `number`th push, built for linux/amd64.
