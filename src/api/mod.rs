@@ -2,6 +2,7 @@
 //! spec into types that cannot be wrong. No I/O in this room.
 
 pub mod conditions;
+pub mod meaning;
 pub mod monitoring;
 pub mod names;
 mod pod_template;
@@ -12,6 +13,7 @@ pub mod status;
 pub mod units;
 pub mod valid;
 
+pub use meaning::Meaning;
 pub use spec::{ModelDeployment, ModelDeploymentSpec};
 pub use status::ModelDeploymentStatus;
 pub use valid::{Invalid, ValidSpec};

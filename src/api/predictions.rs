@@ -5,9 +5,8 @@ use serde_json::{Map, Value, json};
 use super::{spec, units, valid::Findings};
 use crate::exporter::reading;
 
-/// The settings that the exporter reads; an empty object when nothing is said.
-pub(super) fn parse(predictions: &spec::Predictions, findings: &mut Findings) -> Value {
-    const AT: &str = "spec.predictions";
+/// The settings that the exporter reads; an empty object when nothing is said. `at` is where they are said.
+pub(super) fn parse(predictions: &spec::Predictions, at: &str, findings: &mut Findings) -> Value {
     let mut settings = Map::new();
     let mut put = |name: &str, value: Option<Value>| drop(value.map(|value| settings.insert(name.into(), value)));
     put("kind", predictions.kind.map(|kind| json!(kind)));
@@ -15,27 +14,27 @@ pub(super) fn parse(predictions: &spec::Predictions, findings: &mut Findings) ->
     put("classes", (!predictions.classes.is_empty()).then(|| json!(predictions.classes)));
     put("positive", predictions.positive.as_ref().map(|class| json!(class)));
     let threshold = predictions.threshold.as_deref();
-    put("threshold", threshold.map(|text| json!(findings.take(&format!("{AT}.threshold"), units::figure(text), 0.5))));
+    put("threshold", threshold.map(|text| json!(findings.take(&format!("{at}.threshold"), units::figure(text), 0.5))));
     let bins = predictions.bins.iter().enumerate();
     let bins: Vec<f64> =
-        bins.map(|(at, text)| findings.take(&format!("{AT}.bins[{at}]"), units::figure(text), at as f64)).collect();
+        bins.map(|(n, text)| findings.take(&format!("{at}.bins[{n}]"), units::figure(text), n as f64)).collect();
     put("bins", (!bins.is_empty()).then(|| json!(bins)));
     put("maxClasses", predictions.max_classes.map(|most| json!(most)));
     let reference = predictions.reference.as_ref().and_then(|reference| match misplaced(reference, predictions) {
         Some(message) => {
-            findings.add(AT, message);
+            findings.add(at, message);
             None
         }
-        None => Some(spread(reference, findings)),
+        None => Some(spread(reference, at, findings)),
     });
     put("reference", reference);
     let settings = Value::Object(settings);
     if predictions.positive.is_some() && predictions.kind != Some(spec::PredictionKind::Probability) {
-        findings.add(AT, "positive names the class that a probability speaks of; set kind: probability too");
+        findings.add(at, "positive names the class that a probability speaks of; set kind: probability too");
     }
     // The exporter's own parser has the last word: it is the one that must understand them.
     if let Err(message) = reading::check(&settings) {
-        findings.add(AT, message);
+        findings.add(at, message);
     }
     settings
 }
@@ -58,13 +57,11 @@ fn misplaced(reference: &spec::Reference, predictions: &spec::Predictions) -> Op
 }
 
 /// The reference as the exporter reads it: only what is said, with figures as numbers.
-fn spread(reference: &spec::Reference, findings: &mut Findings) -> Value {
+fn spread(reference: &spec::Reference, at: &str, findings: &mut Findings) -> Value {
     let mut spread = Map::new();
     let bounds = reference.bounds.iter().enumerate();
     let bounds: Vec<f64> = bounds
-        .map(|(at, text)| {
-            findings.take(&format!("spec.predictions.reference.bounds[{at}]"), units::figure(text), at as f64)
-        })
+        .map(|(n, text)| findings.take(&format!("{at}.reference.bounds[{n}]"), units::figure(text), n as f64))
         .collect();
     if !reference.classes.is_empty() {
         spread.insert("classes".into(), json!(reference.classes));

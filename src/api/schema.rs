@@ -89,9 +89,24 @@ pub fn crd() -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             without_null(schema);
+            describe_versions_once(schema);
         }
     }
     crd
+}
+
+/// The candidate has the fields of the stable version, and history some of them: the same words again would be a
+/// fiftieth of the whole.
+fn describe_versions_once(schema: &mut JSONSchemaProps) {
+    let status = schema.properties.as_mut().and_then(|fields| fields.get_mut("status"));
+    let Some(fields) = status.and_then(|status| status.properties.as_mut()) else { return };
+    let wordless = |version: &mut JSONSchemaProps| {
+        version.properties.iter_mut().flatten().for_each(|(_, field)| field.description = None);
+    };
+    fields.get_mut("candidate").map(wordless);
+    if let Some(JSONSchemaPropsOrArray::Schema(past)) = fields.get_mut("history").and_then(|past| past.items.as_mut()) {
+        wordless(past);
+    }
 }
 
 /// An optional field may be absent, not null: the API server then drops a null, and CEL's `has()` tells the truth.

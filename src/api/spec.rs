@@ -62,6 +62,7 @@ use super::{
         priority = 1,
         description = "Where to POST requests"
     ),
+    printcolumn(name = "Commit", type_ = "string", json_path = ".status.stable.revision", priority = 1),
     printcolumn(
         name = "Monitored",
         type_ = "string",

@@ -1,6 +1,8 @@
 //! What a user reads. Text here never holds what changes by itself (attempts, next try, ages): those are metrics, and a
 //! model at rest causes no write.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use schemars::JsonSchema;
@@ -32,7 +34,7 @@ pub struct ModelDeploymentStatus {
     /// The version that users get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<Version>,
-    /// The version that is being introduced; absent when there is none.
+    /// The version that is being introduced, with the fields of stable; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Version>,
     /// Pods that exist, for the scale subresource.
@@ -63,6 +65,35 @@ pub struct Version {
     pub digest: String,
     /// The digest's first twelve digits.
     pub short: String,
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The repository of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The MLflow server of the run.
+    #[serde(default, rename = "trackingURI", skip_serializing_if = "Option::is_none")]
+    pub tracking_uri: Option<String>,
+    /// Names of its classes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+}
+
+/// Where a version comes from, as the labels of its image say it. Bounded where they are read, not in the schema.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// The commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The MLflow run.
+    #[serde(default, rename = "runID", skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// The version in MLflow's model registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_version: Option<String>,
+    /// Metrics of the training.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, String>,
 }
 
 impl Version {
@@ -70,7 +101,20 @@ impl Version {
     pub fn of_image(image: &str) -> Option<Self> {
         let (repository, digest) = image.split_once('@')?;
         let digest = crate::images::Digest::parse(digest).ok()?;
-        Some(Self { repository: repository.to_owned(), short: digest.short().to_owned(), digest: digest.to_string() })
+        Some(Self {
+            repository: repository.to_owned(),
+            short: digest.short().to_owned(),
+            digest: digest.to_string(),
+            origin: Origin::default(),
+            source: None,
+            tracking_uri: None,
+            classes: Vec::new(),
+        })
+    }
+
+    /// Whether both are the same image, whatever is known of it.
+    pub fn is(&self, other: &Self) -> bool {
+        (&self.repository, &self.digest) == (&other.repository, &other.digest)
     }
 }
 
@@ -116,4 +160,6 @@ pub struct PastVersion {
     /// When users began to get it.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
+    #[serde(flatten)]
+    pub origin: Origin,
 }

@@ -135,6 +135,11 @@ impl Findings {
         self.0.push(Invalid { field: field.into(), message: message.into() });
     }
 
+    /// The first of them in words.
+    pub(super) fn first(&self) -> Option<String> {
+        self.0.first().map(ToString::to_string)
+    }
+
     /// The value, or a stand-in after noting what is wrong with it.
     pub(super) fn take<T, E: ToString>(&mut self, field: &str, result: Result<T, E>, stand_in: T) -> T {
         result.unwrap_or_else(|error| {
@@ -199,7 +204,7 @@ impl ValidSpec {
             (5, 86_400),
         );
         let said = spec.predictions.unwrap_or_default();
-        let predictions = predictions::parse(&said, &mut findings);
+        let predictions = predictions::parse(&said, "spec.predictions", &mut findings);
         let monitoring = monitoring::valid::parse(spec.monitoring.unwrap_or_default(), &said, &mut findings);
         let exporter = exporter(spec.exporter.unwrap_or_default(), &mut findings);
         if let Some(template) = &spec.pod_template {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{compare::first_difference, live::Live, observe::Observed, readings};
 use crate::{
     api::{
-        names,
+        Meaning, names,
         valid::{Scale, ValidSpec},
     },
     images::{Digest, Observation},
@@ -57,6 +57,8 @@ pub struct Plan {
 pub struct Workload {
     /// The image in the template, `repository@sha256:…`.
     pub image: String,
+    /// What its labels say.
+    pub meaning: Meaning,
     pub revision: Child,
     pub deployment: Child,
     /// The live number of replicas, when Modelship stops sending it and it must be kept.
@@ -86,7 +88,7 @@ pub fn decide(
     let owner = &observed.owner;
     let running = observed.running(&spec.image.repository.to_string());
     let target = target::decide(&spec.image, running.as_ref(), seen, &observed.nodes);
-    let workload = target.digest.as_ref().map(|digest| workload(stored_spec, spec, digest, observed, release));
+    let workload = target.digest.as_ref().map(|digest| workload(stored_spec, spec, digest, seen, observed, release));
     let budget = disruption_budget::build(owner, spec);
     let autoscaler = autoscaler::build(owner, spec);
     let progress = match &workload {
@@ -121,11 +123,14 @@ fn workload(
     stored_spec: &Value,
     spec: &ValidSpec,
     digest: &Digest,
+    seen: &Observation,
     observed: &Observed,
     release: &Release,
 ) -> Workload {
     let owner = &observed.owner;
     let image = template::pinned(spec, digest);
+    let labels = observed.labels(&image, &spec.image.repository.to_string(), seen);
+    let meaning = labels.map(Meaning::of).unwrap_or_default();
     let hash = template::inputs_hash(stored_spec, &image);
     let newest = observed.revisions.first().map_or(0, |revision| revision.number);
     let wanted = match observed.revisions.iter().find(|revision| revision.inputs_hash == hash) {
@@ -133,11 +138,11 @@ fn workload(
         Some(known) => Revision { number: newest + 1, ..known.clone() },
         None => {
             let template = (release.render)(owner, spec, digest, &release.sidecar);
-            Revision::new(owner, newest + 1, hash, image.clone(), template)
+            Revision { labels: labels.cloned(), ..Revision::new(owner, newest + 1, hash, image.clone(), template) }
         }
     };
     let deployment = deployment::build(owner, spec, &wanted.template);
-    Workload { image, revision: wanted.child(owner), hand_over: hand_over(spec, observed), deployment }
+    Workload { image, meaning, revision: wanted.child(owner), hand_over: hand_over(spec, observed), deployment }
 }
 
 /// Server-side apply drops a field that its last manager stops sending, and `replicas` would fall back to 1.
@@ -186,3 +191,7 @@ pub(super) mod world;
 #[cfg(test)]
 #[path = "tests/decide.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/labels.rs"]
+mod labels;

@@ -174,12 +174,13 @@ fn availability(deployment: Option<&DeploymentFacts>, silence: Judgement) -> Jud
     }
 }
 
-/// What the registry says of the image.
-pub fn resolved(unresolved: Option<&Unresolved>, wanted: Option<&Digest>) -> Judgement {
+/// What the registry says of the image, and what is wrong with its labels.
+pub fn resolved(unresolved: Option<&Unresolved>, wanted: Option<&Digest>, faults: &[String]) -> Judgement {
     match (unresolved, wanted) {
         (Some(unresolved), _) => Judgement::new(IMAGE_RESOLVED, false, &unresolved.reason, &unresolved.message),
         (None, Some(digest)) => {
-            Judgement::new(IMAGE_RESOLVED, true, "Resolved", format!("the wanted version is {digest}"))
+            let words = [format!("the wanted version is {digest}")].into_iter().chain(faults.iter().cloned());
+            Judgement::new(IMAGE_RESOLVED, true, "Resolved", words.collect::<Vec<_>>().join("; "))
         }
         (None, None) => Judgement::new(IMAGE_RESOLVED, false, "Resolving", "the image is being resolved"),
     }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::{ModelDeploymentStatus, status::FoundReading},
-    images::{Digest, Platform},
+    images::{Digest, Labels, Observation, Platform},
     monitoring::{MailSecret, Surroundings},
     resources::{ChildKind, Owner, revision::Revision},
     rollout::{DeploymentFacts, PodFacts},
@@ -105,5 +105,15 @@ impl Observed {
         let image = wanted.or(self.deployment.as_ref().map(|deployment| deployment.image.as_str()))?;
         let (running, digest) = image.split_once('@')?;
         (running == repository).then(|| Digest::parse(digest).ok()).flatten()
+    }
+
+    /// The labels of a version by its image, `repository@sha256:…`: those stored with its template, with which it runs;
+    /// else what the registry says of this repository.
+    pub fn labels<'a>(&'a self, image: &str, repository: &str, seen: &'a Observation) -> Option<&'a Labels> {
+        let stored = self.revisions.iter().filter(|revision| revision.image == image);
+        stored.filter_map(|revision| revision.labels.as_ref()).next().or_else(|| {
+            let (of, digest) = image.split_once('@')?;
+            seen.labels(&Digest::parse(digest).ok()?).filter(|_| of == repository)
+        })
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{apply::Applied, decide::Plan, judge, observe::Observed, readings};
 use crate::{
     api::{
-        Invalid, ModelDeploymentStatus,
+        Invalid, Meaning, ModelDeploymentStatus,
         conditions::{self, IMAGE_RESOLVED, Judgement, MONITORING_READY},
         status::Version,
         valid::{Scale, ValidSpec},
@@ -27,15 +27,16 @@ pub fn status(
 ) -> ModelDeploymentStatus {
     let before = &observed.status;
     let wanted = plan.workload.as_ref().map(|workload| workload.image.as_str());
+    let described = |image: &str| described(image, spec, plan, seen, observed);
     let served = progress::served(observed.deployment.as_ref(), &observed.pods, &plan.progress);
     // While nothing answers, the version that users got last is still the one they will be told of.
     let stable = served
         .as_deref()
-        .and_then(Version::of_image)
+        .and_then(described)
         .or_else(|| before.stable.clone().filter(|_| observed.deployment.is_some()));
-    let candidate = wanted
-        .and_then(Version::of_image)
-        .filter(|wanted| plan.progress != Progress::Complete && stable.as_ref() != Some(wanted));
+    let candidate = wanted.and_then(described).filter(|wanted| {
+        plan.progress != Progress::Complete && !stable.as_ref().is_some_and(|stable| stable.is(wanted))
+    });
     let remembered = remembered(plan, observed);
     let unresolved = remembered.as_ref().or(plan.target.unresolved.as_ref());
     // The tag in status is the one that what runs came from. Until another tag is resolved, what runs is not what is
@@ -45,9 +46,10 @@ pub fn status(
     let awaited = unresolved.filter(|_| wanted.is_none() || (follows && seen.latest.is_none() && !known_tag));
     // Of another repository nothing was known before.
     let no_news = unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag && wanted.is_some();
+    let faults = plan.workload.as_ref().map_or(&[][..], |workload| &workload.meaning.faults);
     let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED)
         .filter(|_| no_news)
-        .map_or_else(|| judge::resolved(unresolved, plan.target.digest.as_ref()), as_before);
+        .map_or_else(|| judge::resolved(unresolved, plan.target.digest.as_ref(), faults), as_before);
     let tag = match seen.latest.is_some() || spec.image.pin.is_some() {
         true => Some(spec.image.tag.to_string()),
         false => before.tag.clone(),
@@ -78,6 +80,19 @@ pub fn status(
         stable,
         candidate,
         ..counts(observed, spec.scale, matches!(plan.progress, Progress::Rolling { .. }))
+    }
+}
+
+/// A version and what is known of it; where that was known before and is not now, it is what was known.
+fn described(image: &str, spec: &ValidSpec, plan: &Plan, seen: &Observation, observed: &Observed) -> Option<Version> {
+    let version = Version::of_image(image)?;
+    let Some(labels) = observed.labels(image, &spec.image.repository.to_string(), seen) else {
+        let mut known = [&observed.status.stable, &observed.status.candidate].into_iter().flatten();
+        return Some(known.find(|known| known.is(&version)).cloned().unwrap_or(version));
+    };
+    match plan.workload.as_ref().filter(|workload| workload.image == image) {
+        Some(workload) => Some(workload.meaning.describe(version)),
+        None => Some(Meaning::of(labels).describe(version)),
     }
 }
 

@@ -5,9 +5,11 @@
 //! wanted now; a return to an earlier version raises that revision's number, as StatefulSets do it.
 
 use k8s_openapi::api::apps::v1::ControllerRevision;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{Child, ChildKind, Owner};
+use crate::images::Labels;
 
 /// How many templates are kept, the wanted one included.
 pub const LIMIT: usize = 5;
@@ -21,13 +23,15 @@ pub struct Revision {
     /// The image reference in the template, `repository@sha256:…`.
     pub image: String,
     pub template: Value,
+    /// The labels of the image, when they were known as this was made: what it means is known with the registry away.
+    pub labels: Option<Labels>,
 }
 
 impl Revision {
     /// A new revision for these inputs.
     pub fn new(owner: &Owner, number: i64, inputs_hash: String, image: String, template: Value) -> Self {
         let name = format!("{}-{}", owner.name, &inputs_hash[..10.min(inputs_hash.len())]);
-        Self { name, number, inputs_hash, image, template }
+        Self { name, number, inputs_hash, image, template, labels: None }
     }
 
     /// Reads a stored one; `None` if it is not of our making.
@@ -39,11 +43,15 @@ impl Revision {
             inputs_hash: data["inputsHash"].as_str()?.to_owned(),
             image: data["image"].as_str()?.to_owned(),
             template: data.get("template")?.clone(),
+            labels: data.get("labels").and_then(|labels| Labels::deserialize(labels).ok()),
         })
     }
 
     pub fn child(&self, owner: &Owner) -> Child {
-        let data = json!({"inputsHash": self.inputs_hash, "image": self.image, "template": self.template});
+        let mut data = json!({"inputsHash": self.inputs_hash, "image": self.image, "template": self.template});
+        if let Some(labels) = self.labels.as_ref().filter(|labels| **labels != Labels::default()) {
+            data["labels"] = json!(labels);
+        }
         let mut body = json!({"metadata": owner.child_metadata(&self.name), "revision": self.number});
         body["data"] = data;
         Child::seal(ChildKind::ControllerRevision, body)

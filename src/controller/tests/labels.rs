@@ -1,0 +1,119 @@
+//! What an image's labels say, from the registry's answer to status, and back from what was stored.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::world::World;
+use crate::{
+    api::conditions::{IMAGE_RESOLVED, find},
+    images::{
+        ImageDetails, Labels, Observation,
+        labels::{PROFILE, REVISION, RUN_ID},
+    },
+    resources::ChildKind,
+    rollout::fixtures::{pushed, unreachable},
+};
+
+/// The `number`th push with these labels.
+pub fn labelled(number: u8, labels: Value) -> ImageDetails {
+    let config = json!({"config": {"Labels": labels}}).to_string();
+    ImageDetails { labels: Arc::new(Labels::in_config(config.as_bytes())), ..pushed(number) }
+}
+
+pub fn profiled(number: u8) -> ImageDetails {
+    let profile = json!({
+        "version": 1, "kind": "class", "metrics": {"f1_score": 0.8125},
+        "classes": [{"name": "table", "value": "0"}, {"name": "cru", "value": "1"}],
+    });
+    labelled(number, json!({PROFILE: profile.to_string(), REVISION: "4f2a", RUN_ID: "abc"}))
+}
+
+fn stored(world: &World) -> Vec<Value> {
+    let names = world.names(ChildKind::ControllerRevision);
+    names.iter().map(|name| world.object(ChildKind::ControllerRevision, name)["data"]["labels"].clone()).collect()
+}
+
+fn image_resolved(world: &World) -> (String, String) {
+    let condition = find(&world.status.conditions, IMAGE_RESOLVED).unwrap();
+    (condition.status.clone(), condition.message.clone())
+}
+
+#[test]
+fn status_and_history_say_where_a_version_comes_from() {
+    let mut world = World::new(json!({}));
+    world.push(profiled(1));
+    let candidate = world.turn().status.candidate.unwrap();
+    assert_eq!((candidate.origin.revision.as_deref(), candidate.origin.run_id.as_deref()), (Some("4f2a"), Some("abc")));
+    assert_eq!(
+        (candidate.origin.metrics["f1_score"].as_str(), candidate.classes),
+        ("0.8125", vec!["table".into(), "cru".into()])
+    );
+    let status = world.serve(1).status;
+    let stable = status.stable.unwrap();
+    assert_eq!((&stable.origin, stable.classes.len(), status.candidate), (&candidate.origin, 2, None));
+    assert_eq!(status.history[0].origin, candidate.origin);
+}
+
+#[test]
+fn both_versions_of_a_roll_out_are_described_by_their_own_labels() {
+    let mut world = World::new(json!({}));
+    world.push(profiled(1));
+    world.turn();
+    world.serve(1);
+    let first = profiled(1);
+    world.push(labelled(2, json!({REVISION: "9c01"})));
+    world.seen.details.insert(first.digest.clone(), Ok(first));
+    let status = world.turn().status;
+    let commit = |version: Option<crate::api::status::Version>| version.and_then(|version| version.origin.revision);
+    assert_eq!((commit(status.stable), commit(status.candidate)), (Some("4f2a".into()), Some("9c01".into())));
+    let status = world.serve(2).status;
+    let past: Vec<_> = status.history.iter().map(|past| past.origin.revision.as_deref()).collect();
+    assert_eq!(past, [Some("9c01"), Some("4f2a")]);
+}
+
+#[test]
+fn labels_are_stored_with_the_template_and_known_while_the_registry_is_away() {
+    let mut world = World::new(json!({}));
+    world.push(profiled(1));
+    world.turn();
+    let before = world.serve(1).status;
+    assert_eq!(stored(&world)[0]["values"][REVISION], "4f2a");
+    // A restart: nothing was heard yet, then the registry fails.
+    world.seen = Observation::default();
+    assert_eq!(world.turn().status, before, "nothing is written");
+    world.registry_fails(unreachable());
+    world.status = Default::default();
+    let status = world.turn().status;
+    assert_eq!((status.stable, status.history[0].origin.clone()), (before.stable, before.history[0].origin.clone()));
+}
+
+#[test]
+fn a_template_from_before_labels_were_read_stays_as_it_is_and_status_tells_all_the_same() {
+    let mut world = World::serving(json!({}));
+    let template = world.object(ChildKind::Deployment, "grape-scorer")["spec"]["template"].clone();
+    world.push(profiled(1));
+    let status = world.turn().status;
+    assert_eq!(status.stable.clone().unwrap().origin.revision.as_deref(), Some("4f2a"));
+    assert_eq!(status.history[0].origin.revision.as_deref(), Some("4f2a"));
+    assert_eq!(stored(&world), [Value::Null], "what is stored of a version cannot be changed");
+    assert_eq!(world.object(ChildKind::Deployment, "grape-scorer")["spec"]["template"], template);
+    world.seen = Observation::default();
+    assert_eq!(world.turn().status, status, "what was known is not forgotten with the registry away");
+}
+
+#[test]
+fn a_bad_label_is_told_in_the_condition_and_stops_nothing() {
+    let mut world = World::new(json!({}));
+    world.push(labelled(1, json!({PROFILE: r#"{"version": 2}"#, REVISION: "4f2a"})));
+    world.turn();
+    let status = world.serve(1).status;
+    assert_eq!(status.stable.unwrap().origin.revision.as_deref(), Some("4f2a"));
+    let (truth, message) = image_resolved(&world);
+    assert_eq!(truth, "True");
+    assert!(message.contains("; the label dev.modelship.profile is of version 2 and is ignored"), "{message}");
+    world.push(profiled(2));
+    world.turn();
+    world.serve(2);
+    assert!(!image_resolved(&world).1.contains("label"), "{}", image_resolved(&world).1);
+}
