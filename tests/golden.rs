@@ -10,9 +10,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use modelship::{cli::render::render, images::Digest, resources::exporter::Sidecar};
+use modelship::{api::Meaning, cli::render::render, images::Digest, resources::exporter::Sidecar};
 use pretty_assertions::StrComparison;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 const DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 
@@ -44,7 +44,16 @@ fn cases() -> Vec<PathBuf> {
 fn rendered(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let digest = (!text.contains("pin: sha256:")).then(|| Digest::parse(DIGEST).unwrap());
-    render(&text, digest.as_ref(), "default", &sidecar()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    render(&text, digest.as_ref(), "default", &sidecar(), &profile(path))
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What the image says of its predictions, in a file beside the case.
+fn profile(case: &Path) -> Map<String, Value> {
+    let Ok(text) = fs::read_to_string(case.with_extension("profile.json")) else { return Map::new() };
+    let meaning = Meaning::of_profile(&text, "its profile.json");
+    assert_eq!(meaning.faults, [""; 0], "{}", case.display());
+    meaning.predictions
 }
 
 /// What the golden file shows. Rules and boards of one case are as good as those of all; a board is looked at in dashboards/,
@@ -168,7 +177,7 @@ fn rendering_is_repeatable_and_tidy() {
 }
 
 fn refused(text: &str) -> String {
-    render(text, None, "default", &sidecar()).unwrap_err()
+    render(text, None, "default", &sidecar(), &Map::new()).unwrap_err()
 }
 
 fn model(spec: &str) -> String {
@@ -229,12 +238,16 @@ fn one_bad_document_spoils_the_file() {
 fn an_unknown_digest_is_a_row_of_zeros_and_a_given_one_wins_over_a_pin() {
     let text = model(&format!("{{image: {{repository: a/b, pin: 'sha256:{}'}}}}", "2".repeat(64)));
     assert!(
-        render(&text, None, "default", &sidecar())
+        render(&text, None, "default", &sidecar(), &Map::new())
             .unwrap()
             .contains(&format!("docker.io/a/b@sha256:{}", "2".repeat(64)))
     );
     let given = Digest::parse(DIGEST).unwrap();
-    assert!(render(&text, Some(&given), "default", &sidecar()).unwrap().contains(&format!("docker.io/a/b@{DIGEST}")));
-    let unknown = render(&model("{image: {repository: a/b}}"), None, "default", &sidecar()).unwrap();
+    assert!(
+        render(&text, Some(&given), "default", &sidecar(), &Map::new())
+            .unwrap()
+            .contains(&format!("docker.io/a/b@{DIGEST}"))
+    );
+    let unknown = render(&model("{image: {repository: a/b}}"), None, "default", &sidecar(), &Map::new()).unwrap();
     assert!(unknown.contains(&format!("docker.io/a/b@sha256:{}", "0".repeat(64))));
 }

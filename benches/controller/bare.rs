@@ -26,7 +26,7 @@ use modelship::{
         service, template,
     },
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::{
@@ -119,7 +119,8 @@ fn children(namespace: &str, shape: Shape, number: usize, digests: &Digests) -> 
     let image = template::pinned(&spec, digest);
     let hash = template::inputs_hash(&stored, &image);
     let sidecar = Sidecar { image: EXPORTER_IMAGE.into(), pull_secrets: Vec::new() };
-    let revision = Revision::new(&owner, 1, hash, image, template::render(&owner, &spec, digest, &sidecar));
+    let template = template::render(&owner, &spec, digest, &sidecar, &Map::new());
+    let revision = Revision::new(&owner, 1, hash, image, template);
     let watching = bundle(&owner, &spec, &Surroundings::default(), &MailDefaults::default(), &MailSecret::None);
     [
         Some(service::build(&owner, &spec)),

@@ -2,7 +2,7 @@
 //! Whoever can push an image writes them, so all of it is bounded and cleaned, and what is wrong with it is a sentence,
 //! never an error: a label breaks no roll-out.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -10,11 +10,14 @@ use serde_json::{Map, Value, json};
 use super::{
     predictions, spec,
     status::{Origin, Version},
-    valid::Findings,
+    valid::{Findings, ValidSpec},
 };
-use crate::images::{
-    Labels,
-    labels::{MODEL_VERSION, MOST_BYTES, MOST_BYTES_OF_ANOTHER, PROFILE, REVISION, RUN_ID, SOURCE, TRACKING_URI},
+use crate::{
+    exporter::reading,
+    images::{
+        Labels,
+        labels::{MODEL_VERSION, MOST_BYTES, MOST_BYTES_OF_ANOTHER, PROFILE, REVISION, RUN_ID, SOURCE, TRACKING_URI},
+    },
 };
 
 /// The version of profiles that is read.
@@ -88,20 +91,18 @@ impl Meaning {
             self.faults.extend(one_line(&format!("{at} {words}"), FAULT));
         };
         let Ok(profile) = serde_json::from_str::<Map<String, Value>>(text) else {
-            return fault("is no JSON object and is ignored: let python -m modelship_profile write it".into());
+            return fault("is no JSON object: let python -m modelship_profile write it".into());
         };
         match profile.get("version").and_then(Value::as_u64) {
             Some(VERSION) => {}
             Some(other) if other > VERSION => {
                 return fault(format!(
-                    "is of version {other} and is ignored: this Modelship reads version {VERSION}. Upgrade Modelship, or \
-                     let an older modelship-profile write it"
+                    "is of version {other}, and this Modelship reads version {VERSION}: upgrade Modelship, or let an older \
+                     modelship-profile write it"
                 ));
             }
             _ => {
-                return fault(format!(
-                    "does not say \"version\": {VERSION} and is ignored: let python -m modelship_profile write it"
-                ));
+                return fault(format!("does not say \"version\": {VERSION}: let python -m modelship_profile write it"));
             }
         }
         match settings(&profile) {
@@ -115,16 +116,13 @@ impl Meaning {
         match profile.get("metrics").map(metrics) {
             None => {}
             Some(Some(metrics)) => self.metrics = metrics,
-            Some(None) => fault("has metrics that are no numbers by name, and they are ignored".into()),
+            Some(None) => fault("has metrics that are no numbers by name".into()),
         }
         match profile.get("example").map(example) {
             None => {}
             Some(Some(example)) => self.example = Some(example),
             Some(None) => {
-                fault(
-                    "has an example that is no {\"body\": …} with a path that begins with '/', and it is ignored"
-                        .into(),
-                );
+                fault("has an example that is no {\"body\": …} with a path that begins with '/'".into());
             }
         }
     }
@@ -158,14 +156,23 @@ impl Meaning {
     }
 }
 
+/// The spec, completed by what a version says itself of its predictions, as its exporters do it.
+pub fn completed<'a>(spec: &'a ValidSpec, profile: &Map<String, Value>) -> Cow<'a, ValidSpec> {
+    let predictions = reading::merged(&spec.predictions, profile);
+    match predictions == spec.predictions {
+        true => Cow::Borrowed(spec),
+        false => Cow::Owned(ValidSpec { predictions, ..spec.clone() }),
+    }
+}
+
 fn too_large(name: &str, bytes: usize) -> String {
     let (most, remedy) = match name {
         PROFILE => {
-            (MOST_BYTES, "all labels together have; python -m modelship_profile labels leaves out what is too much")
+            (MOST_BYTES, "all labels together may have: python -m modelship_profile labels leaves out what is too much")
         }
-        _ => (MOST_BYTES_OF_ANOTHER, "it may have; shorten it"),
+        _ => (MOST_BYTES_OF_ANOTHER, "it may have: shorten it"),
     };
-    format!("the label {name} is left out: it has {bytes} bytes, more than the {most} that {remedy}")
+    format!("the label {name} has {bytes} bytes, more than the {most} that {remedy}")
 }
 
 /// The settings of predictions in a profile. They are judged as those of a spec are.

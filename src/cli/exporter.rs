@@ -9,6 +9,7 @@ use std::{
 
 use http::uri::PathAndQuery;
 use prometheus::Registry;
+use serde_json::{Map, Value};
 use tokio::{runtime, sync::watch};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
         life::{self, Life, Rules, Settings},
         process,
         proxy::{self, Proxy, Rooms},
-        reading::{self, Intake},
+        reading::{self, Intake, PROFILE_VARIABLE, Reading},
     },
     telemetry::{self, LogFormat},
 };
@@ -46,6 +47,9 @@ pub struct Arguments {
     /// A directory with settings.json: aliases of paths, and what predictions mean. It may come later, and change.
     #[arg(long, value_name = "DIRECTORY", default_value = "/etc/modelship/exporter")]
     settings: PathBuf,
+    /// What the model's image says of its predictions, as settings.json would; what that says counts more.
+    #[arg(long, value_name = "JSON", env = PROFILE_VARIABLE, default_value = "{}")]
+    profile: String,
     /// A metrics page of the model's own, shown along with the exporter's.
     #[arg(long, value_name = "PATH")]
     model_metrics_path: Option<PathAndQuery>,
@@ -71,6 +75,26 @@ pub struct Arguments {
     log_filter: String,
 }
 
+/// What the version says itself of its predictions.
+#[derive(Clone)]
+struct Profile(Arc<Map<String, Value>>);
+
+impl Profile {
+    /// Whatever is in it, requests are forwarded: who pushed the image may not even know of this.
+    fn of(text: &str) -> Self {
+        let fields = serde_json::from_str(text).unwrap_or_else(|error| {
+            tracing::warn!(%error, "{PROFILE_VARIABLE} is no JSON object and is ignored");
+            Map::new()
+        });
+        Self(Arc::new(fields))
+    }
+
+    /// How predictions are to be read by these settings.
+    fn reading(&self, settings: &Settings) -> Result<Reading, String> {
+        reading::check(&reading::merged(&settings.predictions, &self.0))
+    }
+}
+
 /// All addresses, of both families where there are both.
 fn everywhere(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
@@ -91,10 +115,10 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         drain_most: arguments.timeout + LONGEST_END,
         ..proxy::Options::to(&arguments.upstream)
     };
-    let read = arguments.read_predictions;
-    let life = life(arguments, &registry)?;
+    let (read, profile) = (arguments.read_predictions, Profile::of(&arguments.profile));
+    let life = life(arguments, profile.clone(), &registry)?;
     let intake = match read {
-        true => Some(start_reading(&registry, &life, errors.clone())?),
+        true => Some(start_reading(&registry, &life, profile, errors.clone())?),
         false => None,
     };
     let rooms = Rooms {
@@ -122,7 +146,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     }
 }
 
-fn life(arguments: Arguments, registry: &Registry) -> Result<Life, String> {
+fn life(arguments: Arguments, profile: Profile, registry: &Registry) -> Result<Life, String> {
     let options = life::Options {
         metrics: bind("--metrics-listen", arguments.metrics_listen)?,
         probes: bind("--probes-listen", arguments.probes_listen)?,
@@ -136,28 +160,28 @@ fn life(arguments: Arguments, registry: &Registry) -> Result<Life, String> {
         startup_patience: STARTUP_PATIENCE,
         longest_end: arguments.timeout + LONGEST_END,
     };
-    let validate = |settings: &Settings| reading::check(&settings.predictions).map(drop);
+    let validate = move |settings: &Settings| profile.reading(settings).map(drop);
     Life::new(options, Arc::new(validate), registry).map_err(|error| error.to_string())
 }
 
 /// Reads by the settings of the start; a thread of its own hands later ones on.
-fn start_reading(registry: &Registry, life: &Life, errors: Errors) -> Result<Intake, String> {
+fn start_reading(registry: &Registry, life: &Life, profile: Profile, errors: Errors) -> Result<Intake, String> {
     let settings = life.settings();
-    let first = reading::check(&settings.borrow().predictions).unwrap_or_default();
+    let first = profile.reading(&settings.borrow()).unwrap_or_default();
     let intake = Intake::start(registry, first, errors).map_err(|error| error.to_string())?;
     let (follower, runtime) = (intake.clone(), current_thread()?);
     let thread = std::thread::Builder::new().name("settings".into());
     thread
-        .spawn(move || runtime.block_on(hand_on(settings, follower)))
+        .spawn(move || runtime.block_on(hand_on(settings, profile, follower)))
         .map_err(|error| format!("no thread for settings: {error}"))?;
     Ok(intake)
 }
 
-async fn hand_on(mut settings: watch::Receiver<Arc<Settings>>, intake: Intake) {
+async fn hand_on(mut settings: watch::Receiver<Arc<Settings>>, profile: Profile, intake: Intake) {
     while settings.changed().await.is_ok() {
         let newest = settings.borrow_and_update().clone();
         // What cannot be read was refused before it came here.
-        let taken = reading::check(&newest.predictions).and_then(|reading| intake.set(reading));
+        let taken = profile.reading(&newest).and_then(|reading| intake.set(reading));
         if let Err(message) = taken {
             tracing::warn!(message, "settings of predictions");
         }

@@ -8,6 +8,7 @@ mod init;
 mod metrics;
 mod panels;
 mod predict;
+mod profile;
 pub mod render;
 mod target;
 mod test_alert;

@@ -72,6 +72,7 @@ impl Applier<'_> {
             orphans,
             target: _,
             progress: _,
+            completed: _,
         } = plan;
         let mut applied = Applied::default();
         // An autoscaler that is switched off goes first: it would fight the replicas that the Deployment is about to get.

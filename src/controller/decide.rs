@@ -1,13 +1,13 @@
 //! What should be, given what is. Pure: no cluster, no clock.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{compare::first_difference, live::Live, observe::Observed, readings};
 use crate::{
     api::{
-        Meaning, names,
+        Meaning, meaning, names,
         valid::{Scale, ValidSpec},
     },
     images::{Digest, Observation},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Renders a pod template. A parameter, so that a test can stand in for a later release of Modelship.
-pub type Render = fn(&Owner, &ValidSpec, &Digest, &Sidecar) -> Value;
+pub type Render = fn(&Owner, &ValidSpec, &Digest, &Sidecar, &Map<String, Value>) -> Value;
 
 /// What this release of Modelship makes of a spec.
 #[derive(Clone, Debug)]
@@ -50,6 +50,15 @@ pub struct Plan {
     pub orphans: Vec<Arc<Live>>,
     pub target: Target,
     pub progress: Progress,
+    /// The spec, where the wanted version says more of its predictions.
+    pub completed: Option<ValidSpec>,
+}
+
+impl Plan {
+    /// The spec, completed by what the wanted version says itself of its predictions.
+    pub fn spec<'a>(&'a self, spec: &'a ValidSpec) -> &'a ValidSpec {
+        self.completed.as_ref().unwrap_or(spec)
+    }
 }
 
 /// The stored template and the Deployment around it.
@@ -59,6 +68,8 @@ pub struct Workload {
     pub image: String,
     /// What its labels say.
     pub meaning: Meaning,
+    /// What its pods were told that they say of predictions: nothing, when that was not known as the template was made.
+    profile: Map<String, Value>,
     pub revision: Child,
     pub deployment: Child,
     /// The live number of replicas, when Modelship stops sending it and it must be kept.
@@ -87,7 +98,11 @@ pub fn decide(
 ) -> Plan {
     let owner = &observed.owner;
     let running = observed.running(&spec.image.repository.to_string());
-    let target = target::decide(&spec.image, running.as_ref(), seen, &observed.nodes);
+    let stored = spec.image.pin.as_ref().is_some_and(|pin| {
+        let image = template::pinned(spec, pin);
+        observed.revisions.iter().any(|revision| revision.image == image)
+    });
+    let target = target::decide(&spec.image, running.as_ref(), stored, seen, &observed.nodes);
     let workload = target.digest.as_ref().map(|digest| workload(stored_spec, spec, digest, seen, observed, release));
     let budget = disruption_budget::build(owner, spec);
     let autoscaler = autoscaler::build(owner, spec);
@@ -99,9 +114,14 @@ pub fn decide(
         }
         Some(workload) => progress::judge(spec, &workload.image, observed.deployment.as_ref(), &observed.pods),
     };
-    let found = readings::handed_on(spec, observed.found.as_ref(), target.digest.as_ref());
+    let completed = match workload.as_ref().map(|workload| meaning::completed(spec, &workload.profile)) {
+        Some(Cow::Owned(completed)) => Some(completed),
+        _ => None,
+    };
+    let watched = completed.as_ref().unwrap_or(spec);
+    let found = readings::handed_on(watched, observed.found.as_ref(), target.digest.as_ref());
     let (metrics_service, settings) = (exporter::metrics_service(owner, spec), exporter::settings(owner, spec, found));
-    let monitoring = monitoring::bundle(owner, spec, &observed.around, &release.mail, &observed.mail);
+    let monitoring = monitoring::bundle(owner, watched, &observed.around, &release.mail, &observed.mail);
     let watching = monitoring.iter().flat_map(|bundle| &bundle.children);
     let parts: Vec<&Child> =
         [&budget, &autoscaler, &metrics_service, &settings].into_iter().flatten().chain(watching).collect();
@@ -116,6 +136,7 @@ pub fn decide(
         monitoring,
         target,
         progress,
+        completed,
     }
 }
 
@@ -137,12 +158,14 @@ fn workload(
         Some(known) if known.number == newest => known.clone(),
         Some(known) => Revision { number: newest + 1, ..known.clone() },
         None => {
-            let template = (release.render)(owner, spec, digest, &release.sidecar);
+            let template = (release.render)(owner, spec, digest, &release.sidecar, &meaning.predictions);
             Revision { labels: labels.cloned(), ..Revision::new(owner, newest + 1, hash, image.clone(), template) }
         }
     };
     let deployment = deployment::build(owner, spec, &wanted.template);
-    Workload { image, meaning, revision: wanted.child(owner), hand_over: hand_over(spec, observed), deployment }
+    let profile = wanted.labels.as_ref().map(|_| meaning.predictions.clone()).unwrap_or_default();
+    let revision = wanted.child(owner);
+    Workload { image, meaning, profile, revision, hand_over: hand_over(spec, observed), deployment }
 }
 
 /// Server-side apply drops a field that its last manager stops sending, and `replicas` would fall back to 1.

@@ -179,8 +179,11 @@ pub fn resolved(unresolved: Option<&Unresolved>, wanted: Option<&Digest>, faults
     match (unresolved, wanted) {
         (Some(unresolved), _) => Judgement::new(IMAGE_RESOLVED, false, &unresolved.reason, &unresolved.message),
         (None, Some(digest)) => {
-            let words = [format!("the wanted version is {digest}")].into_iter().chain(faults.iter().cloned());
-            Judgement::new(IMAGE_RESOLVED, true, "Resolved", words.collect::<Vec<_>>().join("; "))
+            let mut words = format!("the wanted version is {digest}");
+            if !faults.is_empty() {
+                words += &format!("; not all that its image says of it counts: {}", faults.join("; "));
+            }
+            Judgement::new(IMAGE_RESOLVED, true, "Resolved", words)
         }
         (None, None) => Judgement::new(IMAGE_RESOLVED, false, "Resolving", "the image is being resolved"),
     }

@@ -161,7 +161,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     look_at_prometheus(context, &mut observed);
     let plan = decide(&stored, &spec, &seen, &observed, &context.release);
     context.sights.follow(&observed.owner, expectation(&plan, &observed));
-    context.readings.follow(&observed.owner, readings::question(&spec, &plan, &observed));
+    context.readings.follow(&observed.owner, readings::question(plan.spec(&spec), &plan, &observed));
     let applier =
         Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
     let (applied, failure) = match applier.apply(&plan).await {

@@ -43,9 +43,13 @@ pub fn status(
     // wanted; a registry that fails later, or a controller that has just started, changes nothing.
     let known_tag = before.tag.as_deref() == Some(spec.image.tag.as_str());
     let follows = spec.image.pin.is_none() && (spec.image.auto_update || wanted.is_none());
-    let awaited = unresolved.filter(|_| wanted.is_none() || (follows && seen.latest.is_none() && !known_tag));
+    // A pin whose labels are still asked for: what runs is not what is wanted.
+    let pin_to_come = spec.image.pin.is_some() && plan.target.digest != spec.image.pin;
+    let awaited =
+        unresolved.filter(|_| wanted.is_none() || pin_to_come || (follows && seen.latest.is_none() && !known_tag));
     // Of another repository nothing was known before.
-    let no_news = unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag && wanted.is_some();
+    let no_news =
+        unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag && wanted.is_some() && !pin_to_come;
     let faults = plan.workload.as_ref().map_or(&[][..], |workload| &workload.meaning.faults);
     let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED)
         .filter(|_| no_news)
@@ -74,7 +78,7 @@ pub fn status(
         observed_generation: Some(observed.generation),
         conditions: conclude(&judgements, observed, now),
         url: Some(service::url(&observed.owner, spec)),
-        predictions: readings::shown(spec, observed.found.as_ref()),
+        predictions: readings::shown(plan.spec(spec), observed.found.as_ref()),
         tag,
         history: history::record(before.history.clone(), stable.as_ref(), now),
         stable,

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, HTTPGetAction,
-        Probe, SeccompProfile, SecurityContext, Service, ServicePort, ServiceSpec, Volume, VolumeMount,
+        Capabilities, ConfigMap, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
+        HTTPGetAction, Probe, SeccompProfile, SecurityContext, Service, ServicePort, ServiceSpec, Volume, VolumeMount,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Child, ChildKind, Owner, hash, template};
 use crate::{
     api::{names, valid, valid::ValidSpec},
     exporter::{
         life::{PYTHON_METRICS_VARIABLE, SITECUSTOMIZE},
-        reading::Decided,
+        reading::{Decided, PROFILE_VARIABLE},
     },
 };
 
@@ -42,13 +42,15 @@ pub struct Sidecar {
     pub pull_secrets: Vec<String>,
 }
 
-/// The sidecar's container.
-pub fn container(spec: &ValidSpec, exporter: &valid::Exporter, image: &str) -> Container {
+/// The sidecar's container. `profile` is what the version says itself of its predictions: while two versions run side by
+/// side, the settings are those of both.
+pub fn container(spec: &ValidSpec, exporter: &valid::Exporter, image: &str, profile: &Map<String, Value>) -> Container {
     Container {
         name: names::EXPORTER_CONTAINER.into(),
         image: Some(image.to_owned()),
         image_pull_policy: Some("IfNotPresent".into()),
         args: Some(arguments(spec)),
+        env: (!profile.is_empty()).then(|| vec![variable(profile)]),
         ports: Some(vec![
             port(names::HTTP_PORT, names::EXPORTER_HTTP),
             port(names::METRICS_PORT, names::EXPORTER_METRICS),
@@ -70,6 +72,12 @@ pub fn container(spec: &ValidSpec, exporter: &valid::Exporter, image: &str) -> C
         volume_mounts: Some(mounts(spec)),
         ..Container::default()
     }
+}
+
+/// Kubernetes would read `$(NAME)` in a value, and takes two dollars for one that stands for itself.
+fn variable(profile: &Map<String, Value>) -> EnvVar {
+    let value = json!(profile).to_string().replace('$', "$$");
+    EnvVar { name: PROFILE_VARIABLE.into(), value: Some(value), value_from: None }
 }
 
 /// What does not change while the pod lives; the rest is in the settings.

@@ -9,7 +9,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Owner,
@@ -63,11 +63,18 @@ pub fn pinned(spec: &ValidSpec, digest: &Digest) -> String {
     spec.image.repository.at(digest)
 }
 
-/// Renders the pod template for one version.
-pub fn render(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar) -> Value {
+/// Renders the pod template for one version. `profile` is what it says itself of its predictions. It is no input: a digest
+/// says one thing for ever, and what is said of templates from before it was read reaches them with the next roll-out.
+pub fn render(
+    owner: &Owner,
+    spec: &ValidSpec,
+    digest: &Digest,
+    sidecar: &Sidecar,
+    profile: &Map<String, Value>,
+) -> Value {
     let pod = PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(owner.labels()), ..ObjectMeta::default() }),
-        spec: Some(pod_spec(owner, spec, digest, sidecar)),
+        spec: Some(pod_spec(owner, spec, digest, sidecar, profile)),
     };
     let mut template = json!(pod);
     if let Some(patch) = &spec.pod_template {
@@ -76,7 +83,13 @@ pub fn render(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sideca
     template
 }
 
-fn pod_spec(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar) -> PodSpec {
+fn pod_spec(
+    owner: &Owner,
+    spec: &ValidSpec,
+    digest: &Digest,
+    sidecar: &Sidecar,
+    profile: &Map<String, Value>,
+) -> PodSpec {
     let exported = spec.exporter.as_ref();
     let mut secrets: Vec<_> = spec.image.pull_secrets.iter().collect();
     secrets.extend(
@@ -84,7 +97,7 @@ fn pod_spec(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar)
     );
     let secrets: Vec<_> = secrets.into_iter().map(|name| LocalObjectReference { name: name.clone() }).collect();
     let mut containers = vec![model(spec, pinned(spec, digest))];
-    containers.extend(exported.map(|exporter| exporter::container(spec, exporter, &sidecar.image)));
+    containers.extend(exported.map(|exporter| exporter::container(spec, exporter, &sidecar.image, profile)));
     PodSpec {
         containers,
         volumes: exported.map(|_| exporter::volumes(owner, spec)),

@@ -33,19 +33,25 @@ const COMPARING: &str = "Comparing";
 /// Decides what should run.
 ///
 /// `running` is the digest of the same repository that Modelship last wanted, if any; `nodes` the platforms of the nodes
-/// that pods can be scheduled to (empty: not known, nothing is refused for it).
+/// that pods can be scheduled to (empty: not known, nothing is refused for it). `stored`: the template of the pinned version
+/// is there already.
 pub fn decide(
     image: &valid::Image,
     running: Option<&Digest>,
+    stored: bool,
     seen: &Observation,
     nodes: &BTreeSet<Platform>,
 ) -> Target {
     let unresolved = unresolved(image, seen, nodes);
+    let keep = |unresolved| Target { digest: running.cloned(), unresolved };
     if let Some(pin) = &image.pin {
+        // What its labels say goes into the template for good, so the registry's first answer is awaited.
+        if seen.latest.is_none() && seen.problem.is_none() && running != Some(pin) && !stored {
+            return keep(unresolved);
+        }
         // A person said exactly this: it is run even when the registry is away. The nodes may hold it.
         return Target { digest: Some(pin.clone()), unresolved };
     }
-    let keep = |unresolved| Target { digest: running.cloned(), unresolved };
     if running.is_some() && !image.auto_update {
         return keep(unresolved);
     }

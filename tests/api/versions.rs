@@ -9,7 +9,7 @@ use modelship::{
     images::Digest,
     resources::{ChildKind, Owner, exporter::Sidecar, template},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     lifecycle::{repository, spec},
@@ -179,8 +179,14 @@ async fn deletion_in_the_middle_of_a_roll_out_leaves_nothing() {
 }
 
 /// Stands in for a later release, whose templates have a label more.
-fn later_release(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar) -> Value {
-    let mut rendered = template::render(owner, spec, digest, sidecar);
+fn later_release(
+    owner: &Owner,
+    spec: &ValidSpec,
+    digest: &Digest,
+    sidecar: &Sidecar,
+    profile: &Map<String, Value>,
+) -> Value {
+    let mut rendered = template::render(owner, spec, digest, sidecar, profile);
     rendered["metadata"]["labels"]["example.org/later"] = json!("true");
     rendered
 }

@@ -106,7 +106,7 @@ fn of_many_metrics_the_first_are_kept() {
 #[test]
 fn what_is_wrong_with_a_profile_is_told_and_the_rest_counts() {
     for (fields, words, reads) in [
-        (json!({"version": 2}), "is of version 2 and is ignored: this Modelship reads version 1. Upgrade", false),
+        (json!({"version": 2}), "is of version 2, and this Modelship reads version 1: upgrade Modelship", false),
         (json!({"version": 0}), "does not say \"version\": 1", false),
         (json!({"version": "1"}), "does not say \"version\": 1", false),
         (json!({"version": null}), "does not say \"version\": 1", false),
@@ -164,10 +164,9 @@ fn a_label_that_is_too_large_is_told_with_its_remedy() {
     assert_eq!(
         long.faults,
         [
-            "the label dev.modelship.profile is left out: it has 20000 bytes, more than the 16384 that all labels together \
-             have; python -m modelship_profile labels leaves out what is too much",
-            "the label org.opencontainers.image.revision is left out: it has 2000 bytes, more than the 1024 that it may \
-             have; shorten it",
+            "the label dev.modelship.profile has 20000 bytes, more than the 16384 that all labels together may have: \
+             python -m modelship_profile labels leaves out what is too much",
+            "the label org.opencontainers.image.revision has 2000 bytes, more than the 1024 that it may have: shorten it",
         ]
     );
     assert_eq!(long.run_id.as_deref(), Some("abc"));

@@ -4,10 +4,11 @@ mod plain;
 
 use std::{io::Read, path::PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::profile;
 use crate::{
-    api::{ModelDeploymentSpec, ValidSpec, names},
+    api::{ModelDeploymentSpec, ValidSpec, meaning, names},
     images::Digest,
     monitoring::{MailDefaults, MailSecret, Subject, bundle},
     resources::{
@@ -32,6 +33,9 @@ pub struct Arguments {
     /// Modelship's own image, for the exporter in the model's pods.
     #[arg(long, default_value = super::EXPORTER_IMAGE)]
     exporter_image: String,
+    /// A modelship-profile.json: what the image says of its predictions by its labels.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Namespace of objects that name none.
     #[arg(short, long, default_value = "default")]
     namespace: String,
@@ -54,14 +58,15 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     }
     .map_err(|error| format!("{file}: {error}"))?;
     let said = |error: String| format!("{file}: {error}");
+    let profile = arguments.profile.as_deref().map(profile::read).transpose()?.unwrap_or_default().predictions;
     if arguments.plain.is_some() || arguments.promtool_tests {
-        let models = models(&text, &arguments.namespace).map_err(said)?;
+        let models = models(&text, &arguments.namespace, &profile).map_err(said)?;
         return watched(arguments, &models);
     }
     let digest =
         arguments.digest.as_deref().map(Digest::parse).transpose().map_err(|error| format!("--digest: {error}"))?;
     let sidecar = Sidecar { image: arguments.exporter_image.clone(), pull_secrets: Vec::new() };
-    let rendered = render(&text, digest.as_ref(), &arguments.namespace, &sidecar);
+    let rendered = render(&text, digest.as_ref(), &arguments.namespace, &sidecar, &profile);
     print!("{}", rendered.map_err(said)?);
     Ok(())
 }
@@ -84,18 +89,20 @@ struct Model {
     owner: Owner,
     stored: Value,
     spec: ValidSpec,
+    /// The same, completed by what the image says of its predictions.
+    watched: ValidSpec,
 }
 
 impl Model {
     /// `None`: it is not monitored.
     fn subject(&self) -> Option<Subject<'_>> {
-        let monitoring = self.spec.monitoring.as_ref()?;
-        Some(Subject { owner: &self.owner, spec: &self.spec, monitoring })
+        let monitoring = self.watched.monitoring.as_ref()?;
+        Some(Subject { owner: &self.owner, spec: &self.watched, monitoring })
     }
 }
 
 /// Every ModelDeployment of a YAML file; documents of other kinds are left out.
-fn models(text: &str, namespace: &str) -> Result<Vec<Model>, String> {
+fn models(text: &str, namespace: &str, profile: &Map<String, Value>) -> Result<Vec<Model>, String> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| format!("is not YAML: {error}"))?;
     let mut models = Vec::new();
     for mut document in documents.into_iter().filter(|document| document["kind"] == "ModelDeployment") {
@@ -107,7 +114,8 @@ fn models(text: &str, namespace: &str) -> Result<Vec<Model>, String> {
         })?;
         let namespace = document["metadata"]["namespace"].as_str().unwrap_or(namespace).to_owned();
         let owner = Owner { namespace, name, uid: String::new() };
-        models.push(Model { owner, stored: document["spec"].take(), spec });
+        let watched = meaning::completed(&spec, profile).into_owned();
+        models.push(Model { owner, stored: document["spec"].take(), spec, watched });
     }
     match models.is_empty() {
         true => Err("holds no object of kind ModelDeployment".into()),
@@ -115,14 +123,21 @@ fn models(text: &str, namespace: &str) -> Result<Vec<Model>, String> {
     }
 }
 
-/// Renders every ModelDeployment of a YAML file; documents of other kinds are left out.
+/// Renders every ModelDeployment of a YAML file; documents of other kinds are left out. `profile` is what the image says
+/// of its predictions.
 ///
 /// # Errors
 /// What is wrong with the file or with a spec, all at once for each object.
-pub fn render(text: &str, digest: Option<&Digest>, namespace: &str, sidecar: &Sidecar) -> Result<String, String> {
+pub fn render(
+    text: &str,
+    digest: Option<&Digest>,
+    namespace: &str,
+    sidecar: &Sidecar,
+    profile: &Map<String, Value>,
+) -> Result<String, String> {
     let mut rendered = String::new();
-    for Model { owner, stored, spec } in models(text, namespace)? {
-        for child in children(&stored, &spec, &owner, digest, sidecar)? {
+    for model in models(text, namespace, profile)? {
+        for child in children(&model, digest, sidecar, profile)? {
             let yaml = crate::yaml::to_string(&child).map_err(|error| error.to_string())?;
             rendered.push_str("---\n");
             rendered.push_str(&yaml);
@@ -132,12 +147,12 @@ pub fn render(text: &str, digest: Option<&Digest>, namespace: &str, sidecar: &Si
 }
 
 fn children(
-    stored: &Value,
-    spec: &ValidSpec,
-    owner: &Owner,
+    model: &Model,
     digest: Option<&Digest>,
     sidecar: &Sidecar,
+    profile: &Map<String, Value>,
 ) -> Result<Vec<Value>, String> {
+    let Model { owner, stored, spec, watched } = model;
     let digest = match digest.or(spec.image.pin.as_ref()) {
         Some(digest) => digest.clone(),
         None => {
@@ -149,13 +164,13 @@ fn children(
         }
     };
     let image = template::pinned(spec, &digest);
-    let rendered = template::render(owner, spec, &digest, sidecar);
+    let rendered = template::render(owner, spec, &digest, sidecar, profile);
     let deployment = deployment::build(owner, spec, &rendered);
     let revision = Revision::new(owner, 1, template::inputs_hash(stored, &image), image, rendered).child(owner);
     let services = [Some(service::build(owner, spec)), exporter::metrics_service(owner, spec)];
     let all = services.into_iter().chain([exporter::settings(owner, spec, None), Some(revision), Some(deployment)]);
     let parts = [disruption_budget::build(owner, spec), autoscaler::build(owner, spec)];
-    let watching = bundle::everything(owner, spec, &MailDefaults::default(), &MailSecret::None);
+    let watching = bundle::everything(owner, watched, &MailDefaults::default(), &MailSecret::None);
     for shortcoming in &watching.shortcomings {
         eprintln!("modelship: {}: {}", owner.name, shortcoming.message);
     }

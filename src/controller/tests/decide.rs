@@ -19,8 +19,14 @@ fn image_in(template: &Value) -> &str {
 }
 
 /// A later release of Modelship, whose pods have one label more.
-fn later_release(owner: &Owner, spec: &ValidSpec, digest: &Digest, sidecar: &Sidecar) -> Value {
-    let mut rendered = template::render(owner, spec, digest, sidecar);
+fn later_release(
+    owner: &Owner,
+    spec: &ValidSpec,
+    digest: &Digest,
+    sidecar: &Sidecar,
+    profile: &Map<String, Value>,
+) -> Value {
+    let mut rendered = template::render(owner, spec, digest, sidecar, profile);
     rendered["metadata"]["labels"]["cellar"] = json!("cool");
     rendered
 }

@@ -6,7 +6,7 @@
 //! * `answer`, `request`: where the rows are in an answer; how many a request asks for.
 //! * `row`, `class`: what the prediction of one row is; what a class is called.
 //! * `find`: how predictions are read when the settings do not say.
-//! * `settings`, `path`, `reference`: what the settings say.
+//! * `settings`, `path`, `reference`: what the settings say; `profile`: what the version says of itself.
 //! * `classes`, `bins`, `metrics`: the series.
 //! * `blame`: whose fault a 4xx answer is.
 //! * `json`: the scanner under all of it.
@@ -24,6 +24,7 @@ mod intake;
 mod json;
 mod metrics;
 mod path;
+mod profile;
 mod queue;
 mod reader;
 mod reference;
@@ -40,4 +41,5 @@ pub use class::OTHER;
 pub use intake::{Intake, StartError};
 pub use metrics::Skip;
 pub use path::{Path, PathError};
+pub use profile::{PROFILE_VARIABLE, merged};
 pub use settings::{Decided, Kind, MOST_CLASSES, Reading, check};

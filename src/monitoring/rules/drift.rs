@@ -45,7 +45,7 @@ pub(super) fn rule(scope: &Scope, drift: &Drift) -> Rule {
         .pending(LASTING)
         .summary("predicts differently from what its training data lets expect")
         .measured(format!(
-            "The predictions of the last {} differ from spec.predictions.reference by {{{{ printf \"%.2f\" $value }}}} \
+            "The predictions of the last {} differ from their reference by {{{{ printf \"%.2f\" $value }}}} \
              (population stability index: below 0.1 they are alike, from 0.25 on far apart); the bound is {}, from {} \
              predictions on.",
             duration(drift.window),

@@ -10,7 +10,7 @@ fn owner() -> Owner {
 
 fn rendered(fields: Value) -> Value {
     let stored = spec_json(fields);
-    render(&owner(), &ValidSpec::parse(NAME, &stored).unwrap(), &digest(1), &sidecar())
+    render(&owner(), &ValidSpec::parse(NAME, &stored).unwrap(), &digest(1), &sidecar(), &Map::new())
 }
 
 fn model_of(template: &Value) -> &Value {
@@ -183,7 +183,7 @@ proptest! {
         }
         let stored = spec_json(json!({"podTemplate": pod, "exporter": {"enabled": exported}}));
         let Ok(spec) = ValidSpec::parse(NAME, &stored) else { return Ok(()) };
-        let template = render(&owner(), &spec, &digest(1), &sidecar());
+        let template = render(&owner(), &spec, &digest(1), &sidecar(), &Map::new());
         let model = model_of(&template);
         prop_assert_eq!(&model["image"], &json!(image(1)));
         let name = if exported { "model" } else { "http" };
@@ -200,4 +200,23 @@ proptest! {
             prop_assert_eq!(container.get("image"), image.as_ref());
         }
     }
+}
+
+#[test]
+fn the_exporter_alone_is_told_what_the_version_says_of_its_predictions() {
+    let profile = json!({"kind": "class", "path": "$.label", "classes": [{"name": "$(HOME) $$", "value": "0"}]});
+    let spec = |fields| ValidSpec::parse(NAME, &spec_json(fields)).unwrap();
+    let render = |spec| render(&owner(), &spec, &digest(1), &sidecar(), profile.as_object().unwrap());
+    let template = render(spec(json!({})));
+    let variables = template["spec"]["containers"][1]["env"].as_array().unwrap();
+    assert_eq!((variables.len(), &variables[0]["name"]), (1, &json!("MODELSHIP_PROFILE")));
+    let value = variables[0]["value"].as_str().unwrap();
+    assert!(!value.replace("$$", "").contains('$'), "Kubernetes would put something in its place: {value}");
+    assert_eq!(serde_json::from_str::<Value>(&value.replace("$$", "$")).unwrap(), profile);
+    let names = |template: &Value| model_of(template)["env"].to_string();
+    assert!(!names(&template).contains("MODELSHIP_PROFILE"));
+    let without = render(spec(json!({"exporter": {"enabled": false}})));
+    assert!(!without.to_string().contains("MODELSHIP_PROFILE"));
+    let nothing = rendered(json!({}));
+    assert_eq!(nothing["spec"]["containers"][1].get("env"), None, "no claim that nobody else may set one");
 }

@@ -7,13 +7,16 @@ use crate::rollout::fixtures::{answered, built_for, digest, platform, pushed, sa
 struct Question {
     image: valid::Image,
     running: Option<Digest>,
+    /// Whether the pinned version's template is.
+    stored: bool,
     seen: Observation,
     nodes: BTreeSet<Platform>,
 }
 
 impl Question {
     fn new(seen: Observation) -> Self {
-        Self { image: spec(json!({})).image, running: None, seen, nodes: BTreeSet::from([platform("linux/amd64")]) }
+        let nodes = BTreeSet::from([platform("linux/amd64")]);
+        Self { image: spec(json!({})).image, running: None, stored: false, seen, nodes }
     }
 
     fn image(mut self, fields: Value) -> Self {
@@ -32,7 +35,7 @@ impl Question {
     }
 
     fn decide(&self) -> Target {
-        decide(&self.image, self.running.as_ref(), &self.seen, &self.nodes)
+        decide(&self.image, self.running.as_ref(), self.stored, &self.seen, &self.nodes)
     }
 }
 
@@ -144,7 +147,19 @@ fn a_pin_wins_over_everything_even_with_the_registry_away() {
     seen.problem = Some(unreachable());
     wants(&Question::new(seen).image(pin.clone()).running(1).decide(), 5, Some("RegistryUnreachable"));
     wants(&Question::new(down()).image(pin.clone()).decide(), 5, Some("RegistryUnreachable"));
-    wants(&Question::new(silent()).image(pin).decide(), 5, Some("Resolving"));
+    wants(&Question::new(down()).image(pin).running(1).decide(), 5, Some("RegistryUnreachable"));
+}
+
+#[test]
+fn a_pin_that_is_new_here_waits_for_the_registrys_first_answer_good_or_bad() {
+    let question = Question::new(silent()).image(json!({"pin": digest(5)}));
+    let target = question.decide();
+    assert_eq!((target.digest, target.unresolved.unwrap().pending), (None, true));
+    wants(&question.running(1).decide(), 1, Some("Resolving"));
+    let question = Question::new(silent()).image(json!({"pin": digest(5)}));
+    wants(&question.running(5).decide(), 5, Some("Resolving"));
+    let back = Question { stored: true, ..Question::new(silent()).image(json!({"pin": digest(5)})) };
+    wants(&back.running(1).decide(), 5, Some("Resolving"));
 }
 
 #[test]
@@ -215,6 +230,7 @@ mod properties {
             if let (Some(running), Some(compared)) = (running, compared.clone()) {
                 seen.details.insert(digest(running), compared.map(|()| pushed(running)));
             }
+            let answered = seen.latest.is_some() || seen.problem.is_some();
             let mut question = Question::new(seen).image(fields);
             question.running = running.map(digest);
             if arm {
@@ -223,7 +239,8 @@ mod properties {
             let target = question.decide();
             let moved = target.digest != running.map(digest);
             match pin {
-                Some(pin) => prop_assert_eq!(target.digest, Some(digest(pin))),
+                Some(pin) if answered => prop_assert_eq!(target.digest, Some(digest(pin))),
+                Some(_) => prop_assert!(!moved),
                 None if moved => {
                     prop_assert_eq!(target.digest, latest.map(digest));
                     prop_assert!(latest.is_some() && !arm);

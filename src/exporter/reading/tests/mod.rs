@@ -18,6 +18,7 @@ use crate::exporter::exchange::{Captured, Exchange};
 mod answers;
 mod door;
 mod finding;
+mod profile;
 mod properties;
 mod reference;
 mod said;
