@@ -105,7 +105,7 @@ pub struct ModelDeploymentSpec {
     /// How one version replaces another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
-    /// What the model's answers mean. Unset: a sensible reading is found from the first answers.
+    /// What the model's answers mean, over what its image says. Unset: found from the first answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictions: Option<Predictions>,
     /// The sidecar that measures requests and predictions.

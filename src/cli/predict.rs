@@ -11,7 +11,8 @@ use super::{
         Output,
         answer::{Names, classes_of, message_of},
         client::{Answer, Client},
-        duration, payload,
+        duration,
+        payload::{self, Payload},
     },
 };
 
@@ -20,7 +21,7 @@ const ROWS_SHOWN: usize = 20;
 
 const HELP: &str = "\
 The answer goes to standard output exactly as it came; the names of its classes, as the ModelDeployment's
-spec.predictions.classes has them, go to standard error.
+spec.predictions.classes has them, or else the image, go to standard error.
 
 Exit codes: 0 for an answer, 1 when its status was not 2xx, 2 when there was none.";
 
@@ -29,9 +30,9 @@ Exit codes: 0 for an answer, 1 when its status was not 2xx, 2 when there was non
 pub struct Arguments {
     #[command(flatten)]
     target: target::Arguments,
-    /// The body: JSON, or CSV if the name ends in .csv; - for JSON from standard input.
+    /// The body: JSON, or CSV if the name ends in .csv; - for JSON from standard input. Default: the version's own example.
     #[arg(short, long = "filename", value_name = "FILE")]
-    filename: PathBuf,
+    filename: Option<PathBuf>,
     /// The longest that the request may take, its connection included.
     #[arg(long, default_value = "65s", value_parser = duration)]
     timeout: Duration,
@@ -57,8 +58,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn perform(arguments: &Arguments) -> Result<Predicted, String> {
-    let payload = payload::body(&arguments.filename)?;
-    let target = Target::find(&arguments.target).await?;
+    let given = arguments.filename.as_deref().map(payload::body).transpose()?;
+    let mut target = Target::find(&arguments.target, given.is_none()).await?;
+    let payload = match given {
+        Some(payload) => payload,
+        None => Payload { body: target.example()?, content_type: payload::JSON },
+    };
     let names = Names::new(&target.classes);
     if let Some(note) = &target.note {
         eprintln!("modelship: {note}");

@@ -1,9 +1,11 @@
 //! Where `modelship traffic` and `modelship predict` send their requests: a ModelDeployment, or any URL.
 
 pub(super) mod forward;
+mod version;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
+use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use kube::{
     Api, Client, Config,
@@ -17,10 +19,17 @@ use tokio::{
 use url::{Host, Url};
 
 use self::forward::{Forward, refused};
-use crate::api::{
-    ModelDeploymentStatus, StoredModelDeployment, conditions, names,
-    spec::{self, PredictionClass},
+use crate::{
+    api::{
+        Meaning, ModelDeploymentStatus, StoredModelDeployment, conditions,
+        meaning::Example,
+        names,
+        spec::{self, PredictionClass},
+    },
+    images::labels::PROFILE,
 };
+
+const NO_EXAMPLE: &str = "the profile has no example to send: give -f FILE";
 
 /// How a model is named on the command line.
 #[derive(Debug, clap::Args)]
@@ -41,6 +50,10 @@ pub struct Arguments {
     /// Path to POST to. Default: the path of the ModelDeployment's status.url, or of --url.
     #[arg(long)]
     path: Option<String>,
+    /// A modelship-profile.json: its example is sent where no body is given, and its classes are named. Default: what the
+    /// image of the ModelDeployment's version says.
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
 }
 
 /// A server that takes requests.
@@ -52,8 +65,10 @@ pub struct Target {
     pub authority: String,
     /// Path and query of the request.
     pub path: String,
-    /// What the ModelDeployment calls its classes; nothing for a URL.
+    /// What the ModelDeployment calls its classes, or else the version itself.
     pub classes: Vec<PredictionClass>,
+    /// A request that the version answers, where one was asked for.
+    example: Result<Example, String>,
     /// What the user should know before requests start.
     pub note: Option<String>,
     reach: Reach,
@@ -94,19 +109,39 @@ impl Target {
         }
     }
 
-    /// Finds the target.
+    /// The body of the version's example, and requests go where that says, unless a path was given.
+    ///
+    /// # Errors
+    /// A sentence that says why there is none, and what to do.
+    pub fn example(&mut self) -> Result<Bytes, String> {
+        let example = self.example.as_ref().map_err(String::clone)?;
+        if let Some(path) = &example.path {
+            self.path.clone_from(path);
+        }
+        Ok(example.body.to_string().into())
+    }
+
+    /// Finds the target. `example`: whether its own example will be sent.
     ///
     /// # Errors
     /// A sentence that says what is missing, and what to do.
-    pub async fn find(arguments: &Arguments) -> Result<Self, String> {
+    pub async fn find(arguments: &Arguments, example: bool) -> Result<Self, String> {
         let path = arguments.path.as_deref();
+        let profile = arguments.profile.as_deref().map(super::profile::read).transpose()?;
+        let wish = Wish { path, profile, example };
         match (&arguments.url, &arguments.name) {
-            (Some(url), _) => Self::of_url(url, path).map_err(|error| format!("--url: {error}")),
+            (Some(url), _) => {
+                let mut target = Self::of_url(url, path).map_err(|error| format!("--url: {error}"))?;
+                if let Some(profile) = &wish.profile {
+                    target.take(profile, path, NO_EXAMPLE);
+                }
+                Ok(target)
+            }
             (None, Some(name)) => {
                 let Cluster { config, inside } = Cluster::find(arguments.context.as_deref()).await?;
                 let namespace = arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
                 let client = Client::try_from(config).map_err(|error| format!("no client for the cluster: {error}"))?;
-                Self::of_model(client, inside, &namespace, name, path).await
+                Self::of_model(client, inside, &namespace, name, wish).await
             }
             (None, None) => Err("name a ModelDeployment, or give --url".to_owned()),
         }
@@ -138,9 +173,23 @@ impl Target {
             authority,
             path,
             classes: Vec::new(),
+            example: Err("nothing to send: give -f FILE, or --profile FILE with an example".into()),
             note: None,
             reach: Reach::Direct { host, port },
         })
+    }
+
+    /// Takes over what a version says of itself. `without`: the remark when an example is missing.
+    fn take(&mut self, meaning: &Meaning, path: Option<&str>, without: &str) {
+        if self.classes.is_empty() {
+            let classes = meaning.predictions.get("classes");
+            self.classes = classes.and_then(|classes| Vec::deserialize(classes).ok()).unwrap_or_default();
+        }
+        let mut example = meaning.example.clone().ok_or_else(|| without.to_owned());
+        if let (Ok(example), Some(_)) = (&mut example, path) {
+            example.path = None;
+        }
+        self.example = example;
     }
 
     async fn of_model(
@@ -148,14 +197,35 @@ impl Target {
         inside: bool,
         namespace: &str,
         name: &str,
-        path: Option<&str>,
+        wish: Wish<'_>,
     ) -> Result<Self, String> {
         let models: Api<StoredModelDeployment> = Api::namespaced(client.clone(), namespace);
         let model = models.get(name).await.map_err(|error| missing_model(&error, namespace, name))?;
-        let (url, note) = serving(name, namespace, &model.known_status())?;
-        let mut target = Self::of_url(&url, path).map_err(|error| format!("the status of '{name}': {error}"))?;
+        let status = model.known_status();
+        let (url, note) = serving(name, namespace, &status)?;
+        let mut target = Self::of_url(&url, wish.path).map_err(|error| format!("the status of '{name}': {error}"))?;
         target.classes = classes(&model);
         target.note = note;
+        let stable = status.stable.as_ref();
+        let unnamed = target.classes.is_empty() && stable.is_some_and(|stable| !stable.classes.is_empty());
+        match (wish.profile, stable) {
+            (Some(profile), _) => target.take(&profile, wish.path, NO_EXAMPLE),
+            (None, Some(stable)) if wish.example || unnamed => {
+                match version::meaning(client.clone(), namespace, name, stable).await {
+                    Ok(meaning) => {
+                        let without = format!(
+                            "the image of '{name}' at {} brings no example along (label {PROFILE}): give -f FILE, or --profile FILE",
+                            stable.short
+                        );
+                        target.take(&meaning, wish.path, &without);
+                    }
+                    Err(message) if wish.example => return Err(message),
+                    // The answer is worth more than the names in it.
+                    Err(_) => {}
+                }
+            }
+            _ => {}
+        }
         if !inside {
             let (forward, pods) = Forward::find(client, namespace, name).await?;
             let pods = if pods == 1 { "1 pod".to_owned() } else { format!("{pods} pods") };
@@ -164,6 +234,16 @@ impl Target {
         }
         Ok(target)
     }
+}
+
+/// What is asked of a target besides where it is.
+#[derive(Default)]
+struct Wish<'a> {
+    path: Option<&'a str>,
+    /// In place of what the version says itself.
+    profile: Option<Meaning>,
+    /// Whether there must be an example.
+    example: bool,
 }
 
 fn path_of(url: &Url, path: Option<&str>) -> Result<String, String> {

@@ -13,6 +13,9 @@ use crate::{
     rollout::target,
 };
 
+/// As many digits of a commit as the registry's digests are shown with.
+const COMMIT_SHOWN: usize = 12;
+
 /// What a person should be told about the step from one status to the next.
 pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Vec<Note> {
     let mut notes = Vec::new();
@@ -50,7 +53,10 @@ fn introduction(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, n
     if digest(before.candidate.as_ref()) == Some(&candidate.digest) {
         return;
     }
-    let tag = after.tag.as_deref().unwrap_or_default();
+    let mut tag = after.tag.clone().unwrap_or_default();
+    if let Some(commit) = &candidate.origin.revision {
+        tag += &format!(", commit {}", commit.chars().take(COMMIT_SHOWN).collect::<String>());
+    }
     notes.push(match &after.stable {
         None => note(false, "Deploying", format!("deploying {} ({tag}, {})", candidate.short, candidate.repository)),
         Some(stable) => note(

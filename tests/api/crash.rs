@@ -106,10 +106,19 @@ async fn matrix(workload: Workload) {
     }
 }
 
+/// Pushes a version whose labels say all that is stored with a template.
+fn described(world: &World, answer: &str) -> String {
+    let profile = json!({"version": 1, "kind": "class", "classes": [{"name": "stay", "value": "0"}]});
+    let labels =
+        [format!("dev.modelship.profile={profile}"), format!("org.opencontainers.image.revision=4f2a{answer}")];
+    let options = ["--answer", answer, "--label", &labels[0], "--label", &labels[1]];
+    registry::push_with(&repository(world), "latest", &options)
+}
+
 /// One run; with a crash, the controller is started a second time after it.
 async fn run(workload: Workload, crash: Option<(Crash, &Value)>) -> (End, Vec<Call>) {
     let world = World::new(workload.name).await;
-    let mut digest = registry::push(&repository(&world), "latest", "1");
+    let mut digest = described(&world, "1");
     let _kubelet = Kubelet::start(&world, kubelet::serving);
     if workload.established {
         let first = Operator::start(&world);
@@ -121,7 +130,7 @@ async fn run(workload: Workload, crash: Option<(Crash, &Value)>) -> (End, Vec<Ca
         Change::Create => {
             world.apply(MODEL, (workload.before)(&world)).await;
         }
-        Change::NewDigest => digest = registry::push(&repository(&world), "latest", "2"),
+        Change::NewDigest => digest = described(&world, "2"),
         Change::DeleteChildren => {
             for kind in [ChildKind::Service, ChildKind::Deployment, ChildKind::PodDisruptionBudget] {
                 world.delete(kind, MODEL).await;

@@ -5,6 +5,7 @@ mod support;
 
 mod crash;
 mod ecosystem;
+mod labels;
 mod lifecycle;
 mod ownership;
 mod readings;

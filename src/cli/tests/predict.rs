@@ -105,3 +105,26 @@ async fn a_request_reaches_the_server_and_a_closed_port_is_told() {
     let message = perform(&arguments).await.err().unwrap();
     assert!(message.starts_with(&format!("{url} gave no answer: cannot connect to")), "{message}");
 }
+
+#[tokio::test]
+async fn without_a_body_the_example_of_a_profile_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/invocations", listener.local_addr().unwrap());
+    let echo = axum::Router::new().fallback(|request: axum::extract::Request| async move {
+        let kind = request.headers()["content-type"].to_str().unwrap().to_owned();
+        let path = request.uri().path().to_owned();
+        let body = axum::body::to_bytes(request.into_body(), 1 << 10).await.unwrap();
+        format!("{path} {kind} {}", String::from_utf8_lossy(&body))
+    });
+    tokio::spawn(async move { axum::serve(listener, echo).await });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("profile.json");
+    let example = r#"{"version": 1, "kind": "class", "example": {"body": {"inputs": [1.5]}, "path": "/predict"}}"#;
+    std::fs::write(&file, example).unwrap();
+    let file = file.to_str().unwrap();
+    let arguments = Line::try_parse_from(["x", "--url", &url, "--profile", file]).unwrap().predict;
+    let (code, out, _) = told(&perform(&arguments).await.unwrap(), Output::Text);
+    assert_eq!((code, out.as_str()), (0, r#"/predict application/json {"inputs":[1.5]}"#));
+    let message = perform(&Line::try_parse_from(["x", "--url", &url]).unwrap().predict).await.err().unwrap();
+    assert!(message.starts_with("nothing to send: give -f FILE"), "{message}");
+}

@@ -150,7 +150,10 @@ const SERVICE: Object = ("/namespaces/shop/services/churn", service);
 
 #[tokio::test]
 async fn from_inside_the_cluster_requests_go_to_the_service() {
-    let target = Target::of_model(cluster(&[MODEL]), true, "shop", "churn", Some("/predict")).await.unwrap();
+    let target =
+        Target::of_model(cluster(&[MODEL]), true, "shop", "churn", Wish { path: Some("/predict"), ..Wish::default() })
+            .await
+            .unwrap();
     assert_eq!((target.authority.as_str(), target.path.as_str()), ("churn.shop.svc:81", "/predict"));
     assert!(matches!(target.reach, Reach::Direct { port: 81, .. }));
     assert_eq!((target.classes[0].name.as_str(), target.note), ("stays", None));
@@ -159,7 +162,7 @@ async fn from_inside_the_cluster_requests_go_to_the_service() {
 #[tokio::test]
 async fn from_elsewhere_requests_go_to_the_ready_pods() {
     let objects: &[_] = &[MODEL, SERVICE, ("/namespaces/shop/pods", pods)];
-    let target = Target::of_model(cluster(objects), false, "shop", "churn", None).await.unwrap();
+    let target = Target::of_model(cluster(objects), false, "shop", "churn", Wish::default()).await.unwrap();
     assert!(matches!(&target.reach, Reach::Forward(_)));
     assert!(target.described.ends_with("/invocations by port-forwards to 2 pods"), "{}", target.described);
     let message = target.connect().await.err().unwrap();
@@ -173,7 +176,7 @@ async fn whatever_the_user_may_not_do_is_named() {
         (&[MODEL], "may not get services"),
         (&[MODEL, SERVICE], "may not list pods"),
     ] {
-        let message = Target::of_model(cluster(objects), false, "shop", "churn", None).await.err().unwrap();
+        let message = Target::of_model(cluster(objects), false, "shop", "churn", Wish::default()).await.err().unwrap();
         assert!(message.contains(right), "{message}");
     }
 }
@@ -181,6 +184,91 @@ async fn whatever_the_user_may_not_do_is_named() {
 #[tokio::test]
 async fn a_service_without_ready_pods_is_told() {
     let objects: &[_] = &[MODEL, SERVICE, ("/pods", || json!({"metadata": {}, "items": [pod("False", true)]}))];
-    let message = Target::of_model(cluster(objects), false, "shop", "churn", None).await.err().unwrap();
+    let message = Target::of_model(cluster(objects), false, "shop", "churn", Wish::default()).await.err().unwrap();
     assert!(message.contains("is ready to answer (1 found by modelship.dev/model=churn)"), "{message}");
+}
+
+/// The model without names in its spec, whose version names its classes.
+fn described() -> serde_json::Value {
+    let mut model = model();
+    model["spec"] = json!({});
+    let digest = crate::images::Digest::of("1").to_string();
+    model["status"]["stable"] = json!({"repository": "docker.io/a/churn", "digest": digest, "short": "6b86b273ff34", "classes": ["stay", "churn"]});
+    model
+}
+
+fn revisions() -> serde_json::Value {
+    let stored = |seed: &str, profile: serde_json::Value| {
+        let image = format!("docker.io/a/churn@{}", crate::images::Digest::of(seed));
+        let labels = json!({"values": {"dev.modelship.profile": profile.to_string()}});
+        json!({"metadata": {"name": seed}, "revision": 1,
+            "data": {"inputsHash": "1", "image": image, "template": {}, "labels": labels}})
+    };
+    let classes = json!([{"name": "stay", "value": "0"}, {"name": "churn", "value": "1"}]);
+    let example = json!({"body": {"inputs": [[41]]}, "path": "/predict"});
+    json!({"metadata": {}, "items": [
+        stored("2", json!({"version": 1, "kind": "number", "example": {"body": "of another version"}})),
+        stored("1", json!({"version": 1, "kind": "class", "classes": classes, "example": example})),
+    ]})
+}
+
+const DESCRIBED: Object = ("/namespaces/shop/modeldeployments/churn", described);
+const REVISIONS: Object = ("/namespaces/shop/controllerrevisions", revisions);
+
+async fn inside(objects: &'static [Object], wish: Wish<'_>) -> Result<Target, String> {
+    Target::of_model(cluster(objects), true, "shop", "churn", wish).await
+}
+
+#[tokio::test]
+async fn the_versions_own_example_is_sent_where_it_says_unless_a_path_is_given() {
+    let wish = |path| Wish { path, example: true, profile: None };
+    let mut target = inside(&[DESCRIBED, REVISIONS], wish(None)).await.unwrap();
+    assert_eq!(target.path, "/invocations");
+    assert_eq!((target.example().unwrap(), target.path.as_str()), (r#"{"inputs":[[41]]}"#.into(), "/predict"));
+    assert_eq!(target.classes[1].name, "churn");
+    let mut target = inside(&[DESCRIBED, REVISIONS], wish(Some("/other"))).await.unwrap();
+    assert_eq!((target.example().is_ok(), target.path.as_str()), (true, "/other"));
+}
+
+#[tokio::test]
+async fn classes_are_named_by_the_spec_or_else_by_the_version_as_far_as_the_user_may_know_it() {
+    let classes = async |objects| inside(objects, Wish::default()).await.unwrap().classes;
+    assert_eq!(classes(&[MODEL, REVISIONS]).await[0].name, "stays");
+    assert_eq!(classes(&[DESCRIBED, REVISIONS]).await[0].value.as_deref(), Some("0"));
+    assert!(classes(&[DESCRIBED]).await.is_empty(), "no reason to refuse a request");
+}
+
+#[tokio::test]
+async fn without_an_example_it_is_told_what_to_give() {
+    let wish = |profile| Wish { path: None, example: true, profile };
+    let refused = inside(&[DESCRIBED], wish(None)).await.err().unwrap();
+    assert!(
+        refused.contains("may not list controllerrevisions.apps") && refused.ends_with("or give -f FILE"),
+        "{refused}"
+    );
+    let none: &[_] = &[DESCRIBED, ("/controllerrevisions", || json!({"metadata": {}, "items": []}))];
+    let message = inside(none, wish(None)).await.unwrap().example().unwrap_err();
+    assert!(message.contains("the image of 'churn' at 6b86b273ff34 brings no example along"), "{message}");
+    let profile = Meaning::of_profile(r#"{"version": 1, "kind": "class"}"#, "the file");
+    let message = inside(none, wish(Some(profile))).await.unwrap().example().unwrap_err();
+    assert_eq!(message, NO_EXAMPLE);
+    let message = Target::of_url("http://a", None).unwrap().example().unwrap_err();
+    assert!(message.contains("give -f FILE, or --profile FILE"), "{message}");
+}
+
+#[tokio::test]
+async fn a_profile_from_a_file_stands_in_for_what_the_version_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("profile.json");
+    std::fs::write(
+        &file,
+        r#"{"version": 1, "kind": "class", "classes": [{"name": "a", "value": "0"}], "example": {"body": [7]}}"#,
+    )
+    .unwrap();
+    let line = ["x", "--url", "http://model.test/invocations", "--profile", file.to_str().unwrap()];
+    let mut target = Target::find(&Line::try_parse_from(line).unwrap().target, true).await.unwrap();
+    assert_eq!((target.example().unwrap(), target.classes[0].name.as_str()), ("[7]".into(), "a"));
+    std::fs::write(&file, r#"{"version": 9}"#).unwrap();
+    let message = Target::find(&Line::try_parse_from(line).unwrap().target, true).await.err().unwrap();
+    assert!(message.contains("is of version 9"), "{message}");
 }

@@ -24,7 +24,7 @@ use self::{
     answer::Names,
     client::{Client, Failure},
     drive::{Caller, Nobody, Plan, Until, Watch, drive},
-    payload::Payloads,
+    payload::{Payload, Payloads},
     summary::Summary,
     tally::Tally,
 };
@@ -48,7 +48,8 @@ Exit codes: 0 when the errors stayed within --max-error-ratio, 1 when they did n
 pub struct Arguments {
     #[command(flatten)]
     target: target::Arguments,
-    /// A body to send: JSON, or CSV if the name ends in .csv (repeatable; all are sent in turn).
+    /// A body to send: JSON, or CSV if the name ends in .csv (repeatable; all are sent in turn). Default, where neither --dir
+    /// nor --csv is given either: the version's own example.
     #[arg(short, long = "filename", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A folder whose *.json and *.csv files are bodies to send, in the order of their names.
@@ -159,8 +160,12 @@ async fn stopped() {
 
 async fn perform(arguments: &Arguments, stop: impl Future<Output = ()>) -> Result<Summary, String> {
     let rows = arguments.rows_per_request as usize;
-    let payloads = Arc::new(Payloads::read(&arguments.files, &arguments.dirs, &arguments.tables, rows)?);
-    let target = Target::find(&arguments.target).await?;
+    let given = Payloads::read(&arguments.files, &arguments.dirs, &arguments.tables, rows)?;
+    let mut target = Target::find(&arguments.target, given.is_none()).await?;
+    let payloads = Arc::new(match given {
+        Some(payloads) => payloads,
+        None => Payloads::only(Payload { body: target.example()?, content_type: payload::JSON }),
+    });
     if let Some(note) = &target.note {
         eprintln!("modelship: {note}");
     }

@@ -35,9 +35,16 @@ pub struct Payloads {
 }
 
 impl Payloads {
+    /// The same in every request.
+    pub fn only(body: Payload) -> Self {
+        Self { bodies: vec![body], tables: Vec::new() }
+    }
+
+    /// `None` when nothing is given.
+    ///
     /// # Errors
     /// A sentence that names the file, the line where there is one, and what is wrong.
-    pub fn read(files: &[PathBuf], dirs: &[PathBuf], tables: &[PathBuf], rows: usize) -> Result<Self, String> {
+    pub fn read(files: &[PathBuf], dirs: &[PathBuf], tables: &[PathBuf], rows: usize) -> Result<Option<Self>, String> {
         let mut payloads = Self::default();
         let mut paths = files.to_vec();
         for dir in dirs {
@@ -57,10 +64,7 @@ impl Payloads {
             let table = Table::read(&bytes, rows).map_err(|error| format!("{}{error}", path.display()))?;
             payloads.tables.push(table);
         }
-        match payloads.len() {
-            0 => Err("nothing to send; give -f FILE, --dir DIR or --csv FILE".to_owned()),
-            _ => Ok(payloads),
-        }
+        Ok((payloads.len() > 0).then_some(payloads))
     }
 
     /// How many different requests there are.

@@ -56,7 +56,9 @@ fn image_resolved(world: &World) -> (String, String) {
 fn status_and_history_say_where_a_version_comes_from() {
     let mut world = World::new(json!({}));
     world.push(profiled(1));
-    let candidate = world.turn().status.candidate.unwrap();
+    let turn = world.turn();
+    assert!(turn.notes[0].text.contains("(latest, commit 4f2a, docker.io/"), "{:?}", turn.notes);
+    let candidate = turn.status.candidate.unwrap();
     assert_eq!((candidate.origin.revision.as_deref(), candidate.origin.run_id.as_deref()), (Some("4f2a"), Some("abc")));
     assert_eq!(
         (candidate.origin.metrics["f1_score"].as_str(), candidate.classes),
