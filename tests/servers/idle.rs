@@ -1,85 +1,20 @@
 //! A model that nobody asks has no requests, however often it is probed and scraped.
 
 use std::{
-    process::{Child, Command},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
+    sync::atomic::Ordering::SeqCst,
     time::{Duration, Instant},
 };
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-};
-
-/// A model server that answers everything, and counts.
-async fn model() -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            counted.fetch_add(1, SeqCst);
-            let mut request = [0; 4096];
-            let _ = socket.read(&mut request).await;
-            let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 20\r\n\r\n\
-                 {\"predictions\": [1]}";
-            let _ = socket.write_all(answer.as_bytes()).await;
-        }
-    });
-    (port, asked)
-}
-
-struct Exporter(Child, String);
-
-impl Exporter {
-    /// On a loopback address of this process alone, so that no port can be taken.
-    fn start(model: u16) -> Self {
-        let [.., high, low] = std::process::id().to_be_bytes();
-        let address = format!("127.99.{high}.{low}");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_modelship"));
-        command.args(["exporter", "--health-path=/ping", "--settings=/nonexistent"]);
-        command.arg(format!("--upstream=127.0.0.1:{model}"));
-        for (argument, port) in [("listen", 9800), ("metrics-listen", 9801), ("probes-listen", 9802)] {
-            command.arg(format!("--{argument}={address}:{port}"));
-        }
-        Self(command.spawn().expect("the exporter starts"), address)
-    }
-
-    fn url(&self, port: u16, path: &str) -> String {
-        format!("http://{}:{port}{path}", self.1)
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-/// The sum over all series of that name.
-fn sum(page: &str, name: &str) -> f64 {
-    let of_name =
-        |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'));
-    page.lines().filter(of_name).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
-}
+use crate::exporter::{Exporter, model, sum};
 
 #[tokio::test]
 async fn probes_scrapes_and_health_checks_are_no_requests() {
     let (port, asked) = model().await;
-    let exporter = Exporter::start(port);
+    let exporter = Exporter::start(1, port, &[]);
     let client = crate::client();
     let get =
         async |port, path| client.get(exporter.url(port, path)).header("user-agent", "kube-probe/1.33").send().await;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while get(9802, "/startup").await.is_err() {
-        assert!(Instant::now() < deadline, "the exporter is up");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    exporter.answers().await;
     // Its own checks are 5 s apart: three of them, and each start-up probe asks the model, too.
     let (began, mut probes) = (Instant::now(), 0);
     while began.elapsed() < Duration::from_secs(11) {

@@ -1,8 +1,10 @@
-//! The exporter as a whole, on loopback: beside a real model server, and with nothing to do. `tests/run unit` installs the
+//! The exporter as a whole, on loopback: beside a real model server, with nothing to do, and with what a version brings along. `tests/run unit` installs the
 //! server and runs these.
 
+mod exporter;
 mod idle;
 mod keep_alive;
+mod profile;
 
 /// A client as any user of the model has one.
 fn client() -> reqwest::Client {
