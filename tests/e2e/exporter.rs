@@ -46,7 +46,7 @@ pub async fn only_pod(stage: &Stage, model: &str) -> Pod {
 }
 
 /// Waits until the page shows these values, and fails with the values that it shows instead.
-async fn shows(stage: &Stage, pod: &Pod, expected: &[(&str, f64)]) {
+pub async fn shows(stage: &Stage, pod: &Pod, expected: &[(&str, f64)]) {
     stage
         .eventually("the page to show what was sent", || async {
             let page = page(pod).await;

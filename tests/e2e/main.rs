@@ -8,6 +8,7 @@ mod exporter;
 mod graceful;
 mod installed;
 mod killed;
+mod labels;
 mod monitoring;
 mod operator;
 mod private;
