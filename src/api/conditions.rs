@@ -21,6 +21,9 @@ pub const IMAGE_PULLABLE: &str = "ImagePullable";
 /// What watches the model is there and picked up; absent where monitoring is switched off.
 pub const MONITORING_READY: &str = "MonitoringReady";
 
+/// The reason of a spec that is wrong.
+pub const INVALID_SPEC: &str = "InvalidSpec";
+
 /// The API server refuses longer messages (`metav1.Condition`: 32768); readers do long before.
 const MESSAGE_MAX: usize = 2048;
 

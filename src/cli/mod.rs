@@ -13,6 +13,7 @@ pub mod render;
 mod target;
 mod test_alert;
 mod traffic;
+mod wait;
 
 use std::{future::Future, io::Write, process::ExitCode};
 
@@ -54,6 +55,8 @@ enum Command {
     Traffic(traffic::Arguments),
     /// Send one request to a model, and print its answer with the classes named.
     Predict(predict::Arguments),
+    /// Wait for the cluster's verdict on a version: until users get it, or it is clear that they will not.
+    Wait(wait::Arguments),
     /// Send a model's e-mail for real, and tell how far it gets.
     TestAlert(test_alert::Arguments),
 }
@@ -71,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Init(arguments) => init::run(&arguments),
         Command::Traffic(arguments) => return traffic::run(&arguments),
         Command::Predict(arguments) => return predict::run(&arguments),
+        Command::Wait(arguments) => return wait::run(&arguments),
         Command::TestAlert(arguments) => return test_alert::run(&arguments),
     };
     match outcome {

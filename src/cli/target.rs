@@ -333,11 +333,13 @@ pub(super) fn missing_model(error: &kube::Error, namespace: &str, name: &str) ->
         {
             format!("this cluster knows no ModelDeployments: install Modelship, or choose another --context ({status})")
         }
-        kube::Error::Api(status) if status.code == 404 => format!(
-            "there is no ModelDeployment '{name}' in namespace '{namespace}'; kubectl get mdl -A shows where they are"
-        ),
+        kube::Error::Api(status) if status.code == 404 => no_such_model(namespace, name),
         error => refused(error, &format!("get modeldeployments.{}", names::GROUP), namespace),
     }
+}
+
+pub(super) fn no_such_model(namespace: &str, name: &str) -> String {
+    format!("there is no ModelDeployment '{name}' in namespace '{namespace}'; kubectl get mdl -A shows where they are")
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use crate::{
     api::{
         Invalid,
         conditions::{
-            AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, Judgement, MONITORING_READY, PROGRESSING, READY, RECONCILING,
-            STALLED,
+            AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, INVALID_SPEC, Judgement, MONITORING_READY, PROGRESSING, READY,
+            RECONCILING, STALLED,
         },
         spec::Strategy,
         valid::ValidSpec,
@@ -65,7 +65,7 @@ pub fn invalid(
     resolved: Option<Judgement>,
 ) -> Vec<Judgement> {
     let words = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let ready = Judgement::new(READY, false, "InvalidSpec", words);
+    let ready = Judgement::new(READY, false, INVALID_SPEC, words);
     let mut judgements =
         vec![ready.clone(), availability(deployment, nothing_answers()), ready.also(PROGRESSING, false)];
     judgements.extend(resolved);

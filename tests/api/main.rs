@@ -13,3 +13,4 @@ mod refused;
 mod rest;
 mod trouble;
 mod versions;
+mod waiting;

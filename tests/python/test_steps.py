@@ -390,7 +390,11 @@ def test_a_report_stays_within_the_repository(steps):
     assert "must be a folder of the repository" in steps.bad("report", MODEL_REPORT="/etc")
 
 
+SERVES = {"status": "True", "reason": "Available", "message": "at least one replica answers"}
+
+
 def deployment(stable=None, candidate=None, image=None, **conditions):
+    conditions = {"Available": SERVES, **conditions}
     status = {"conditions": [{"type": kind, **condition} for kind, condition in conditions.items()]}
     status.update({name: {"digest": digest} for name, digest in (("stable", stable), ("candidate", candidate)) if digest})
     return {"spec": {"image": image or {}}, "status": status}
@@ -404,7 +408,7 @@ STUCK = {"status": "True", "reason": "CrashLooping", "message": "the pod\nends w
     [
         ([deployment(OTHER), deployment(OTHER, DIGEST), deployment(DIGEST)], 0, "users get it"),
         ([deployment(OTHER, DIGEST), deployment(OTHER, DIGEST, Stalled=STUCK)], 1, "CrashLooping: the pod ends with 1"),
-        ([deployment(OTHER, image={"pin": OTHER})], 1, "pinned to another digest"),
+        ([deployment(OTHER, image={"pin": OTHER})], 1, f"pinned to {OTHER}"),
         ([deployment(OTHER, image={"autoUpdate": False})], 1, "autoUpdate is false"),
         ([None, deployment(DIGEST)], 0, "users get it"),
         # Another version that is stuck says nothing of ours: a new push wins over it.
@@ -435,6 +439,15 @@ def test_the_cluster_s_verdict_ends_the_wait(steps, answers, code, words):
     )
     assert done.returncode == code, done.stdout
     assert words in done.stdout
+
+
+@pytest.mark.parametrize("row", json.loads((TOP / "tests/vectors/verdicts.json").read_text()), ids=lambda row: row["when"])
+def test_the_verdict_is_the_one_of_modelship_wait(tmp_path, row):
+    (tmp_path / "deployment.json").write_text(json.dumps(row["deployment"]))
+    told = subprocess.check_output(
+        ["python3", SCRIPTS / "verdict.py", tmp_path / "deployment.json", row["digest"]], text=True
+    )
+    assert told.strip() == row["verdict"]
 
 
 def test_every_step_is_named_by_an_action_or_runs_in_order_by_publish():

@@ -1,4 +1,7 @@
-"""What a ModelDeployment says of a digest: verdict.py DEPLOYMENT.json DIGEST prints serving, refused WHY, or waiting WHY."""
+"""What a ModelDeployment says of a digest: verdict.py DEPLOYMENT.json DIGEST prints serving, refused WHY, or waiting WHY.
+
+`modelship wait` says the same, in the same words; a runner has kubectl alone. tests/vectors/verdicts.json holds the two to it.
+"""
 
 import json
 import pathlib
@@ -11,23 +14,28 @@ def main(file: str, digest: str) -> None:
 
 
 def verdict(deployment: dict, digest: str) -> str:
-    status, spec = deployment.get("status", {}), deployment.get("spec", {})
+    status, image = deployment.get("status", {}), deployment.get("spec", {}).get("image", {})
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
-    if (status.get("stable") or {}).get("digest") == digest:
+    stable, candidate = ((status.get(name) or {}).get("digest") for name in ("stable", "candidate"))
+    # A newer version may be on its way: users get this one all the same.
+    if stable == digest and any(conditions.get(kind, {}).get("status") == "True" for kind in ("Ready", "Available")):
         return "serving"
     # Neither will change by waiting.
-    if "pin" in spec.get("image", {}) and spec["image"]["pin"] != digest:
-        return "refused it is pinned to another digest"
-    if spec.get("image", {}).get("autoUpdate") is False:
-        return "refused autoUpdate is false"
-    candidate = (status.get("candidate") or {}).get("digest")
+    if image.get("pin", digest) != digest:
+        return f"refused it is pinned to {image['pin']}"
+    seen = digest in (stable, candidate)
+    if image.get("autoUpdate") is False and not seen and stable:
+        return "refused autoUpdate is false: it stays on what runs"
     stalled = conditions.get("Stalled", {})
-    if candidate == digest and stalled.get("status") == "True":
-        return f"refused {stalled.get('reason')}: {stalled.get('message')}"
-    if candidate == digest:
-        return "waiting it is being introduced"
-    ready = conditions.get("Ready", {})
-    return f"waiting the cluster has not seen it yet ({ready.get('reason', 'no status')})"
+    # What else is stuck says nothing of this version: a new one wins over it.
+    if stalled.get("status") == "True" and (seen or stalled.get("reason") == "InvalidSpec"):
+        return f"refused {words(stalled)}"
+    what = "it is being introduced" if seen else "the cluster has not seen it yet"
+    return f"waiting {what} ({words(conditions['Ready']) if 'Ready' in conditions else 'no status'})"
+
+
+def words(condition: dict) -> str:
+    return f"{condition['reason']}: {condition['message']}"
 
 
 if __name__ == "__main__":

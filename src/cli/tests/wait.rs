@@ -1,0 +1,142 @@
+use clap::Parser as _;
+use futures::stream;
+use pretty_assertions::assert_eq;
+use serde_json::{Value, json};
+
+use super::*;
+
+const OURS: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+#[derive(Debug, clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    wait: Arguments,
+}
+
+fn arguments(line: &[&str]) -> Result<Arguments, clap::Error> {
+    Line::try_parse_from([&["wait"], line].concat()).map(|line| line.wait)
+}
+
+fn rows() -> Vec<Value> {
+    serde_json::from_str(include_str!("../../../tests/vectors/verdicts.json")).unwrap()
+}
+
+fn model(when: &str) -> StoredModelDeployment {
+    let row = rows().into_iter().find(|row| row["when"] == when).unwrap();
+    serde_json::from_value(row["deployment"].clone()).unwrap()
+}
+
+fn changed(when: &str, change: impl FnOnce(&mut Value)) -> StoredModelDeployment {
+    let mut model = json!(model(when));
+    change(&mut model);
+    serde_json::from_value(model).unwrap()
+}
+
+#[test]
+fn the_verdict_on_a_digest_is_the_one_of_the_workflow_s_script() {
+    for row in rows() {
+        let model = serde_json::from_value(row["deployment"].clone()).unwrap();
+        let digest = Digest::parse(row["digest"].as_str().unwrap()).unwrap();
+        let told = verdict(&model, &Wanted::Digest(&digest)).to_string();
+        assert_eq!((&row["when"], told.as_str()), (&row["when"], row["verdict"].as_str().unwrap()));
+    }
+}
+
+#[test]
+fn what_the_spec_asks_for_serves_only_when_it_was_seen_and_is_there_completely() {
+    let told = |model: &StoredModelDeployment| verdict(model, &Wanted::Current).to_string();
+    assert_eq!(told(&model("users get it")), "serving");
+    let unseen = changed("users get it", |model| model["metadata"]["generation"] = json!(2));
+    assert!(told(&unseen).starts_with("waiting the cluster has not seen it yet"), "{}", told(&unseen));
+    let rolling = model("users get it while a newer one is on its way");
+    assert!(told(&rolling).starts_with("waiting it is being introduced (RollingOut"), "{}", told(&rolling));
+    let stuck = model("it is stuck, and the one before it serves");
+    assert!(told(&stuck).starts_with("refused CrashLooping"), "{}", told(&stuck));
+}
+
+#[test]
+fn a_tag_is_there_when_what_serves_came_from_it() {
+    let told = |model: &StoredModelDeployment| verdict(model, &Wanted::Tag("v2")).to_string();
+    let of_tag = |tag: &'static str| changed("users get it", |model| model["status"]["tag"] = json!(tag));
+    assert_eq!(told(&of_tag("v2")), "serving");
+    assert!(told(&of_tag("v1")).starts_with("waiting the cluster has not seen it yet"));
+}
+
+/// Waits for our digest, with the time standing still but for the wait's own.
+async fn waited(seen: Vec<Result<Option<StoredModelDeployment>, String>>) -> (Result<End, String>, Vec<String>) {
+    let (digest, said) = (Digest::parse(OURS).unwrap(), std::sync::Mutex::new(Vec::new()));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let seen = stream::iter(seen).chain(stream::pending());
+    let end = wait(seen, &Wanted::Digest(&digest), deadline, |words| said.lock().unwrap().push(words.to_owned())).await;
+    (end, said.into_inner().unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_tells_what_it_waits_for_once_and_ends_with_the_verdict() {
+    let coming = || Ok(Some(model("it is being introduced")));
+    let (end, said) = waited(vec![
+        Ok(Some(model("the push was not seen yet"))),
+        coming(),
+        coming(),
+        Ok(None),
+        coming(),
+        Ok(Some(model("users get it"))),
+    ])
+    .await;
+    assert_eq!(end, Ok(End::Serving));
+    let told: Vec<&str> = said.iter().map(|words| words.split(" (").next().unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "the cluster has not seen it yet",
+            "it is being introduced",
+            "the cluster does not answer",
+            "it is being introduced"
+        ]
+    );
+    let (end, _) = waited(vec![coming(), Ok(Some(model("it is stuck, and the one before it serves")))]).await;
+    assert_eq!(end, Ok(End::Refused("CrashLooping: the model's container ends with exit code 1".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_time_is_up_it_says_what_was_missing() {
+    let (end, _) = waited(vec![Ok(Some(model("the push was not seen yet")))]).await;
+    let words = "the cluster has not seen it yet (Serving: the wanted version serves)";
+    assert_eq!(end, Ok(End::TimeUp(words.into())));
+    let (end, _) = waited(vec![]).await;
+    assert_eq!(end, Ok(End::TimeUp("the cluster does not answer".into())));
+}
+
+#[test]
+fn each_end_has_an_exit_code_of_its_own() {
+    let arguments = arguments(&["iris", "--digest", OURS, "--timeout", "90s"]).unwrap();
+    let told = |end: End| {
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let code = end.tell(&arguments, &mut out, &mut notes);
+        (code, String::from_utf8([out, notes].concat()).unwrap())
+    };
+    assert_eq!(told(End::Serving), (0, format!("modeldeployment.modelship.dev/iris serves {OURS}\n")));
+    let refused = format!("modelship: iris does not get {OURS}: it is so\n");
+    assert_eq!(told(End::Refused("it is so".into())), (1, refused));
+    let late = format!("modelship: after 90s, iris does not serve {OURS}: not yet\n");
+    assert_eq!(told(End::TimeUp("not yet".into())), (3, late));
+}
+
+#[test]
+fn a_wrong_digest_and_two_names_for_a_version_are_refused() {
+    assert!(arguments(&["iris", "--digest", "latest"]).unwrap_err().to_string().contains("sha256"));
+    assert!(arguments(&["iris", "--digest", OURS, "--tag", "v1"]).is_err());
+    assert!(arguments(&[]).is_err());
+}
+
+#[test]
+fn rights_that_lack_and_a_model_that_is_not_there_end_the_wait_at_once() {
+    let failed = |code: u16| {
+        let status =
+            serde_json::from_value(json!({"status": "Failure", "code": code, "message": "no", "reason": "no"}));
+        lasting(&watcher::Error::InitialListFailed(kube::Error::Api(status.unwrap())), "models", "iris")
+    };
+    assert!(failed(403).unwrap().contains("may not list and watch modeldeployments.modelship.dev"));
+    assert!(failed(404).unwrap().contains("knows no ModelDeployments"));
+    assert_eq!(failed(500), None);
+}
