@@ -84,8 +84,14 @@ type runConfig struct {
 
 type imageConfig struct {
 	platform
-	Config runConfig `json:"config"`
-	RootFS rootFS    `json:"rootfs"`
+	Config  runConfig `json:"config"`
+	RootFS  rootFS    `json:"rootfs"`
+	History []history `json:"history"`
+}
+
+// history is of one layer. Who builds from an image counts them.
+type history struct {
+	CreatedBy string `json:"created_by"`
 }
 
 type rootFS struct {
@@ -272,7 +278,8 @@ func push(arguments []string) error {
 }
 
 func putImage(r *registry, family types, p platform, run runConfig, layers []descriptor, diffIDs []string, tags ...string) (descriptor, error) {
-	content, err := json.Marshal(imageConfig{platform: p, Config: run, RootFS: rootFS{Type: "layers", DiffIDs: diffIDs}})
+	made := slices.Repeat([]history{{CreatedBy: "tinymodel"}}, len(diffIDs))
+	content, err := json.Marshal(imageConfig{platform: p, Config: run, RootFS: rootFS{Type: "layers", DiffIDs: diffIDs}, History: made})
 	if err != nil {
 		return descriptor{}, err
 	}
