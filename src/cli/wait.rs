@@ -32,8 +32,11 @@ pub struct Arguments {
     /// The ModelDeployment.
     name: String,
     /// The version by its digest, sha256:…, as a push prints it. Default: whatever the spec asks for.
-    #[arg(long, value_parser = digest, conflicts_with = "tag")]
+    #[arg(long, value_parser = digest, conflicts_with_all = ["commit", "tag"])]
     digest: Option<Digest>,
+    /// The version by the commit that its image's labels name: in full, or its first digits, seven at the least.
+    #[arg(long, value_parser = commit, conflicts_with = "tag")]
+    commit: Option<String>,
     /// The version by its tag: for tags that do not move, since of latest nobody can say which push is meant.
     #[arg(long)]
     tag: Option<String>,
@@ -52,9 +55,17 @@ fn digest(text: &str) -> Result<Digest, String> {
     Digest::parse(text).map_err(|error| error.to_string())
 }
 
+fn commit(text: &str) -> Result<String, String> {
+    match (7..=64).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        true => Ok(text.to_owned()),
+        false => Err("must be a commit's hexadecimal digits, seven at the least, in lower case".to_owned()),
+    }
+}
+
 /// Which version is waited for.
 enum Wanted<'a> {
     Digest(&'a Digest),
+    Commit(&'a str),
     Tag(&'a str),
     /// That of the spec as it is now.
     Current,
@@ -64,6 +75,7 @@ impl fmt::Display for Wanted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Digest(digest) => digest.fmt(f),
+            Self::Commit(commit) => write!(f, "the commit {commit}"),
             Self::Tag(tag) => write!(f, "the tag {tag}"),
             Self::Current => f.write_str("the version of its spec"),
         }
@@ -72,10 +84,11 @@ impl fmt::Display for Wanted<'_> {
 
 impl Arguments {
     fn wanted(&self) -> Wanted<'_> {
-        match (&self.digest, &self.tag) {
-            (Some(digest), _) => Wanted::Digest(digest),
-            (None, Some(tag)) => Wanted::Tag(tag),
-            (None, None) => Wanted::Current,
+        match (&self.digest, &self.commit, &self.tag) {
+            (Some(digest), ..) => Wanted::Digest(digest),
+            (_, Some(commit), _) => Wanted::Commit(commit),
+            (.., Some(tag)) => Wanted::Tag(tag),
+            (None, None, None) => Wanted::Current,
         }
     }
 }
@@ -176,12 +189,16 @@ impl Place {
             (None, Some(_)) => Self::Stable,
             (None, None) => Self::Nowhere,
         };
-        let holds = |version: &Option<Version>, digest: &Digest| {
-            version.as_ref().is_some_and(|version| version.digest == digest.as_str())
+        let is_it = |version: &Option<Version>| match (wanted, version) {
+            (Wanted::Digest(digest), Some(version)) => version.digest == digest.as_str(),
+            (Wanted::Commit(commit), Some(version)) => {
+                version.origin.revision.as_ref().is_some_and(|revision| revision.starts_with(commit))
+            }
+            _ => false,
         };
         match wanted {
-            Wanted::Digest(digest) if holds(&status.stable, digest) => Self::Stable,
-            Wanted::Digest(digest) if holds(&status.candidate, digest) => Self::Candidate,
+            _ if is_it(&status.stable) => Self::Stable,
+            _ if is_it(&status.candidate) => Self::Candidate,
             Wanted::Tag(tag) if current && status.tag.as_deref() == Some(tag) => newest,
             Wanted::Current if current => newest,
             _ => Self::Nowhere,
@@ -198,7 +215,7 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     let words = |said: &Condition| format!("{}: {}", said.reason, said.message);
     let answered = match wanted {
         // A newer version may be on its way: users get this one all the same.
-        Wanted::Digest(_) => holds(conditions::READY) || holds(conditions::AVAILABLE),
+        Wanted::Digest(_) | Wanted::Commit(_) => holds(conditions::READY) || holds(conditions::AVAILABLE),
         Wanted::Tag(_) | Wanted::Current => holds(conditions::READY),
     };
     if place == Place::Stable && answered {
@@ -206,10 +223,15 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     }
     // Neither will change by waiting.
     let image = &spec["image"];
-    if let (Wanted::Digest(digest), Some(pin)) = (wanted, image["pin"].as_str())
-        && pin != digest.as_str()
-    {
-        return Verdict::Refused(format!("it is pinned to {pin}"));
+    if let Some(pin) = image["pin"].as_str() {
+        let another = match wanted {
+            Wanted::Digest(digest) => pin != digest.as_str(),
+            // What the pin is called is known once it serves.
+            _ => place == Place::Nowhere && status.stable.as_ref().is_some_and(|stable| stable.digest == pin),
+        };
+        if another {
+            return Verdict::Refused(format!("it is pinned to {pin}"));
+        }
     }
     if image["autoUpdate"] == false && place == Place::Nowhere && status.stable.is_some() {
         return Verdict::Refused("autoUpdate is false: it stays on what runs".to_owned());

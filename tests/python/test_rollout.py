@@ -205,10 +205,11 @@ def test_a_commit_leads_to_new_predictions_of_the_service_by_the_workflow_alone(
     first = team.push()
     name = cluster.apply(team.deployment)
     cluster.modelship("wait", name, "--digest", first.outputs["digest"], "--timeout", f"{PATIENCE}s")
-    # LabelEncoder sorts: 0 is churn, 1 is stay.
-    stays = eventually("a prediction", lambda: cluster.predictions(name, TWO_YEARS))
-    assert stays == [1]
-    eventually("its count", lambda: cluster.series(name, 'model_predictions_total{class="1"}') == 1)
+    # LabelEncoder sorts: 0 is churn, 1 is stay. Only the image's labels say so.
+    assert eventually("a prediction", lambda: cluster.predictions(name, TWO_YEARS)) == [1]
+    eventually("its count", lambda: cluster.series(name, 'model_predictions_total{class="stay"}') == 1)
+    stable = cluster.status(name)["stable"]
+    assert stable["revision"] == first.commit and stable["runID"] == first.outputs["run-id"]
 
     team.change("MONTHS = 12", "MONTHS = 36")
     second = team.push(deployment=name, namespace=cluster.namespace, wait=str(PATIENCE))
@@ -219,7 +220,11 @@ def test_a_commit_leads_to_new_predictions_of_the_service_by_the_workflow_alone(
     assert status["stable"]["digest"] == second.outputs["digest"] and "candidate" not in status
     # A pod that ends may answer for a moment.
     eventually("the other prediction", lambda: cluster.predictions(name, TWO_YEARS) == [0])
-    eventually("its count", lambda: cluster.series(name, 'model_predictions_total{class="0"}') >= 1)
+    eventually("its count", lambda: cluster.series(name, 'model_predictions_total{class="churn"}') >= 1)
+    assert cluster.series(name, 'model_predictions_total{class="stay"}') == 0
+    versions = [(past["revision"], past["runID"]) for past in status["history"]]
+    assert versions == [(push.commit, push.outputs["run-id"]) for push in (second, first)]
+    cluster.modelship("wait", name, "--commit", second.commit, "--timeout", "5s")
 
 
 @pytest.mark.parametrize("walkthrough, path", [("label-encoded", "/invocations"), ("image-classifier", "/predict")])

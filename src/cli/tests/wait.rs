@@ -62,6 +62,27 @@ fn a_tag_is_there_when_what_serves_came_from_it() {
     assert!(told(&of_tag("v1")).starts_with("waiting the cluster has not seen it yet"));
 }
 
+#[test]
+fn a_commit_is_known_by_the_labels_of_its_image() {
+    let told = |model: &StoredModelDeployment| verdict(model, &Wanted::Commit("4f67834")).to_string();
+    let of_commit = |when: &str, version: &str, commit: &str| {
+        changed(when, |model| model["status"][version]["revision"] = json!(commit))
+    };
+    let ours = "4f67834c0ffee4f67834c0ffee4f67834c0ffee0";
+    assert_eq!(told(&of_commit("users get it", "stable", ours)), "serving");
+    let coming = of_commit("it is being introduced", "candidate", ours);
+    assert!(told(&coming).starts_with("waiting it is being introduced"), "{}", told(&coming));
+    let other = of_commit("users get it", "stable", "0000000c0ffee");
+    assert!(told(&other).starts_with("waiting the cluster has not seen it yet"), "{}", told(&other));
+    assert!(told(&model("users get it")).starts_with("waiting the cluster has not seen it yet"), "it has no labels");
+    let pinned = model("it is pinned to another digest");
+    assert!(told(&pinned).starts_with("refused it is pinned to"), "{}", told(&pinned));
+    for wrong in ["4f6783", "HEAD~1-4f67834"] {
+        let refused = arguments(&["iris", "--commit", wrong]).unwrap_err().to_string();
+        assert!(refused.contains("seven at the least"), "{refused}");
+    }
+}
+
 /// Waits for our digest, with the time standing still but for the wait's own.
 async fn waited(seen: Vec<Result<Option<StoredModelDeployment>, String>>) -> (Result<End, String>, Vec<String>) {
     let (digest, said) = (Digest::parse(OURS).unwrap(), std::sync::Mutex::new(Vec::new()));
