@@ -50,6 +50,11 @@ fn what_the_spec_asks_for_serves_only_when_it_was_seen_and_is_there_completely()
     assert!(told(&unseen).starts_with("waiting the cluster has not seen it yet"), "{}", told(&unseen));
     let rolling = model("users get it while a newer one is on its way");
     assert!(told(&rolling).starts_with("waiting it is being introduced (RollingOut"), "{}", told(&rolling));
+    // A change of the spec without a new version: the pods before it answer.
+    let same_version = changed("users get it while a newer one is on its way", |model| {
+        model["status"]["candidate"].take();
+    });
+    assert!(told(&same_version).starts_with("waiting it is being introduced (RollingOut"), "{}", told(&same_version));
     let stuck = model("it is stuck, and the one before it serves");
     assert!(told(&stuck).starts_with("refused CrashLooping"), "{}", told(&stuck));
 }
