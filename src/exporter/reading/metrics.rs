@@ -94,8 +94,7 @@ impl Metrics {
         let reference = GaugeVec::new(
             Opts::new(
                 "model_prediction_reference_ratio",
-                "The share of predictions that the reference has in this bin, from 0 to 1. Absent without \
-                 predictions.reference.",
+                "The share of predictions that the reference has in this bin, from 0 to 1. Absent without a reference.",
             ),
             &["bin"],
         )?;
@@ -121,7 +120,7 @@ impl Metrics {
             binned: counters(
                 registry,
                 "model_predictions_binned_total",
-                "Predictions by bin of the reference: a class, or a range of numbers. Absent without predictions.reference.",
+                "Predictions by bin of the reference: a class, or a range of numbers. Absent without a reference.",
                 "bin",
             )?,
             reference: registered(registry, reference)?,
