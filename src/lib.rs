@@ -4,6 +4,7 @@
 //!
 //! * [`api`]: what a user writes and reads. No I/O.
 //! * [`images`]: references, registries, and the poller that notices a push.
+//! * [`mlflow`]: the client of MLflow's tracking server and model registry, and of DagsHub's.
 //! * [`rollout`]: which version is wanted, how far it has got, and what happened before. Pure.
 //! * [`resources`]: one pure function for each child object.
 //! * [`monitoring`]: what watches a model: scraping, rules, dashboard, e-mail. Pure.
@@ -20,7 +21,9 @@ pub mod cli;
 pub mod controller;
 pub mod exporter;
 pub mod images;
+pub mod mlflow;
 pub mod monitoring;
+mod outside;
 pub mod resources;
 pub mod rollout;
 pub mod telemetry;

@@ -1,7 +1,5 @@
 //! What a registry's answers, and their absence, mean: each becomes a [`Failure`] whose words tell how to mend it.
 
-use std::{error::Error, io};
-
 use http::StatusCode;
 
 use super::{
@@ -12,6 +10,10 @@ use super::{
     problem::{Failure, FailureKind, Problem, reason},
     reference::Repository,
 };
+use crate::outside;
+
+const NOT_TLS: &str =
+    "it does not speak TLS as expected (a registry without TLS is reached as a mirror with an http:// URL)";
 
 /// What is asked for, for messages: `docker.io/alice/churn:latest`.
 #[derive(Clone, Copy, Debug)]
@@ -144,7 +146,7 @@ pub(super) fn unanswered(subject: Subject<'_>, endpoint: &Endpoint, error: &reqw
     if (error.is_body() || error.is_decode()) && !error.is_timeout() {
         return bad(subject, endpoint, "the answer broke off");
     }
-    unreachable(subject, endpoint, cause(error))
+    unreachable(subject, endpoint, outside::cause(error, NOT_TLS))
 }
 
 pub(super) fn unreachable(subject: Subject<'_>, endpoint: &Endpoint, cause: &str) -> Failure {
@@ -154,52 +156,6 @@ pub(super) fn unreachable(subject: Subject<'_>, endpoint: &Endpoint, cause: &str
          (DNS, egress, proxy)"
     );
     Failure::unknown(reason::REGISTRY_UNREACHABLE, message)
-}
-
-/// The cause in fixed words: those of the libraries hold ports, addresses and times, which change by themselves.
-fn cause(error: &reqwest::Error) -> &'static str {
-    if error.is_timeout() {
-        return "it does not answer in time";
-    }
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return tls_cause(tls);
-        }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return tls_cause(tls);
-            }
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return "the connection is refused",
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-                    return "it closes the connection";
-                }
-                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => return "there is no route to it",
-                _ => {}
-            }
-        }
-        // hyper-util keeps its type to itself; its text is fixed.
-        if error.to_string() == "dns error" {
-            return "its name cannot be resolved";
-        }
-        next = error.source();
-    }
-    if error.is_connect() { "no connection can be made" } else { "it closes the connection without an answer" }
-}
-
-fn tls_cause(error: &rustls::Error) -> &'static str {
-    use rustls::CertificateError as C;
-    match error {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            C::Expired | C::ExpiredContext { .. } => "its certificate has expired",
-            C::NotValidYet | C::NotValidYetContext { .. } => "its certificate is not valid yet (or a clock is wrong)",
-            C::UnknownIssuer => "its certificate is signed by an authority that the operator does not know",
-            C::NotValidForName | C::NotValidForNameContext { .. } => "its certificate is for another name",
-            _ => "its certificate is not accepted",
-        },
-        _ => "it does not speak TLS as expected (a registry without TLS is reached as a mirror with an http:// URL)",
-    }
 }
 
 /// One failure out of those of all places asked, the registry itself last.

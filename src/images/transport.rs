@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
 
@@ -15,6 +15,7 @@ use super::{
     mirrors::{Endpoint, Mirrors},
     problem::{Failure, FailureKind},
 };
+use crate::outside::{self, Spoilt};
 
 /// Tokens carry lists of rights; some kilobytes are usual.
 const LARGEST_TOKEN: usize = 256 << 10;
@@ -36,20 +37,7 @@ pub(super) struct Attempt<'a> {
 
 impl Client {
     pub fn new(mirrors: Mirrors, hosts: Hosts, timeout: Duration, system_proxy: bool) -> Result<Self, reqwest::Error> {
-        let builder = || {
-            let builder = reqwest::Client::builder()
-                .user_agent(concat!("modelship/", env!("CARGO_PKG_VERSION")))
-                .timeout(timeout)
-                .connect_timeout(timeout.min(Duration::from_secs(10)))
-                .referer(false)
-                .redirect(reqwest::redirect::Policy::custom(redirect));
-            if system_proxy { builder } else { builder.no_proxy() }
-        };
-        let http = builder().build().or_else(|error| {
-            // A machine without a certificate store can still use mirrors without TLS; with TLS each says what is wrong.
-            tracing::warn!(%error, "no trusted certificates found: registries with TLS cannot be asked");
-            builder().tls_certs_only([]).build()
-        })?;
+        let http = outside::client(timeout, system_proxy, || reqwest::redirect::Policy::custom(redirect))?;
         Ok(Self { http, mirrors, hosts, tokens: Tokens::default() })
     }
 
@@ -221,19 +209,10 @@ impl Attempt<'_> {
         Err(failure)
     }
 
-    pub async fn body(&self, mut response: reqwest::Response, most: usize) -> Result<Bytes, Failure> {
-        let too_long = || answer::bad(self.subject, self.endpoint, "the answer is far too long");
-        if response.content_length().is_some_and(|length| length > most as u64) {
-            return Err(too_long());
-        }
-        let mut body = BytesMut::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > most => return Err(too_long()),
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(body.freeze()),
-                Err(error) => return Err(answer::unanswered(self.subject, self.endpoint, &error)),
-            }
-        }
+    pub async fn body(&self, response: reqwest::Response, most: usize) -> Result<Bytes, Failure> {
+        outside::body(response, most).await.map_err(|spoilt| match spoilt {
+            Spoilt::TooLong => answer::bad(self.subject, self.endpoint, "the answer is far too long"),
+            Spoilt::Broken(error) => answer::unanswered(self.subject, self.endpoint, &error),
+        })
     }
 }
