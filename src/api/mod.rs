@@ -3,6 +3,7 @@
 
 pub mod conditions;
 pub mod meaning;
+pub mod mlflow;
 pub mod monitoring;
 pub mod names;
 mod pod_template;

@@ -7,6 +7,7 @@ use kube::CustomResourceExt;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::{
+    mlflow::MOST_REQUIREMENTS,
     spec::ModelDeployment,
     units::{DURATION_PATTERN, FIGURE_PATTERN, PERCENT_PATTERN, RATIO_PATTERN, TRAFFIC_PATTERN},
 };
@@ -35,6 +36,16 @@ pub fn traffic(_: &mut SchemaGenerator) -> Schema {
 pub fn counts_by_class(_: &mut SchemaGenerator) -> Schema {
     let count = json_schema!({"type": "integer", "format": "int64", "minimum": 0, "maximum": 1_000_000_000_000_i64});
     json_schema!({"type": "object", "maxProperties": 49, "additionalProperties": count})
+}
+
+/// Bounds by metric. No type says "number or text", and each bound with a schema of its own would cost too many bytes: of text
+/// the pattern is checked here, and the rest when the spec is read.
+pub fn requirements(_: &mut SchemaGenerator) -> Schema {
+    let figure =
+        json_schema!({"x-kubernetes-preserve-unknown-fields": true, "maxLength": 24, "pattern": FIGURE_PATTERN});
+    let bounds =
+        json_schema!({"type": "object", "minProperties": 1, "maxProperties": 4, "additionalProperties": figure});
+    json_schema!({"type": "object", "maxProperties": MOST_REQUIREMENTS, "additionalProperties": bounds})
 }
 
 /// Rules are Prometheus' own shape; what is wrong in one is found when the spec is read.

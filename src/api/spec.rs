@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    mlflow::Mlflow,
     monitoring::Monitoring,
     schema,
     status::ModelDeploymentStatus,
@@ -114,6 +115,9 @@ pub struct ModelDeploymentSpec {
     /// What watches the model: scraping, rules, dashboard, e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
+    /// Where training is tracked, and what its metrics must reach before users get a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mlflow: Option<Mlflow>,
     /// Merged last into the pod template, for everything that the fields above do not name (affinity, volumes, sidecars …).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::pod_template")]

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    mlflow::{self, Training},
     monitoring::{self, valid::Monitoring},
     names, pod_template, predictions,
     spec::{self, ModelDeploymentSpec, ServerType, ServiceType, Strategy},
@@ -57,6 +58,8 @@ pub struct ValidSpec {
     pub exporter: Option<Exporter>,
     /// `None`: switched off.
     pub monitoring: Option<Monitoring>,
+    /// `None`: nothing is said of it.
+    pub mlflow: Option<Training>,
     pub pod_template: Option<Value>,
 }
 
@@ -207,6 +210,7 @@ impl ValidSpec {
         let predictions = predictions::parse(&said, "spec.predictions", &mut findings);
         let monitoring = monitoring::valid::parse(spec.monitoring.unwrap_or_default(), &said, &mut findings);
         let exporter = exporter(spec.exporter.unwrap_or_default(), &mut findings);
+        let mlflow = spec.mlflow.map(|said| mlflow::parse(said, &mut findings));
         if let Some(template) = &spec.pod_template {
             pod_template::check(template, server.port, &mut findings);
         }
@@ -223,6 +227,7 @@ impl ValidSpec {
             predictions,
             exporter,
             monitoring,
+            mlflow,
             pod_template: spec.pod_template.filter(|template| !template.is_null()),
         })
     }

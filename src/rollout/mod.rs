@@ -1,7 +1,8 @@
-//! Which version is wanted ([`target`]), how far it has got ([`progress`]), and which came before ([`history`]). Pure:
-//! everything is a function of what was observed ([`facts`]).
+//! Which version is wanted ([`target`]), whether its training was good enough ([`gate`]), how far it has got ([`progress`]),
+//! and which came before ([`history`]). Pure: everything is a function of what was observed ([`facts`]).
 
 pub mod facts;
+pub mod gate;
 pub mod history;
 pub mod progress;
 pub mod target;
