@@ -21,6 +21,11 @@ pub const IMAGE_PULLABLE: &str = "ImagePullable";
 /// What watches the model is there and picked up; absent where monitoring is switched off.
 pub const MONITORING_READY: &str = "MonitoringReady";
 
+/// What MLflow says of the run that a version comes from; absent without a tracking server.
+pub const RUN_RESOLVED: &str = "RunResolved";
+/// Whether the newest version has reached what `spec.mlflow.require` asks; absent when it asks nothing.
+pub const VERSION_ACCEPTED: &str = "VersionAccepted";
+
 /// The reason of a spec that is wrong.
 pub const INVALID_SPEC: &str = "InvalidSpec";
 
@@ -41,6 +46,11 @@ impl Judgement {
         Self { kind, holds, reason: reason.into(), message: message.into() }
     }
 
+    /// What a condition says already.
+    pub fn as_before(kind: &'static str, known: &Condition) -> Self {
+        Self::new(kind, known.status == "True", &known.reason, &known.message)
+    }
+
     /// The same reason and words under another condition type.
     pub fn also(&self, kind: &'static str, holds: bool) -> Self {
         Self { kind, holds, ..self.clone() }
@@ -48,8 +58,18 @@ impl Judgement {
 }
 
 /// The types that Modelship sets, whether they are present now or not; all others belong to other writers.
-const OURS: [&str; 8] =
-    [READY, AVAILABLE, PROGRESSING, IMAGE_RESOLVED, IMAGE_PULLABLE, MONITORING_READY, RECONCILING, STALLED];
+const OURS: [&str; 10] = [
+    READY,
+    AVAILABLE,
+    PROGRESSING,
+    IMAGE_RESOLVED,
+    IMAGE_PULLABLE,
+    MONITORING_READY,
+    RUN_RESOLVED,
+    VERSION_ACCEPTED,
+    RECONCILING,
+    STALLED,
+];
 
 /// Turns judgements into conditions, keeping the transition time of those whose status is unchanged, and the conditions
 /// of other writers as they are.

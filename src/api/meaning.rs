@@ -231,7 +231,7 @@ fn web_address(text: &str) -> Option<String> {
 }
 
 /// Kubernetes knows no fractions: as text, and never hundreds of digits.
-fn shown(figure: f64) -> String {
+pub fn shown(figure: f64) -> String {
     let magnitude = figure.abs();
     if figure == 0.0 || (1e-5..1e15).contains(&magnitude) { figure.to_string() } else { format!("{figure:e}") }
 }

@@ -73,6 +73,8 @@ impl Applier<'_> {
             target: _,
             progress: _,
             completed: _,
+            held: _,
+            accepted: _,
         } = plan;
         let mut applied = Applied::default();
         // An autoscaler that is switched off goes first: it would fight the replicas that the Deployment is about to get.

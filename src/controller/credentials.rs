@@ -1,4 +1,4 @@
-//! Pull secrets, read from the cluster when the registry poller asks for them, and never kept here.
+//! Secrets by name. Pull secrets are read when the registry poller asks for them, and never kept here.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ impl CredentialSource for ClusterCredentials {
     async fn keychain(&self, from: &CredentialRef) -> Result<Keychain, CredentialError> {
         let mut keychain = Keychain::empty();
         for name in &from.secrets {
-            let secret = self.secret(&from.namespace, name).await?;
+            let secret = secret(&self.0, &from.namespace, name).await?;
             let secret = secret.ok_or_else(|| CredentialError::NotFound { secret: name.clone() })?;
             add(&mut keychain, name, &secret)?;
         }
         for name in self.of_service_account(from).await? {
             // The kubelet, too, goes on without a Secret that only the ServiceAccount names.
-            if let Some(secret) = self.secret(&from.namespace, &name).await? {
+            if let Some(secret) = secret(&self.0, &from.namespace, &name).await? {
                 add(&mut keychain, &name, &secret)?;
             }
         }
@@ -43,11 +43,18 @@ impl ClusterCredentials {
         let secrets = account.and_then(|account| account.image_pull_secrets).unwrap_or_default();
         Ok(secrets.into_iter().map(|secret| secret.name).filter(|name| !from.secrets.contains(name)).collect())
     }
+}
 
-    async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>, CredentialError> {
-        let api: Api<Secret> = Api::namespaced(self.0.clone(), namespace);
-        bounded(api.get_opt(name)).await
-    }
+/// A Secret by its name, bounded in time.
+pub(super) async fn secret(client: &Client, namespace: &str, name: &str) -> Result<Option<Secret>, CredentialError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    bounded(api.get_opt(name)).await
+}
+
+/// What a Secret holds under a key, if it is a text that is not empty.
+pub(super) fn text(secret: &Secret, key: &str) -> Option<String> {
+    let text = std::str::from_utf8(secret.data.as_ref()?.get(key)?.0.as_slice()).ok()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 pub(super) async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CredentialError> {

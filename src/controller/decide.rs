@@ -4,10 +4,18 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{compare::first_difference, live::Live, observe::Observed, readings};
+use super::{
+    compare::first_difference,
+    live::Live,
+    observe::Observed,
+    readings,
+    training::{self, Admission, Held},
+};
 use crate::{
     api::{
-        Meaning, meaning, names,
+        Meaning,
+        conditions::Judgement,
+        meaning, names,
         valid::{Scale, ValidSpec},
     },
     images::{Digest, Observation},
@@ -49,6 +57,10 @@ pub struct Plan {
     /// Ours, and not wanted any more.
     pub orphans: Vec<Arc<Live>>,
     pub target: Target,
+    /// The newest version, if it may not run.
+    pub held: Option<Held>,
+    /// Whether the newest version has reached what is required; `None` where nothing is.
+    pub accepted: Option<Judgement>,
     pub progress: Progress,
     /// The spec, where the wanted version says more of its predictions.
     pub completed: Option<ValidSpec>,
@@ -88,6 +100,16 @@ impl Workload {
     }
 }
 
+/// What the registry and the spec want to run, whatever it was trained to.
+pub(super) fn target(spec: &ValidSpec, seen: &Observation, observed: &Observed) -> Target {
+    let running = observed.running(&spec.image.repository.to_string());
+    let stored = spec.image.pin.as_ref().is_some_and(|pin| {
+        let image = template::pinned(spec, pin);
+        observed.revisions.iter().any(|revision| revision.image == image)
+    });
+    target::decide(&spec.image, running.as_ref(), stored, seen, &observed.nodes)
+}
+
 /// Decides for a valid spec.
 pub fn decide(
     stored_spec: &Value,
@@ -98,11 +120,8 @@ pub fn decide(
 ) -> Plan {
     let owner = &observed.owner;
     let running = observed.running(&spec.image.repository.to_string());
-    let stored = spec.image.pin.as_ref().is_some_and(|pin| {
-        let image = template::pinned(spec, pin);
-        observed.revisions.iter().any(|revision| revision.image == image)
-    });
-    let target = target::decide(&spec.image, running.as_ref(), stored, seen, &observed.nodes);
+    let Admission { target, held, accepted } =
+        training::admit(spec, target(spec, seen, observed), running.as_ref(), seen, observed);
     let workload = target.digest.as_ref().map(|digest| workload(stored_spec, spec, digest, seen, observed, release));
     let budget = disruption_budget::build(owner, spec);
     let autoscaler = autoscaler::build(owner, spec);
@@ -135,6 +154,8 @@ pub fn decide(
         autoscaler,
         monitoring,
         target,
+        held,
+        accepted,
         progress,
         completed,
     }
@@ -217,4 +238,4 @@ mod tests;
 
 #[cfg(test)]
 #[path = "tests/labels.rs"]
-mod labels;
+pub(super) mod labels;

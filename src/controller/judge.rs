@@ -10,6 +10,9 @@
 //! | pinned / autoUpdate off, serving | True | True | False | True | – | – |
 //! | spec invalid | False | as it serves | False | as known | – | True |
 //! | pods refused | False | as it serves | False | True | – | True |
+//! | newest version held back, old serving | True | True | False | True | – | – |
+//! | newest version refused, nothing runs | False | False | False | True | – | True |
+//! | newest version awaits metrics, nothing runs | False | False | True | True | True | – |
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -38,7 +41,8 @@ pub struct Situation<'a> {
     pub deployment: Option<&'a DeploymentFacts>,
     pub pods: &'a [PodFacts],
     pub obstacles: &'a [Obstacle],
-    /// The registry's answer to a tag that was not resolved before: what runs is not yet, or not at all, what is wanted.
+    /// The registry's answer to a tag that was not resolved before: what runs is not yet, or not at all, what is wanted. Or
+    /// why the only version that there is may not run.
     pub awaited: Option<&'a Unresolved>,
     /// What the registry says of the image.
     pub resolved: Judgement,
@@ -199,8 +203,7 @@ pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condit
     let shortcomings = bundle.shortcomings.iter().map(|shortcoming| (shortcoming.reason, &shortcoming.message));
     let in_the_way: Vec<(&str, &String)> =
         shortcomings.chain(obstacles.iter().map(|obstacle| (obstacle.reason, &obstacle.message))).collect();
-    let as_before =
-        |known: &Condition| Judgement::new(MONITORING_READY, known.status == "True", &known.reason, &known.message);
+    let as_before = |known: &Condition| Judgement::as_before(MONITORING_READY, known);
     if bundle.pending {
         return before.map(as_before);
     }

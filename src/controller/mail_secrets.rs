@@ -8,10 +8,10 @@ use std::{
 };
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Client;
 use tokio::time::Instant;
 
-use super::credentials::bounded;
+use super::credentials;
 use crate::{
     api::ValidSpec,
     monitoring::{
@@ -75,8 +75,7 @@ impl MailSecrets {
     }
 
     async fn read(&self, namespace: &str, name: &str) -> MailSecret {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        match bounded(api.get_opt(name)).await {
+        match credentials::secret(&self.client, namespace, name).await {
             Ok(Some(secret)) => found(&secret),
             Ok(None) => MailSecret::Missing,
             Err(error) => MailSecret::Unreadable(error.to_string()),
@@ -94,10 +93,7 @@ fn complete(secret: &MailSecret) -> bool {
 
 fn found(secret: &Secret) -> MailSecret {
     let bytes = |key: &str| secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
-    let text = |key: &str| {
-        let text = std::str::from_utf8(bytes(key)?).ok()?.trim();
-        (!text.is_empty()).then(|| text.to_owned())
-    };
+    let text = |key: &str| credentials::text(secret, key);
     MailSecret::Found {
         username: text("username"),
         smarthost: text("smarthost"),

@@ -2,9 +2,9 @@
 //!
 //! | step | file | may |
 //! |---|---|---|
-//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`] | read caches; ask exporters and Prometheus |
+//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`] | read caches; ask exporters, Prometheus and MLflow |
 //! | validate | [`crate::api::valid`] | – |
-//! | decide | [`decide`], [`judge`] | – (pure) |
+//! | decide | [`decide`], [`training`], [`judge`] | – (pure) |
 //! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
 //! | report | [`report`], [`story`] | write status and events, through [`writer`] |
 
@@ -30,9 +30,11 @@ pub mod readings;
 pub mod reconcile;
 pub mod report;
 pub mod run;
+pub mod runs;
 pub mod sights;
 pub mod story;
 pub mod streams;
+pub mod training;
 pub mod writer;
 
 pub use error::Error;

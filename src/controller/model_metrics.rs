@@ -16,14 +16,18 @@ use super::{index::Key, observe::Observed};
 use crate::{
     api::{
         ModelDeploymentStatus,
-        conditions::{AVAILABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY, STALLED, find},
+        conditions::{
+            AVAILABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY, RUN_RESOLVED, STALLED, VERSION_ACCEPTED,
+            find,
+        },
         status::Version,
     },
     rollout::PodFacts,
 };
 
 /// Condition types that have a series each.
-const TYPES: [&str; 6] = [READY, AVAILABLE, PROGRESSING, IMAGE_RESOLVED, STALLED, MONITORING_READY];
+const TYPES: [&str; 8] =
+    [READY, AVAILABLE, PROGRESSING, IMAGE_RESOLVED, STALLED, MONITORING_READY, RUN_RESOLVED, VERSION_ACCEPTED];
 
 /// The newest facts of every model; what Prometheus sees is made of them when it asks.
 #[derive(Clone)]
@@ -79,7 +83,9 @@ impl ModelMetrics {
         };
         facts.conditions = TYPES.into_iter().filter_map(condition).collect();
         facts.stable = status.stable.clone();
-        facts.candidate = status.candidate.clone();
+        // One that is held back is not being introduced.
+        let held = find(&status.conditions, VERSION_ACCEPTED).is_some_and(|accepted| !holds(accepted));
+        facts.candidate = status.candidate.clone().filter(|_| !held);
         facts.tag = status.tag.clone().unwrap_or_default();
         facts.since = status.history.first().map(|version| version.since.as_second() as f64);
         let deployment = observed.deployment.as_ref();
@@ -124,6 +130,7 @@ struct Families {
     restarts: IntCounterVec,
     cpu: GaugeVec,
     memory: GaugeVec,
+    training: GaugeVec,
 }
 
 const OF: [&str; 2] = ["model_namespace", "model"];
@@ -178,10 +185,15 @@ impl Families {
                 "Memory limit of one model container, in bytes; absent without a limit.",
                 &[],
             )?,
+            training: gauge(
+                "modelship_model_training_metric",
+                "Metrics of the training of the stable version, 20 at the most.",
+                &["metric"],
+            )?,
         })
     }
 
-    fn gauges(&self) -> [&GaugeVec; 9] {
+    fn gauges(&self) -> [&GaugeVec; 10] {
         [
             &self.condition,
             &self.info,
@@ -192,6 +204,7 @@ impl Families {
             &self.available,
             &self.cpu,
             &self.memory,
+            &self.training,
         ]
     }
 
@@ -220,6 +233,11 @@ impl Families {
         for (gauge, value) in [(&self.since, facts.since), (&self.cpu, facts.cpu), (&self.memory, facts.memory)] {
             if let Some(value) = value {
                 set(gauge, value);
+            }
+        }
+        for (metric, figure) in facts.stable.iter().flat_map(|stable| &stable.origin.metrics) {
+            if let Ok(figure) = figure.parse() {
+                self.training.with_label_values(&[of[0], of[1], metric]).set(figure);
             }
         }
         self.restarts.with_label_values(&of).inc_by(facts.restarts);

@@ -6,6 +6,7 @@ use super::{
     ecosystem::Ecosystem,
     index::Index,
     live::{Live, NamespaceFacts, NodeFacts},
+    runs::Heard,
 };
 use crate::{
     api::{ModelDeploymentStatus, status::FoundReading},
@@ -69,6 +70,8 @@ pub struct Observed {
     pub around: Surroundings,
     /// What the Secret of its mail says; filled in by who may ask for it.
     pub mail: MailSecret,
+    /// What MLflow has said of its versions; filled in by who may ask it.
+    pub runs: Heard,
 }
 
 impl Observed {
@@ -90,6 +93,7 @@ impl Observed {
             nodes: caches.nodes.all().iter().filter_map(|node| node.platform.clone()).collect(),
             around: caches.surroundings(&owner.namespace),
             mail: MailSecret::None,
+            runs: Heard::new(),
             live,
             owner,
             generation,

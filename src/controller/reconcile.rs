@@ -22,8 +22,9 @@ use super::{
     observe::{Caches, Observed},
     readings::{self, Readings},
     report,
+    runs::Runs,
     sights::Sights,
-    story,
+    story, training,
     writer::Writer,
 };
 use crate::{
@@ -46,6 +47,7 @@ pub struct Context {
     pub models: ModelMetrics,
     pub sights: Arc<Sights>,
     pub readings: Arc<Readings>,
+    pub runs: Arc<Runs>,
     pub release: Release,
     pub metrics: Metrics,
 }
@@ -91,6 +93,7 @@ impl Context {
         self.models.forget(key);
         self.sights.forget(uid);
         self.readings.forget(uid);
+        self.runs.forget(uid);
         self.statuses.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
@@ -159,6 +162,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     let mail = context.mail.look(&observed.owner, generation, &spec, &context.release.mail).await;
     observed.mail = mail.secret;
     look_at_prometheus(context, &mut observed);
+    observed.runs = context.runs.follow(&observed.owner, training::question(&spec, &seen, &observed));
     let plan = decide(&stored, &spec, &seen, &observed, &context.release);
     context.sights.follow(&observed.owner, expectation(&plan, &observed));
     context.readings.follow(&observed.owner, readings::question(plan.spec(&spec), &plan, &observed));

@@ -3,7 +3,7 @@
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use serde_json::{Map, Value};
 
-use super::{apply::Applied, decide::Plan, judge, observe::Observed, readings};
+use super::{apply::Applied, decide::Plan, judge, observe::Observed, readings, training};
 use crate::{
     api::{
         Invalid, Meaning, ModelDeploymentStatus,
@@ -12,7 +12,7 @@ use crate::{
         valid::{Scale, ValidSpec},
     },
     images::Observation,
-    resources::service,
+    resources::{service, template},
     rollout::{Progress, Unresolved, history, progress, target},
 };
 
@@ -37,6 +37,9 @@ pub fn status(
     let candidate = wanted.and_then(described).filter(|wanted| {
         plan.progress != Progress::Complete && !stable.as_ref().is_some_and(|stable| stable.is(wanted))
     });
+    let held = plan.held.as_ref();
+    let newest = held.map(|held| &held.digest).or(plan.target.digest.as_ref());
+    let candidate = held.and_then(|held| described(&template::pinned(spec, &held.digest))).or(candidate);
     let remembered = remembered(plan, observed);
     let unresolved = remembered.as_ref().or(plan.target.unresolved.as_ref());
     // The tag in status is the one that what runs came from. Until another tag is resolved, what runs is not what is
@@ -47,13 +50,14 @@ pub fn status(
     let pin_to_come = spec.image.pin.is_some() && plan.target.digest != spec.image.pin;
     let awaited =
         unresolved.filter(|_| wanted.is_none() || pin_to_come || (follows && seen.latest.is_none() && !known_tag));
+    let awaited = held.filter(|_| wanted.is_none()).map(|held| &held.why).or(awaited);
     // Of another repository nothing was known before.
     let no_news =
-        unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag && wanted.is_some() && !pin_to_come;
+        unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag && newest.is_some() && !pin_to_come;
     let faults = plan.workload.as_ref().map_or(&[][..], |workload| &workload.meaning.faults);
     let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED)
         .filter(|_| no_news)
-        .map_or_else(|| judge::resolved(unresolved, plan.target.digest.as_ref(), faults), as_before);
+        .map_or_else(|| judge::resolved(unresolved, plan.target.digest.as_ref().or(newest), faults), as_before);
     let tag = match seen.latest.is_some() || spec.image.pin.is_some() {
         true => Some(spec.image.tag.to_string()),
         false => before.tag.clone(),
@@ -74,6 +78,8 @@ pub fn status(
         let before = conditions::find(&before.conditions, MONITORING_READY);
         judgements.extend(judge::monitored(bundle, &applied.monitoring, before));
     }
+    judgements.extend(training::resolved(spec, newest, seen, observed));
+    judgements.extend(plan.accepted.clone());
     ModelDeploymentStatus {
         observed_generation: Some(observed.generation),
         conditions: conclude(&judgements, observed, now),
@@ -92,12 +98,14 @@ fn described(image: &str, spec: &ValidSpec, plan: &Plan, seen: &Observation, obs
     let version = Version::of_image(image)?;
     let Some(labels) = observed.labels(image, &spec.image.repository.to_string(), seen) else {
         let mut known = [&observed.status.stable, &observed.status.candidate].into_iter().flatten();
-        return Some(known.find(|known| known.is(&version)).cloned().unwrap_or(version));
+        let known = known.find(|known| known.is(&version)).cloned().unwrap_or(version);
+        return Some(training::describe(known, spec, seen, observed));
     };
-    match plan.workload.as_ref().filter(|workload| workload.image == image) {
-        Some(workload) => Some(workload.meaning.describe(version)),
-        None => Some(Meaning::of(labels).describe(version)),
-    }
+    let version = match plan.workload.as_ref().filter(|workload| workload.image == image) {
+        Some(workload) => workload.meaning.describe(version),
+        None => Meaning::of(labels).describe(version),
+    };
+    Some(training::describe(version, spec, seen, observed))
 }
 
 /// The status of a model whose spec is wrong: what was known of its versions stays.
@@ -131,7 +139,7 @@ fn remembered(plan: &Plan, observed: &Observed) -> Option<Unresolved> {
 }
 
 fn as_before(condition: &Condition) -> Judgement {
-    Judgement::new(IMAGE_RESOLVED, condition.status == "True", &condition.reason, &condition.message)
+    Judgement::as_before(IMAGE_RESOLVED, condition)
 }
 
 fn conclude(judgements: &[Judgement], observed: &Observed, now: Timestamp) -> Vec<Condition> {

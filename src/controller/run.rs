@@ -30,6 +30,7 @@ use super::{
     own_monitor::{OwnMonitor, OwnService},
     readings::Readings,
     reconcile::{Context, Statuses, after_error, reconcile},
+    runs::Runs,
     sights::Sights,
     streams::{self, Change, Hint, Scope},
     writer::Writer,
@@ -90,6 +91,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     let caches = Arc::new(Caches::default());
     let sights = Sights::new().map_err(|error| Error::Setup(error.to_string()))?;
     let readings = Readings::new().map_err(|error| Error::Setup(error.to_string()))?;
+    let runs = Runs::new(client.clone()).map_err(|error| Error::Setup(error.to_string()))?;
     let context = Arc::new(Context {
         caches: caches.clone(),
         images,
@@ -101,6 +103,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         models,
         sights: sights.clone(),
         readings: readings.clone(),
+        runs: runs.clone(),
         release,
         metrics: metrics.clone(),
     });
@@ -122,6 +125,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     tasks.spawn(sights.run(caches.clone(), hints.clone()));
     tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());
     tasks.spawn(pass_on_news(news, models.clone()));
+    tasks.spawn(runs.run(models.clone()));
     tasks.spawn(readings.run(models));
 
     let stop = async move {

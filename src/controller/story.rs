@@ -2,11 +2,18 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{judge::RECREATING, writer::Note};
+use super::{
+    judge::RECREATING,
+    training::{ASKING, AWAITING_METRICS},
+    writer::Note,
+};
 use crate::{
     api::{
         ModelDeploymentStatus,
-        conditions::{AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY, STALLED, find},
+        conditions::{
+            AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY, RUN_RESOLVED, STALLED,
+            VERSION_ACCEPTED, find,
+        },
         status::Version,
     },
     images::problem,
@@ -21,6 +28,7 @@ pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Ve
     let mut notes = Vec::new();
     introduction(before, after, &mut notes);
     resolution(before, after, &mut notes);
+    training(before, after, &mut notes);
     pullability(before, after, &mut notes);
     trouble(before, after, &mut notes);
     arrival(before, after, &mut notes);
@@ -49,8 +57,8 @@ fn digest(version: Option<&Version>) -> Option<&str> {
 }
 
 fn introduction(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
-    let Some(candidate) = &after.candidate else { return };
-    if digest(before.candidate.as_ref()) == Some(&candidate.digest) {
+    let Some(candidate) = after.candidate.as_ref().filter(|_| !holds_back(after)) else { return };
+    if digest(before.candidate.as_ref()) == Some(&candidate.digest) && !holds_back(before) {
         return;
     }
     let mut tag = after.tag.clone().unwrap_or_default();
@@ -84,6 +92,25 @@ fn resolution(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, not
             notes.push(note(true, &now.reason, &now.message));
         }
         _ => {}
+    }
+}
+
+/// Whether the newest version is not introduced for what is known of its training.
+fn holds_back(status: &ModelDeploymentStatus) -> bool {
+    find(&status.conditions, VERSION_ACCEPTED).is_some_and(|accepted| accepted.status == "False")
+}
+
+/// What is wrong with a version's run, and that a version is not taken for what it is. That it waits is no news.
+fn training(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    let trouble = |kind: &str, usual: &str| {
+        let now = find(&after.conditions, kind).filter(|now| now.status == "False" && now.reason != usual)?;
+        find(&before.conditions, kind).is_none_or(|then| then.status == "True" || changed(then, now)).then_some(now)
+    };
+    if let Some(now) = trouble(RUN_RESOLVED, ASKING) {
+        notes.push(note(true, &now.reason, &now.message));
+    }
+    if let Some(now) = trouble(VERSION_ACCEPTED, AWAITING_METRICS) {
+        notes.push(note(true, "VersionRefused", &now.message));
     }
 }
 

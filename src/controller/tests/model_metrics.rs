@@ -3,7 +3,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    controller::decide::world::World,
+    controller::decide::{labels::labelled, world::World},
+    images::labels::PROFILE,
     rollout::fixtures::{NAME, NAMESPACE, PodOf, digest, pushed},
 };
 
@@ -73,6 +74,26 @@ fn a_version_that_is_over_leaves_no_series_behind() {
     page.set(&world);
     assert_eq!(page.value("modelship_model_version_info", &["track=\"candidate\""]), None);
     assert!(!page.text().contains(digest(1).short()));
+}
+
+#[test]
+fn metrics_of_the_training_are_those_of_the_version_that_users_get_and_one_held_back_is_no_candidate() {
+    let mut world = World::new(json!({"mlflow": {"require": {"f1_score": {"min": 0.8}}}}));
+    let page = Page::new();
+    let image = |number: u8, f1: f64| {
+        let profile = json!({"version": 1, "kind": "class", "metrics": {"f1_score": f1}});
+        labelled(number, json!({PROFILE: profile.to_string()}))
+    };
+    world.push(image(1, 0.9));
+    world.turn();
+    world.serve(1);
+    world.push(image(2, 0.7));
+    world.seen.details.insert(digest(1), Ok(image(1, 0.9)));
+    assert!(world.turn().status.candidate.is_some());
+    page.set(&world);
+    assert_eq!(page.value("modelship_model_training_metric", &["metric=\"f1_score\""]), Some(0.9));
+    assert_eq!(page.value("modelship_model_version_info", &["track=\"candidate\""]), None);
+    assert_eq!(page.value("modelship_model_condition", &["type=\"VersionAccepted\""]), Some(0.0));
 }
 
 #[test]

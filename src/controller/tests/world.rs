@@ -13,7 +13,9 @@ use crate::{
         apply::{Applied, Obstacle},
         live::{Live, NodeFacts},
         observe::{Caches, Observed},
-        report, story,
+        report,
+        runs::Heard,
+        story,
         writer::Note,
     },
     images::{ImageDetails, Observation, Problem},
@@ -35,6 +37,8 @@ pub struct World {
     pub render: Render,
     pub obstacles: Vec<Obstacle>,
     pub nodes: Vec<&'static str>,
+    /// What MLflow has said.
+    pub runs: Heard,
     pods: Vec<Value>,
     objects: BTreeMap<(ChildKind, String), Value>,
     /// Counts up with every write and every turn: resource versions and the time of day.
@@ -67,6 +71,7 @@ impl World {
             render: template::render,
             obstacles: Vec::new(),
             nodes: vec!["amd64"],
+            runs: Heard::new(),
             pods: Vec::new(),
             objects: BTreeMap::new(),
             clock: 0,
@@ -152,7 +157,8 @@ impl World {
             caches.nodes.wrote(NodeFacts::of(&serde_json::from_value(node).unwrap()));
         }
         let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: UID.into() };
-        Observed::read(&caches, owner, self.generation, self.status.clone())
+        let read = Observed::read(&caches, owner, self.generation, self.status.clone());
+        Observed { runs: self.runs.clone(), ..read }
     }
 
     fn release(&self) -> Release {

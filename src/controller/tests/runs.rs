@@ -1,0 +1,126 @@
+use super::*;
+use crate::mlflow::problem::reason::{UNAUTHORIZED, UNREACHABLE};
+
+fn owner() -> Owner {
+    Owner { namespace: "tasting-room".into(), name: "grape".into(), uid: "u1".into() }
+}
+
+fn by_alias() -> Which {
+    Which::Alias { model: "wine".into(), alias: "champion".into() }
+}
+
+fn question(digest: &str, which: Which) -> Question {
+    let asked = Asked { which, expected: None, known: None };
+    Question {
+        uri: TrackingUri::parse("http://mlflow:5000").unwrap(),
+        secret: None,
+        generation: 1,
+        versions: [(digest.to_owned(), asked)].into(),
+    }
+}
+
+fn run(id: &str) -> Run {
+    Run { id: id.into(), version: None, metrics: BTreeMap::new(), left_out: Vec::new() }
+}
+
+fn problem(reason: &'static str) -> Result<Run, Problem> {
+    Err(Problem::new(reason, "…"))
+}
+
+/// Asks what is due, which is one thing.
+fn due(book: &mut Book, now: Instant) -> Job {
+    let mut jobs = book.take_due(now, AT_ONCE);
+    assert_eq!(jobs.len(), 1);
+    jobs.remove(0)
+}
+
+#[test]
+fn what_is_known_is_never_asked_again() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    assert_eq!(book.follow(&owner(), Some(question("a", by_alias())), now), (Heard::new(), true));
+    let job = due(&mut book, now);
+    assert_eq!(book.next_due(), None, "it is being asked");
+    assert_eq!(book.finish(&job, Ok(run("r1")), now), Some(("tasting-room".into(), "grape".into())));
+    let heard: Heard = [("a".to_owned(), Ok(run("r1")))].into();
+    for which in [by_alias(), Which::Run("r1".into())] {
+        assert_eq!(book.follow(&owner(), Some(question("a", which)), now), (heard.clone(), false));
+    }
+    let mut newer = question("a", Which::Run("r1".into()));
+    newer.generation = 2;
+    assert_eq!(book.follow(&owner(), Some(newer), now), (heard, false));
+    assert_eq!(book.next_due(), None);
+    assert_eq!(book.follow(&owner(), Some(question("a", Which::Run("r2".into()))), now), (Heard::new(), true));
+}
+
+#[test]
+fn what_status_says_needs_no_question() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    let mut known = question("a", by_alias());
+    known.versions.get_mut("a").unwrap().known = Some(run("r1"));
+    assert_eq!(book.follow(&owner(), Some(known), now), ([("a".to_owned(), Ok(run("r1")))].into(), false));
+    assert_eq!(book.next_due(), None);
+}
+
+#[test]
+fn what_is_wrong_is_asked_again_ever_more_seldom_and_told_once() {
+    let (mut book, mut now) = (Book::default(), Instant::now());
+    book.follow(&owner(), Some(question("a", by_alias())), now);
+    let mut waits = Vec::new();
+    for turn in 0..9 {
+        let job = due(&mut book, now);
+        assert_eq!(book.finish(&job, problem(UNREACHABLE), now).is_some(), turn == 0);
+        let next = book.next_due().unwrap();
+        waits.push((next - now).as_secs());
+        now = next;
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
+    let job = due(&mut book, now);
+    assert!(book.finish(&job, problem(UNAUTHORIZED), now).is_some(), "another reason is news");
+}
+
+#[test]
+fn a_changed_spec_asks_what_was_wrong_at_once() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    book.follow(&owner(), Some(question("a", by_alias())), now);
+    let job = due(&mut book, now);
+    book.finish(&job, problem(UNAUTHORIZED), now);
+    assert!(book.take_due(now, AT_ONCE).is_empty());
+    let newer = Question { generation: 2, ..question("a", by_alias()) };
+    assert!(book.follow(&owner(), Some(newer), now).1);
+    due(&mut book, now);
+}
+
+#[test]
+fn a_run_that_failed_is_not_asked_again() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    book.follow(&owner(), Some(question("a", by_alias())), now);
+    let job = due(&mut book, now);
+    book.finish(&job, problem(RUN_FAILED), now);
+    assert_eq!(book.next_due(), None);
+}
+
+#[test]
+fn an_answer_to_an_earlier_question_is_not_taken() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    book.follow(&owner(), Some(question("a", by_alias())), now);
+    let job = due(&mut book, now);
+    let elsewhere = Question { uri: TrackingUri::parse("http://other:5000").unwrap(), ..question("a", by_alias()) };
+    book.follow(&owner(), Some(elsewhere.clone()), now);
+    assert_eq!(book.finish(&job, Ok(run("r1")), now), None);
+    assert_eq!(book.follow(&owner(), Some(elsewhere), now).0, Heard::new());
+    book.follow(&owner(), None, now);
+    assert!(book.take_due(now, AT_ONCE).is_empty());
+}
+
+#[test]
+fn an_image_of_another_run_than_its_aliass_is_told() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    let mut asked = question("a", by_alias());
+    asked.versions.get_mut("a").unwrap().expected = Some("r2".into());
+    book.follow(&owner(), Some(asked), now);
+    let job = due(&mut book, now);
+    let problem = agreed(run("r1"), &job).unwrap_err();
+    assert_eq!(problem.reason, RUN_MISMATCH);
+    assert!(problem.message.contains("run r2 by its label") && problem.message.contains("is of run r1"), "{problem:?}");
+    assert_eq!(agreed(run("r2"), &job), Ok(run("r2")));
+}
