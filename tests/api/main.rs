@@ -7,6 +7,7 @@ mod crash;
 mod ecosystem;
 mod labels;
 mod lifecycle;
+mod mlflow;
 mod ownership;
 mod readings;
 mod refused;

@@ -3,13 +3,16 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 pub mod audit;
+pub mod door;
 pub mod kubelet;
+pub mod mlflow;
 pub mod operator;
 pub mod registry;
 pub mod tap;
 pub mod world;
 
 pub use kubelet::Kubelet;
+pub use mlflow::Mlflow;
 pub use operator::{Operator, Options};
 pub use tap::Tap;
 pub use world::{World, eventually, eventually_within};
