@@ -18,7 +18,7 @@ use kube::{
 use modelship::{
     api::{StoredModelDeployment, ValidSpec, names},
     images::Digest,
-    monitoring::{MailDefaults, MailSecret, Surroundings, bundle},
+    monitoring::{MailDefaults, MailSecret, Renderer, Surroundings, bundle},
     resources::{
         Child, ChildKind, Owner, deployment, disruption_budget,
         exporter::{self, Sidecar},
@@ -121,7 +121,8 @@ fn children(namespace: &str, shape: Shape, number: usize, digests: &Digests) -> 
     let sidecar = Sidecar { image: EXPORTER_IMAGE.into(), pull_secrets: Vec::new() };
     let template = template::render(&owner, &spec, digest, &sidecar, &Map::new());
     let revision = Revision::new(&owner, 1, hash, image, template);
-    let watching = bundle(&owner, &spec, &Surroundings::default(), &MailDefaults::default(), &MailSecret::None);
+    let (around, mail) = (Surroundings::default(), MailDefaults::default());
+    let watching = bundle(&Renderer::default(), &owner, &spec, &around, &mail, &MailSecret::None);
     [
         Some(service::build(&owner, &spec)),
         exporter::metrics_service(&owner, &spec),
@@ -175,7 +176,7 @@ impl Object {
             "get" => build.get(&child.name, &GetParams::default()),
             "patch" => {
                 let params = PatchParams::apply(names::MANAGER).force().validation_strict();
-                build.patch(&child.name, &params, &Patch::Apply(&child.body))
+                build.patch(&child.name, &params, &Patch::Apply(&child.whole()))
             }
             verb => panic!("the operator made a request to {verb} {plural}: teach the bench"),
         }

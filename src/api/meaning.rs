@@ -18,6 +18,7 @@ use crate::{
         Labels,
         labels::{MODEL_VERSION, MOST_BYTES, MOST_BYTES_OF_ANOTHER, PROFILE, REVISION, RUN_ID, SOURCE, TRACKING_URI},
     },
+    resources::hash,
 };
 
 /// The version of profiles that is read.
@@ -161,7 +162,11 @@ pub fn completed<'a>(spec: &'a ValidSpec, profile: &Map<String, Value>) -> Cow<'
     let predictions = reading::merged(&spec.predictions, profile);
     match predictions == spec.predictions {
         true => Cow::Borrowed(spec),
-        false => Cow::Owned(ValidSpec { predictions, ..spec.clone() }),
+        false => {
+            // What was made of the spec alone must not pass for what is made of this.
+            let hash = hash::of(&json!([spec.hash, predictions]));
+            Cow::Owned(ValidSpec { hash, predictions, ..spec.clone() })
+        }
     }
 }
 

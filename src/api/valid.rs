@@ -17,7 +17,10 @@ use super::{
     spec::{self, ModelDeploymentSpec, ServerType, ServiceType, Strategy},
     units,
 };
-use crate::images::{Digest, Repository, Tag};
+use crate::{
+    images::{Digest, Repository, Tag},
+    resources::hash,
+};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(300);
@@ -45,6 +48,8 @@ impl std::fmt::Display for Invalid {
 /// A spec whose every field has been checked and every default filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidSpec {
+    /// Of the stored spec that all of this was read from: equal hashes, equal specs.
+    pub hash: String,
     pub image: Image,
     pub server: Server,
     pub service: Service,
@@ -218,6 +223,7 @@ impl ValidSpec {
             return Err(findings.0);
         };
         Ok(Self {
+            hash: hash::of(stored),
             image,
             server,
             service,

@@ -1,6 +1,6 @@
 //! `modelship controller`
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use kube::Client;
 use tokio::{
@@ -136,6 +136,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
                 render: template::render,
                 sidecar: Sidecar { image, pull_secrets: arguments.exporter_pull_secrets },
                 mail: arguments.mail.into(),
+                renderer: Arc::default(),
             },
             metrics,
         };

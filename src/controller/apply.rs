@@ -169,7 +169,7 @@ impl Applier<'_> {
             }
             None => {}
         }
-        let Some(difference) = first_difference(&child.comparable(), &live.value()) else {
+        let Some(difference) = first_difference(&child.body, &live.value()) else {
             self.ledger.note(child, &live, Outcome::Holds);
             return Ok(());
         };
@@ -194,7 +194,7 @@ impl Applier<'_> {
 
     async fn send(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
         let (live, managed) = self.writer.apply(child).await?;
-        let outcome = match first_difference(&child.comparable(), &live.value()) {
+        let outcome = match first_difference(&child.body, &live.value()) {
             None => Outcome::Holds,
             Some(path) => {
                 let manager =

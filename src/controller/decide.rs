@@ -19,7 +19,7 @@ use crate::{
         valid::{Scale, ValidSpec},
     },
     images::{Digest, Observation},
-    monitoring::{self, Bundle, MailDefaults, Presence},
+    monitoring::{self, Bundle, MailDefaults, Presence, Renderer},
     resources::{
         Child, ChildKind, Owner, autoscaler, deployment, disruption_budget,
         exporter::{self, Sidecar},
@@ -39,6 +39,8 @@ pub struct Release {
     pub render: Render,
     pub sidecar: Sidecar,
     pub mail: MailDefaults,
+    /// Of dashboards and rules.
+    pub renderer: Arc<Renderer>,
 }
 
 /// What should be done for one model.
@@ -140,7 +142,8 @@ pub fn decide(
     let watched = completed.as_ref().unwrap_or(spec);
     let found = readings::handed_on(watched, observed.found.as_ref(), target.digest.as_ref());
     let (metrics_service, settings) = (exporter::metrics_service(owner, spec), exporter::settings(owner, spec, found));
-    let monitoring = monitoring::bundle(owner, watched, &observed.around, &release.mail, &observed.mail);
+    let monitoring =
+        monitoring::bundle(&release.renderer, owner, watched, &observed.around, &release.mail, &observed.mail);
     let watching = monitoring.iter().flat_map(|bundle| &bundle.children);
     let parts: Vec<&Child> =
         [&budget, &autoscaler, &metrics_service, &settings].into_iter().flatten().chain(watching).collect();

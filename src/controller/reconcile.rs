@@ -86,7 +86,9 @@ impl Context {
     /// Forgets a model that is gone.
     pub fn forget(&self, key: &Key, uid: &str) {
         let (namespace, name) = key.clone();
-        self.images.forget(&OwnerKey { namespace, name, uid: uid.to_owned() });
+        let owner = Owner { namespace, name, uid: uid.to_owned() };
+        self.release.renderer.forget(&owner);
+        self.images.forget(&OwnerKey { namespace: owner.namespace, name: owner.name, uid: owner.uid });
         self.backoff.clear(uid);
         self.ledger.forget(&key.0, &key.1);
         self.mail.forget(uid);

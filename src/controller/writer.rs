@@ -66,7 +66,8 @@ impl Writer {
         let api = self.api(child.kind, &child.namespace);
         let what = format!("apply {} {}/{}", child.kind, child.namespace, child.name);
         let params = PatchParams::apply(names::MANAGER).force().validation_strict();
-        let patch = Patch::Apply(&child.body);
+        let body = child.whole();
+        let patch = Patch::Apply(&body);
         let object = self.send("apply", child.kind.as_str(), what, api.patch(&child.name, &params, &patch)).await?;
         let managed = json!(object.metadata.managed_fields);
         Ok((Live::of(child.kind, object), managed))

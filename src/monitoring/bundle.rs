@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    MailDefaults, MailSecret, Shortcoming, Subject, dashboard, mail,
+    MailDefaults, MailSecret, Renderer, Shortcoming, Subject, mail,
     rules::{self, Sources},
     service_monitor,
     surroundings::{Collector, Labels, OptionalKind, Picking, Presence, Proof, Selects, Surroundings},
@@ -39,6 +39,7 @@ pub struct Expectation {
 
 /// What `monitoring` leads to; `None` when it is switched off.
 pub fn bundle(
+    renderer: &Renderer,
     owner: &Owner,
     spec: &ValidSpec,
     around: &Surroundings,
@@ -46,8 +47,8 @@ pub fn bundle(
     secret: &MailSecret,
 ) -> Option<Bundle> {
     let monitoring = spec.monitoring.as_ref()?;
-    let mut work =
-        Work { subject: Subject { owner, spec, monitoring }, around, bundle: Bundle::default(), working: Vec::new() };
+    let subject = Subject { owner, spec, monitoring };
+    let mut work = Work { renderer, subject, around, bundle: Bundle::default(), working: Vec::new() };
     if spec.exporter.is_some() {
         work.monitor();
     }
@@ -67,7 +68,7 @@ pub fn bundle(
 pub fn everything(owner: &Owner, spec: &ValidSpec, defaults: &MailDefaults, secret: &MailSecret) -> Bundle {
     let kinds = OptionalKind::ALL.into_iter().map(|kind| (kind, Presence::Ready)).collect();
     let around = Surroundings { kinds, ..Surroundings::default() };
-    let mut bundle = bundle(owner, spec, &around, defaults, secret).unwrap_or_default();
+    let mut bundle = bundle(&Renderer::default(), owner, spec, &around, defaults, secret).unwrap_or_default();
     // Who picks it up is a question for a cluster.
     bundle.shortcomings.retain(|shortcoming| shortcoming.reason != NOTHING_SELECTS);
     bundle
@@ -79,6 +80,7 @@ pub const NO_CONTAINERS: &str = "has no container_memory_working_set_bytes";
 const NOTHING_SELECTS: &str = "NothingSelects";
 
 struct Work<'a> {
+    renderer: &'a Renderer,
     subject: Subject<'a>,
     around: &'a Surroundings,
     bundle: Bundle,
@@ -123,16 +125,15 @@ impl Work<'_> {
         if !self.usable(OptionalKind::PrometheusRule) {
             return;
         }
-        let groups = rules::groups(&self.subject, sources);
         // The user's own in an object of their own: one that Prometheus refuses takes its whole object with it.
-        let (own, ours): (Vec<Value>, Vec<Value>) = groups.into_iter().partition(rules::is_extra);
+        let [ours, own] = self.renderer.groups(&self.subject, sources);
         let name = &self.subject.owner.name;
         for (name, groups) in [(name.clone(), ours), (extra_rules_name(name), own)] {
-            if !groups.is_empty() {
+            if groups.reduced != json!([]) {
                 let mut metadata = self.subject.owner.child_metadata(&name);
                 metadata.labels.get_or_insert_default().extend(picked.labels.clone());
-                let body = json!({"metadata": metadata, "spec": {"groups": groups}});
-                self.bundle.children.push(Child::seal(ChildKind::PrometheusRule, body));
+                let body = json!({"metadata": metadata, "spec": {"groups": groups.reduced}});
+                self.bundle.children.push(Child::seal_reduced(ChildKind::PrometheusRule, body, groups.large));
             }
         }
         self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.rules, "evaluates its rules");
@@ -160,10 +161,9 @@ impl Work<'_> {
         if let Some(folder) = &wanted.folder {
             metadata.annotations.get_or_insert_default().insert("grafana_folder".into(), folder.clone());
         }
-        let key = dashboard::key(owner);
-        let board = dashboard::board(&self.subject).to_string();
-        let body = json!({"metadata": metadata, "data": {key: board}});
-        self.bundle.children.push(Child::seal(ChildKind::ConfigMap, body));
+        let board = self.renderer.board(&self.subject);
+        let body = json!({"metadata": metadata, "data": board.reduced});
+        self.bundle.children.push(Child::seal_reduced(ChildKind::ConfigMap, body, board.large));
         self.working.push(format!("its dashboard is in ConfigMap {name}"));
     }
 

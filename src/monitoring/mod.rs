@@ -3,12 +3,14 @@
 pub mod bundle;
 pub mod dashboard;
 pub mod mail;
+pub mod renderer;
 pub mod rules;
 pub mod service_monitor;
 pub mod surroundings;
 
 pub use bundle::{Bundle, bundle};
 pub use mail::{MailDefaults, MailSecret};
+pub use renderer::Renderer;
 pub use surroundings::{OptionalKind, Presence, Surroundings};
 
 use crate::{

@@ -1,10 +1,12 @@
 //! What Modelship wants of one child object, and the kinds there are.
 
+use std::{borrow::Cow, sync::Arc};
+
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::hash;
-use crate::{api::names, monitoring::OptionalKind};
+use crate::{api::names, images::Digest, monitoring::OptionalKind};
 
 /// The kinds of children, in no particular order: the order of writing is argued in `controller::apply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,55 +86,124 @@ impl std::fmt::Display for ChildKind {
     }
 }
 
-/// What Modelship wants of one object. `body` carries the hash of itself as an annotation.
-#[derive(Clone, Debug, PartialEq)]
+/// What Modelship wants of one object.
+#[derive(Clone, Debug)]
 pub struct Child {
     pub kind: ChildKind,
     pub namespace: String,
     pub name: String,
     pub hash: String,
+    /// As live objects are compared with it: what is large stands as its hash. It carries the hash of itself as an annotation.
     pub body: Value,
+    large: Option<Large>,
+}
+
+/// Makes the part of a body that is too large to be made in every turn.
+#[derive(Clone)]
+pub struct Large(Arc<dyn Fn() -> Value + Send + Sync>);
+
+impl Large {
+    pub fn new(make: impl Fn() -> Value + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    pub fn make(&self) -> Value {
+        let mut part = (self.0)();
+        drop_nulls(&mut part);
+        part
+    }
+
+    /// What stands for it where bodies are compared.
+    pub fn reduced(&self, kind: ChildKind) -> Value {
+        let mut part = self.make();
+        reduce_part(kind, &mut part);
+        part
+    }
+}
+
+impl std::fmt::Debug for Large {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Large")
+    }
+}
+
+/// Equal hashes are equal intents.
+impl PartialEq for Child {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.namespace, &self.name, &self.body) == (other.kind, &other.namespace, &other.name, &other.body)
+    }
 }
 
 impl Child {
     /// Completes a typed or hand-made body: drops nulls, sets apiVersion and kind, and seals it with its hash.
     pub fn seal(kind: ChildKind, mut body: Value) -> Self {
         drop_nulls(&mut body);
+        let part = large_part(kind).and_then(|part| body.pointer(part)).cloned();
+        reduce(kind, &mut body);
+        let large = part.map(|part| Large::new(move || part.clone()));
+        Self::sealed(kind, body, large)
+    }
+
+    /// The same of a body whose large part is there in its reduced form; `large` makes what stands in its place.
+    pub fn seal_reduced(kind: ChildKind, mut body: Value, large: Large) -> Self {
+        drop_nulls(&mut body);
+        Self::sealed(kind, body, Some(large))
+    }
+
+    fn sealed(kind: ChildKind, mut body: Value, large: Option<Large>) -> Self {
         let resource = kind.api_resource();
         body["apiVersion"] = json!(resource.api_version);
         body["kind"] = json!(resource.kind);
         let hash = hash::of(&body);
         body["metadata"]["annotations"][names::INTENT] = json!(hash);
         let text = |field: &str| body["metadata"][field].as_str().unwrap_or_default().to_owned();
-        Self { kind, namespace: text("namespace"), name: text("name"), hash, body }
+        Self { kind, namespace: text("namespace"), name: text("name"), hash, body, large }
     }
-}
 
-impl Child {
-    /// The body as live objects are compared with it.
-    pub fn comparable(&self) -> Value {
+    /// As it is sent.
+    pub fn whole(&self) -> Cow<'_, Value> {
+        let Some(large) = &self.large else { return Cow::Borrowed(&self.body) };
         let mut body = self.body.clone();
-        reduce(self.kind, &mut body);
-        body
+        if let Some(part) = large_part(self.kind).and_then(|part| body.pointer_mut(part)) {
+            *part = large.make();
+        }
+        Cow::Owned(body)
     }
 }
 
 /// Longer texts of a ConfigMap are kept as their hash.
 const LONG: usize = 1024;
 
+/// Where the large part of such an object is.
+fn large_part(kind: ChildKind) -> Option<&'static str> {
+    match kind {
+        ChildKind::ConfigMap => Some("/data"),
+        ChildKind::PrometheusRule => Some("/spec/groups"),
+        _ => None,
+    }
+}
+
 /// Puts hashes in the place of what is large and only ever compared: dashboards and rules of thousands of models would
 /// fill the controller's memory.
 pub fn reduce(kind: ChildKind, body: &mut Value) {
+    if let Some(part) = large_part(kind).and_then(|part| body.pointer_mut(part)) {
+        reduce_part(kind, part);
+    }
+}
+
+fn reduce_part(kind: ChildKind, part: &mut Value) {
     match kind {
         ChildKind::ConfigMap => {
-            for text in body["data"].as_object_mut().into_iter().flat_map(|data| data.values_mut()) {
-                if text.as_str().is_some_and(|text| text.len() > LONG) {
-                    *text = json!(format!("sha256:{}", hash::of(text)));
+            for text in part.as_object_mut().into_iter().flat_map(|data| data.values_mut()) {
+                if let Value::String(long) = text
+                    && long.len() > LONG
+                {
+                    *text = json!(Digest::of(long.as_bytes()).as_str());
                 }
             }
         }
         ChildKind::PrometheusRule => {
-            for group in body["spec"]["groups"].as_array_mut().into_iter().flatten() {
+            for group in part.as_array_mut().into_iter().flatten() {
                 *group = json!({"name": group["name"], "sha256": hash::of(group)});
             }
         }

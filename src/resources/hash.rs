@@ -4,11 +4,13 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::images::reference::hex;
+
 /// SHA-256 of the value's canonical JSON, in lower-case hexadecimal.
 pub fn of(value: &Value) -> String {
     // Canonical JSON refuses only NaN and infinite numbers, which a `Value` cannot hold.
     let canonical = serde_json_canonicalizer::to_vec(value).unwrap_or_else(|_| value.to_string().into_bytes());
-    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(canonical))
 }
 
 #[cfg(test)]

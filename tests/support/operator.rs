@@ -87,6 +87,7 @@ impl Operator {
                     pull_secrets: Vec::new(),
                 },
                 mail: MailDefaults::default(),
+                renderer: Default::default(),
             },
             own_service: None,
             metrics: metrics.clone(),

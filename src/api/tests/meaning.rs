@@ -203,3 +203,15 @@ proptest::proptest! {
         proptest::prop_assert!(meaning.faults.iter().all(|fault| fault.chars().count() <= FAULT));
     }
 }
+
+#[test]
+fn a_completed_spec_has_a_hash_of_its_own_for_each_profile() {
+    let spec = ValidSpec::parse("grape", &json!({"image": {"repository": "vintner/wine"}})).unwrap();
+    let hash = |fields: Value| completed(&spec, &profile(fields).predictions).hash.clone();
+    assert_eq!(completed(&spec, &Map::new()).hash, spec.hash);
+    let two = json!({"classes": [{"name": "table", "value": "0"}, {"name": "cru", "value": "1"}]});
+    let other = json!({"classes": [{"name": "plonk", "value": "0"}, {"name": "cru", "value": "1"}]});
+    assert_ne!(hash(two.clone()), spec.hash);
+    assert_ne!(hash(two.clone()), hash(other));
+    assert_eq!(hash(two.clone()), hash(two));
+}

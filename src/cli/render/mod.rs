@@ -175,7 +175,7 @@ fn children(
         eprintln!("modelship: {}: {}", owner.name, shortcoming.message);
     }
     let all = all.chain(parts).flatten().chain(watching.children);
-    Ok(all.map(|child| reviewable(child.body)).collect())
+    Ok(all.map(|child| reviewable(child.whole().into_owned())).collect())
 }
 
 /// Without what only a cluster can give: the owner's uid (an object that names another is collected as garbage), and the

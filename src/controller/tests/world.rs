@@ -19,7 +19,7 @@ use crate::{
         writer::Note,
     },
     images::{ImageDetails, Observation, Problem},
-    monitoring::MailDefaults,
+    monitoring::{MailDefaults, Renderer},
     resources::{Child, ChildKind, Owner, template},
     rollout::{
         PodFacts,
@@ -35,6 +35,7 @@ pub struct World {
     pub seen: Observation,
     pub status: ModelDeploymentStatus,
     pub render: Render,
+    pub renderer: Arc<Renderer>,
     pub obstacles: Vec<Obstacle>,
     pub nodes: Vec<&'static str>,
     /// What MLflow has said.
@@ -69,6 +70,7 @@ impl World {
             seen: Observation::default(),
             status: ModelDeploymentStatus::default(),
             render: template::render,
+            renderer: Arc::default(),
             obstacles: Vec::new(),
             nodes: vec!["amd64"],
             runs: Heard::new(),
@@ -162,7 +164,12 @@ impl World {
     }
 
     fn release(&self) -> Release {
-        Release { render: self.render, sidecar: sidecar(), mail: MailDefaults::default() }
+        Release {
+            render: self.render,
+            sidecar: sidecar(),
+            mail: MailDefaults::default(),
+            renderer: self.renderer.clone(),
+        }
     }
 
     /// The plan for now; nothing is applied.
@@ -207,7 +214,7 @@ impl World {
         self.clock += 1;
         let slot = (child.kind, child.name.clone());
         let before = self.objects.remove(&slot).unwrap_or_default();
-        let mut object = child.body.clone();
+        let mut object = child.whole().into_owned();
         object["metadata"]["uid"] = json!(format!("{}-{}", child.kind, child.name));
         object["metadata"]["resourceVersion"] = json!(self.clock.to_string());
         if child.kind == ChildKind::Deployment {
