@@ -7,9 +7,9 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use prometheus::{
-    GaugeVec, IntCounterVec, Opts, Registry,
+    Registry,
     core::{Collector, Desc},
-    proto::MetricFamily,
+    proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
 };
 
 use super::{index::Key, observe::Observed};
@@ -57,7 +57,7 @@ impl ModelMetrics {
     /// When a name is taken on this registry.
     pub fn registered(registry: &Registry) -> Result<Self, prometheus::Error> {
         let models = Self(Arc::default());
-        registry.register(Box::new(Exposed { families: Families::new()?, models: models.clone() }))?;
+        registry.register(Box::new(Exposed { described: Self::descriptions()?, models: models.clone() }))?;
         Ok(models)
     }
 
@@ -66,8 +66,7 @@ impl ModelMetrics {
     /// # Errors
     /// When two have one name, which a test rules out.
     pub fn descriptions() -> Result<Vec<Desc>, prometheus::Error> {
-        let exposed = Exposed { families: Families::new()?, models: Self(Arc::default()) };
-        Ok(exposed.desc().into_iter().cloned().collect())
+        FAMILIES.iter().map(Family::desc).collect()
     }
 
     /// Takes a model as it stands.
@@ -106,6 +105,10 @@ fn holds(condition: &Condition) -> bool {
 }
 
 impl Facts {
+    fn is(&self, kind: &str) -> bool {
+        self.conditions.iter().any(|(known, holds)| *known == kind && *holds)
+    }
+
     fn count_restarts(&mut self, pods: &[PodFacts]) {
         let mut counted = BTreeMap::new();
         for pod in pods {
@@ -119,150 +122,180 @@ impl Facts {
     }
 }
 
-struct Families {
-    condition: GaugeVec,
-    info: GaugeVec,
-    in_progress: GaugeVec,
-    failed: GaugeVec,
-    since: GaugeVec,
-    wanted: GaugeVec,
-    available: GaugeVec,
-    restarts: IntCounterVec,
-    cpu: GaugeVec,
-    memory: GaugeVec,
-    training: GaugeVec,
+/// Takes the values of a series' further labels, and its value.
+type Show<'a> = &'a mut dyn FnMut(&[&str], f64);
+
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    /// Labels beside those of the model.
+    labels: &'static [&'static str],
+    show: fn(&Facts, Show),
 }
 
 const OF: [&str; 2] = ["model_namespace", "model"];
 
-impl Families {
-    fn new() -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str, more: &[&str]| {
-            GaugeVec::new(Opts::new(name, help), &OF.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
-        };
-        Ok(Self {
-            condition: gauge(
-                "modelship_model_condition",
-                "1 while the condition of that type is true, else 0.",
-                &["type"],
-            )?,
-            info: gauge(
-                "modelship_model_version_info",
-                "1 for the version that users get (stable) and the one that is being introduced (candidate).",
-                &["track", "digest", "tag"],
-            )?,
-            in_progress: gauge(
-                "modelship_model_rollout_in_progress",
-                "1 while a version is being introduced, else 0.",
-                &[],
-            )?,
-            failed: gauge(
-                "modelship_model_rollout_failed",
-                "1 while a version could not be introduced and somebody has to do something, else 0.",
-                &[],
-            )?,
-            since: gauge(
-                "modelship_model_stable_since_timestamp_seconds",
-                "When users began to get the stable version, in seconds of Unix time.",
-                &[],
-            )?,
-            wanted: gauge("modelship_model_replicas_wanted", "Replicas that are wanted.", &[])?,
-            available: gauge("modelship_model_replicas_available", "Replicas that serve.", &[])?,
-            restarts: IntCounterVec::new(
-                Opts::new(
-                    "modelship_model_restarts_total",
-                    "Restarts of the model's containers that the operator has seen.",
-                ),
-                &OF,
-            )?,
-            cpu: gauge(
-                "modelship_model_cpu_limit_cores",
-                "CPU limit of one model container, in cores; absent without a limit.",
-                &[],
-            )?,
-            memory: gauge(
-                "modelship_model_memory_limit_bytes",
-                "Memory limit of one model container, in bytes; absent without a limit.",
-                &[],
-            )?,
-            training: gauge(
-                "modelship_model_training_metric",
-                "Metrics of the training of the stable version, 20 at the most.",
-                &["metric"],
-            )?,
-        })
+static FAMILIES: [Family; 11] = [
+    Family {
+        name: "modelship_model_condition",
+        help: "1 while the condition of that type is true, else 0.",
+        kind: MetricType::GAUGE,
+        labels: &["type"],
+        show: |facts, show| facts.conditions.iter().for_each(|(kind, holds)| show(&[kind], truth(*holds))),
+    },
+    Family {
+        name: "modelship_model_version_info",
+        help: "1 for the version that users get (stable) and the one that is being introduced (candidate).",
+        kind: MetricType::GAUGE,
+        labels: &["track", "digest", "tag"],
+        show: |facts, show| {
+            for (track, version) in [("stable", &facts.stable), ("candidate", &facts.candidate)] {
+                if let Some(version) = version {
+                    show(&[track, &version.short, &facts.tag], 1.0);
+                }
+            }
+        },
+    },
+    Family {
+        name: "modelship_model_rollout_in_progress",
+        help: "1 while a version is being introduced, else 0.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| show(&[], truth(facts.is(PROGRESSING))),
+    },
+    Family {
+        name: "modelship_model_rollout_failed",
+        help: "1 while a version could not be introduced and somebody has to do something, else 0.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| show(&[], truth(facts.is(STALLED))),
+    },
+    Family {
+        name: "modelship_model_stable_since_timestamp_seconds",
+        help: "When users began to get the stable version, in seconds of Unix time.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| facts.since.into_iter().for_each(|since| show(&[], since)),
+    },
+    Family {
+        name: "modelship_model_replicas_wanted",
+        help: "Replicas that are wanted.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| show(&[], facts.wanted),
+    },
+    Family {
+        name: "modelship_model_replicas_available",
+        help: "Replicas that serve.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| show(&[], facts.available),
+    },
+    Family {
+        name: "modelship_model_restarts_total",
+        help: "Restarts of the model's containers that the operator has seen.",
+        kind: MetricType::COUNTER,
+        labels: &[],
+        // Far below 2^53.
+        show: |facts, show| show(&[], facts.restarts as f64),
+    },
+    Family {
+        name: "modelship_model_cpu_limit_cores",
+        help: "CPU limit of one model container, in cores; absent without a limit.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| facts.cpu.into_iter().for_each(|cpu| show(&[], cpu)),
+    },
+    Family {
+        name: "modelship_model_memory_limit_bytes",
+        help: "Memory limit of one model container, in bytes; absent without a limit.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| facts.memory.into_iter().for_each(|memory| show(&[], memory)),
+    },
+    Family {
+        name: "modelship_model_training_metric",
+        help: "Metrics of the training of the stable version, 20 at the most.",
+        kind: MetricType::GAUGE,
+        labels: &["metric"],
+        show: |facts, show| {
+            for (metric, figure) in facts.stable.iter().flat_map(|stable| &stable.origin.metrics) {
+                figure.parse().into_iter().for_each(|figure| show(&[metric], figure));
+            }
+        },
+    },
+];
+
+fn truth(holds: bool) -> f64 {
+    f64::from(u8::from(holds))
+}
+
+impl Family {
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        OF.into_iter().chain(self.labels.iter().copied())
     }
 
-    fn gauges(&self) -> [&GaugeVec; 10] {
-        [
-            &self.condition,
-            &self.info,
-            &self.in_progress,
-            &self.failed,
-            &self.since,
-            &self.wanted,
-            &self.available,
-            &self.cpu,
-            &self.memory,
-            &self.training,
-        ]
+    fn desc(&self) -> Result<Desc, prometheus::Error> {
+        let labels = self.names().map(str::to_owned).collect();
+        Desc::new(self.name.into(), self.help.into(), labels, HashMap::new())
     }
 
-    fn reset(&self) {
-        self.gauges().into_iter().for_each(GaugeVec::reset);
-        self.restarts.reset();
+    fn series(&self, key: &Key, further: &[&str], value: f64) -> Metric {
+        let values = [key.0.as_str(), key.1.as_str()].into_iter().chain(further.iter().copied());
+        let mut labels: Vec<LabelPair> = self.names().zip(values).map(|(name, value)| pair(name, value)).collect();
+        labels.sort_by(|a, b| a.name().cmp(b.name()));
+        let mut series = Metric::from_label(labels);
+        match self.kind {
+            MetricType::COUNTER => {
+                let mut counter = Counter::default();
+                counter.set_value(value);
+                series.set_counter(counter);
+            }
+            _ => {
+                let mut gauge = Gauge::default();
+                gauge.set_value(value);
+                series.set_gauge(gauge);
+            }
+        }
+        series
     }
 
-    fn fill(&self, key: &Key, facts: &Facts) {
-        let of = [key.0.as_str(), key.1.as_str()];
-        let set = |gauge: &GaugeVec, value: f64| gauge.with_label_values(&of).set(value);
-        let truth = |holds: bool| f64::from(u8::from(holds));
-        let is = |kind: &str| facts.conditions.iter().any(|(known, holds)| *known == kind && *holds);
-        for (kind, holds) in &facts.conditions {
-            self.condition.with_label_values(&[of[0], of[1], kind]).set(truth(*holds));
+    fn collect(&self, models: &HashMap<Key, Facts>) -> MetricFamily {
+        let mut all = Vec::new();
+        for (key, facts) in models {
+            (self.show)(facts, &mut |further, value| all.push(self.series(key, further, value)));
         }
-        for (track, version) in [("stable", &facts.stable), ("candidate", &facts.candidate)] {
-            if let Some(version) = version {
-                self.info.with_label_values(&[of[0], of[1], track, &version.short, &facts.tag]).set(1.0);
-            }
-        }
-        set(&self.in_progress, truth(is(PROGRESSING)));
-        set(&self.failed, truth(is(STALLED)));
-        set(&self.wanted, facts.wanted);
-        set(&self.available, facts.available);
-        for (gauge, value) in [(&self.since, facts.since), (&self.cpu, facts.cpu), (&self.memory, facts.memory)] {
-            if let Some(value) = value {
-                set(gauge, value);
-            }
-        }
-        for (metric, figure) in facts.stable.iter().flat_map(|stable| &stable.origin.metrics) {
-            if let Ok(figure) = figure.parse() {
-                self.training.with_label_values(&[of[0], of[1], metric]).set(figure);
-            }
-        }
-        self.restarts.with_label_values(&of).inc_by(facts.restarts);
+        let mut family = MetricFamily::default();
+        family.set_name(self.name.into());
+        family.set_help(self.help.into());
+        family.set_field_type(self.kind);
+        family.set_metric(all);
+        family
     }
 }
 
+fn pair(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.into());
+    pair.set_value(value.into());
+    pair
+}
+
+/// Nothing of a page is kept: a gauge for each series would take more memory than all that is known of a model.
 struct Exposed {
-    families: Families,
+    described: Vec<Desc>,
     models: ModelMetrics,
 }
 
 impl Collector for Exposed {
     fn desc(&self) -> Vec<&Desc> {
-        self.families.gauges().into_iter().flat_map(Collector::desc).chain(self.families.restarts.desc()).collect()
+        self.described.iter().collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        // The lock keeps two scrapes at once from filling the families for each other.
         let models = self.models.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.families.reset();
-        for (key, facts) in models.iter() {
-            self.families.fill(key, facts);
-        }
-        let gauges = self.families.gauges().into_iter().flat_map(Collector::collect);
-        gauges.chain(self.families.restarts.collect()).collect()
+        FAMILIES.iter().map(|family| family.collect(&models)).collect()
     }
 }
 
