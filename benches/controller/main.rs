@@ -18,7 +18,7 @@ mod table;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use modelship::images::Digest;
 
 use audit::Audit;
@@ -40,12 +40,28 @@ struct Arguments {
     /// Few and small rounds, for a look within two minutes.
     #[arg(long)]
     quick: bool,
+    /// Measure only this; may be repeated.
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
     /// Measure this build of modelship instead of the one beside the benchmark.
     #[arg(long, value_name = "PATH", default_value_os_t = own_binary())]
     binary: PathBuf,
     /// `cargo bench` says this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Whole first roll-outs, and restarts over models that serve.
+    Rollouts,
+    /// Restarts over many objects, and what is asked at rest.
+    Standing,
+    /// Objects that are created, by the operator and by the bare client.
+    Creations,
+    /// Memory with still more objects than those of `standing`, which it builds on.
+    Grown,
 }
 
 /// How much is measured.
@@ -91,22 +107,27 @@ async fn main() {
     };
     let audit = Audit(setting("MODELSHIP_TEST_AUDIT_LOG").into());
     let bench = Bench::new(recipe, audit, setting("MODELSHIP_BENCH_USER"), push());
+    let wants = |step: Step| arguments.only.is_empty() || arguments.only.contains(&step);
     let mut rollouts = Vec::new();
-    for replicas in [1, 2] {
+    for replicas in [1, 2].into_iter().filter(|_| wants(Step::Rollouts)) {
         progress(&format!("first roll-out of {} models with {replicas} replicas", plan.served));
         rollouts.push(bench.first_rollout(Shape { replicas }, plan.served).await);
     }
-    let standing = stand(&bench, &plan).await;
-    let sizes = plan.creations.iter().flat_map(|(_, sizes)| *sizes);
+    let standing = match wants(Step::Standing) || wants(Step::Grown) {
+        true => Some(stand(&bench, &plan).await),
+        false => None,
+    };
+    let creations = plan.creations.iter().filter(|_| wants(Step::Creations));
+    let sizes = creations.clone().flat_map(|(_, sizes)| *sizes);
     bench.make_worlds(sizes.map(|(_, runs)| runs).sum()).await;
     bench.audit.calm().await;
     let _stillness = Stillness::begin(setting("MODELSHIP_BENCH_CONTROLLER_MANAGER"));
     let mut comparisons = Vec::new();
-    for (shape, sizes) in plan.creations {
+    for (shape, sizes) in creations {
         comparisons.push(compare(&bench, *shape, sizes).await);
     }
     let mut grown = None;
-    if let Some(count) = plan.grown {
+    if let (Some(standing), Some(count)) = (&standing, plan.grown.filter(|_| wants(Step::Grown))) {
         progress(&format!("memory with {count} objects"));
         grown = Some(bench.grow(&standing.world, plan.standing, count).await);
     }
