@@ -180,7 +180,7 @@ fn rules_and_board_know_what_the_version_says_and_the_spec_says_it_over() {
         let plan = world.plan();
         let board =
             plan.monitoring.iter().flat_map(|bundle| &bundle.children).find(|child| child.name.ends_with("-dashboard"));
-        board.unwrap().body["data"].to_string().contains("model_predictions_binned_total")
+        board.unwrap().whole()["data"].to_string().contains("model_predictions_binned_total")
     };
     assert!(drawn(&world) && !drawn(&World::serving(json!({}))));
     world.turn();
