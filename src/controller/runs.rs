@@ -18,7 +18,10 @@ use super::{credentials, index::Key};
 use crate::{
     api::StoredModelDeployment,
     images::CredentialError,
-    mlflow::{Client, Login, Problem, Run, Server, TrackingUri, Which, problem::reason::RUN_FAILED},
+    mlflow::{
+        Client, Login, Problem, Run, Server, TrackingUri, Which,
+        problem::reason::{RUN_FAILED, UNAUTHORIZED},
+    },
     resources::Owner,
 };
 
@@ -75,6 +78,8 @@ struct Entry {
     uri: TrackingUri,
     secret: Option<String>,
     generation: i64,
+    /// As it was read last, until the server refuses it, the spec changes, or nothing is left to be asked.
+    login: Option<Login>,
     versions: BTreeMap<String, Version>,
 }
 
@@ -98,8 +103,16 @@ struct Job {
     namespace: String,
     server: TrackingUri,
     secret: Option<String>,
+    login: Option<Login>,
     which: Which,
     expected: Option<String>,
+}
+
+/// What a question came to.
+struct Outcome {
+    answer: Result<Run, Problem>,
+    /// `None` when it could not be read.
+    login: Option<Login>,
 }
 
 impl Version {
@@ -120,15 +133,18 @@ impl Book {
         };
         let Question { uri, secret, generation, versions } = question;
         let model = (owner.namespace.clone(), owner.name.clone());
-        let new = || Entry { model, uri: uri.clone(), secret: secret.clone(), generation, versions: BTreeMap::new() };
+        let new = || {
+            let (uri, secret) = (uri.clone(), secret.clone());
+            Entry { model, uri, secret, generation, login: None, versions: BTreeMap::new() }
+        };
         let entry = self.entries.entry(owner.uid.clone()).or_insert_with(new);
         if (&entry.uri, &entry.secret) != (&uri, &secret) {
-            (entry.uri, entry.secret) = (uri, secret);
+            (entry.uri, entry.secret, entry.login) = (uri, secret, None);
             entry.versions.clear();
         }
         let mut due = false;
         if entry.generation != generation {
-            entry.generation = generation;
+            (entry.generation, entry.login) = (generation, None);
             for version in entry.versions.values_mut().filter(|version| version.due.is_some()) {
                 (version.due, version.tries) = (Some(now), 0);
                 due = true;
@@ -160,6 +176,7 @@ impl Book {
                     namespace: entry.model.0.clone(),
                     server: entry.uri.clone(),
                     secret: entry.secret.clone(),
+                    login: entry.login.clone(),
                     which: version.which.clone(),
                     expected: version.expected.clone(),
                 });
@@ -173,9 +190,11 @@ impl Book {
     }
 
     /// Takes an answer. The model to look at, if it is news.
-    fn finish(&mut self, job: &Job, answer: Result<Run, Problem>, now: Instant) -> Option<Key> {
+    fn finish(&mut self, job: &Job, outcome: Outcome, now: Instant) -> Option<Key> {
+        let Outcome { answer, login } = outcome;
         let entry = self.entries.get_mut(&job.uid)?;
         let version = entry.versions.get_mut(&job.digest).filter(|version| version.number == job.number)?;
+        entry.login = login.filter(|_| !answer.as_ref().is_err_and(|problem| problem.reason == UNAUTHORIZED));
         // A run that has failed does not get better.
         if answer.as_ref().is_err_and(|problem| problem.reason != RUN_FAILED) {
             version.due = Some(now + FIRST.saturating_mul(1 << version.tries.min(16)).min(LONGEST));
@@ -184,6 +203,9 @@ impl Book {
         let answer = Some(answer);
         let news = version.answer != answer;
         version.answer = answer;
+        if entry.versions.values().all(|version| version.due.is_none() && version.answer.is_some()) {
+            entry.login = None;
+        }
         news.then(|| entry.model.clone())
     }
 }
@@ -246,8 +268,8 @@ impl Runs {
                 () = self.wake.notified() => {}
                 () = sleep_until(more.unwrap_or_else(Instant::now)), if more.is_some() => {}
                 Some(done) = asked.join_next(), if !asked.is_empty() => {
-                    let Ok((answer, job)) = done else { continue };
-                    let changed = self.book().finish(&job, answer, Instant::now());
+                    let Ok((outcome, job)) = done else { continue };
+                    let changed = self.book().finish(&job, outcome, Instant::now());
                     if let Some((namespace, name)) = changed
                         && news.send(ObjectRef::new(&name).within(&namespace)).await.is_err()
                     {
@@ -258,13 +280,21 @@ impl Runs {
         }
     }
 
-    async fn ask(&self, job: &Job) -> Result<Run, Problem> {
-        let login = self.login(job).await?;
-        let server = Server { uri: job.server.clone(), login, secret: job.secret.clone() };
-        agreed(self.client.run(&server, &job.which).await?, job)
+    async fn ask(&self, job: &Job) -> Outcome {
+        let login = match &job.login {
+            Some(login) => Ok(login.clone()),
+            None => self.login(job).await,
+        };
+        match login {
+            Err(problem) => Outcome { answer: Err(problem), login: None },
+            Ok(login) => {
+                let server = Server { uri: job.server.clone(), login: login.clone(), secret: job.secret.clone() };
+                let answer = self.client.run(&server, &job.which).await.and_then(|run| agreed(run, job));
+                Outcome { answer, login: Some(login) }
+            }
+        }
     }
 
-    /// Read anew for each question: nothing secret is kept, and a mended Secret counts.
     async fn login(&self, job: &Job) -> Result<Login, Problem> {
         let Some(name) = &job.secret else { return Ok(Login::Nobody) };
         let secret = credentials::secret(&self.cluster, &job.namespace, name).await.map_err(|error| {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::mlflow::problem::reason::{UNAUTHORIZED, UNREACHABLE};
+use crate::mlflow::problem::reason::UNREACHABLE;
 
 fn owner() -> Owner {
     Owner { namespace: "tasting-room".into(), name: "grape".into(), uid: "u1".into() }
@@ -23,8 +23,12 @@ fn run(id: &str) -> Run {
     Run { id: id.into(), version: None, metrics: BTreeMap::new(), left_out: Vec::new() }
 }
 
-fn problem(reason: &'static str) -> Result<Run, Problem> {
-    Err(Problem::new(reason, "…"))
+fn known() -> Outcome {
+    Outcome { answer: Ok(run("r1")), login: Some(Login::Nobody) }
+}
+
+fn problem(reason: &'static str) -> Outcome {
+    Outcome { answer: Err(Problem::new(reason, "…")), login: Some(Login::Nobody) }
 }
 
 /// Asks what is due, which is one thing.
@@ -40,7 +44,8 @@ fn what_is_known_is_never_asked_again() {
     assert_eq!(book.follow(&owner(), Some(question("a", by_alias())), now), (Heard::new(), true));
     let job = due(&mut book, now);
     assert_eq!(book.next_due(), None, "it is being asked");
-    assert_eq!(book.finish(&job, Ok(run("r1")), now), Some(("tasting-room".into(), "grape".into())));
+    assert_eq!(book.finish(&job, known(), now), Some(("tasting-room".into(), "grape".into())));
+    assert!(book.entries["u1"].login.is_none(), "no password is kept for nothing");
     let heard: Heard = [("a".to_owned(), Ok(run("r1")))].into();
     for which in [by_alias(), Which::Run("r1".into())] {
         assert_eq!(book.follow(&owner(), Some(question("a", which)), now), (heard.clone(), false));
@@ -91,6 +96,23 @@ fn a_changed_spec_asks_what_was_wrong_at_once() {
 }
 
 #[test]
+fn a_secret_is_read_again_only_when_it_is_refused_or_the_spec_changes() {
+    let (mut book, mut now) = (Book::default(), Instant::now());
+    book.follow(&owner(), Some(question("a", by_alias())), now);
+    let mut read = Vec::new();
+    for (reason, generation) in
+        [(UNREACHABLE, 1), (UNREACHABLE, 1), (UNAUTHORIZED, 1), (UNREACHABLE, 2), (UNREACHABLE, 2)]
+    {
+        let job = due(&mut book, now);
+        read.push(job.login.is_none());
+        book.finish(&job, problem(reason), now);
+        book.follow(&owner(), Some(Question { generation, ..question("a", by_alias()) }), now);
+        now = book.next_due().unwrap();
+    }
+    assert_eq!(read, [true, false, false, true, true]);
+}
+
+#[test]
 fn a_run_that_failed_is_not_asked_again() {
     let (mut book, now) = (Book::default(), Instant::now());
     book.follow(&owner(), Some(question("a", by_alias())), now);
@@ -106,7 +128,7 @@ fn an_answer_to_an_earlier_question_is_not_taken() {
     let job = due(&mut book, now);
     let elsewhere = Question { uri: TrackingUri::parse("http://other:5000").unwrap(), ..question("a", by_alias()) };
     book.follow(&owner(), Some(elsewhere.clone()), now);
-    assert_eq!(book.finish(&job, Ok(run("r1")), now), None);
+    assert_eq!(book.finish(&job, known(), now), None);
     assert_eq!(book.follow(&owner(), Some(elsewhere), now).0, Heard::new());
     book.follow(&owner(), None, now);
     assert!(book.take_due(now, AT_ONCE).is_empty());

@@ -102,6 +102,7 @@ async fn a_run_that_has_not_ended_well_counts_for_nothing() {
 async fn a_server_before_aliases_is_asked_for_the_stage_of_that_name() {
     let old = |path: &str| match path.split('?').next().unwrap() {
         "registered-models/get-latest-versions" => fake::json(&json!({"model_versions": [
+            {"name": "churn", "version": "4", "current_stage": "None", "run_id": "r0"},
             {"name": "churn", "version": "3", "current_stage": "Staging", "run_id": "r0"},
             {"name": "churn", "version": 2, "current_stage": "Production", "run_id": "r1", "source": "models:/m-1"},
         ]})),
