@@ -248,4 +248,17 @@ mod tests {
         assert_eq!(one["spec"]["groups"][0]["name"], "g");
         assert_ne!(one, other);
     }
+
+    #[test]
+    fn what_is_made_late_is_what_is_made_at_once() {
+        let groups = || json!([{"name": "g", "rules": [{"expr": "a", "for": null}]}]);
+        let body = |groups: Value| json!({"metadata": {"name": "a"}, "spec": {"groups": groups}});
+        let large = Large::new(groups);
+        let reduced = body(large.reduced(ChildKind::PrometheusRule));
+        let late = Child::seal_reduced(ChildKind::PrometheusRule, reduced, large);
+        let at_once = Child::seal(ChildKind::PrometheusRule, body(groups()));
+        assert_eq!(late, at_once);
+        assert_eq!(late.whole(), at_once.whole());
+        assert_eq!(late.whole()["spec"]["groups"], json!([{"name": "g", "rules": [{"expr": "a"}]}]));
+    }
 }
