@@ -28,6 +28,8 @@ pub const VERSION_ACCEPTED: &str = "VersionAccepted";
 
 /// The reason of a spec that is wrong.
 pub const INVALID_SPEC: &str = "InvalidSpec";
+/// The reason of a version of whose training nothing is known yet, for it or against it.
+pub const AWAITING_METRICS: &str = "AwaitingMetrics";
 
 /// The API server refuses longer messages (`metav1.Condition`: 32768); readers do long before.
 const MESSAGE_MAX: usize = 2048;

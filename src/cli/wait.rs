@@ -236,6 +236,13 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     if image["autoUpdate"] == false && place == Place::Nowhere && status.stable.is_some() {
         return Verdict::Refused("autoUpdate is false: it stays on what runs".to_owned());
     }
+    let held = said(conditions::VERSION_ACCEPTED).filter(|accepted| accepted.status == "False");
+    if let Some(held) = held.filter(|_| place == Place::Candidate) {
+        return match held.reason == conditions::AWAITING_METRICS {
+            true => Verdict::Waiting(format!("it is held back ({})", words(held))),
+            false => Verdict::Refused(words(held)),
+        };
+    }
     let stalled = said(conditions::STALLED).filter(|stalled| stalled.status == "True");
     match stalled {
         // What else is stuck says nothing of this version: a new one wins over it.

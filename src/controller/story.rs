@@ -2,17 +2,13 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{
-    judge::RECREATING,
-    training::{ASKING, AWAITING_METRICS},
-    writer::Note,
-};
+use super::{judge::RECREATING, training::ASKING, writer::Note};
 use crate::{
     api::{
         ModelDeploymentStatus,
         conditions::{
-            AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY, RUN_RESOLVED, STALLED,
-            VERSION_ACCEPTED, find,
+            AVAILABLE, AWAITING_METRICS, IMAGE_PULLABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY,
+            RUN_RESOLVED, STALLED, VERSION_ACCEPTED, find,
         },
         status::Version,
     },

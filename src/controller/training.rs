@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::{
         Meaning, ValidSpec,
-        conditions::{Judgement, RUN_RESOLVED, STALLED, VERSION_ACCEPTED, find},
+        conditions::{AWAITING_METRICS, Judgement, RUN_RESOLVED, STALLED, VERSION_ACCEPTED, find},
         meaning::{self, MOST_METRICS},
         mlflow::{Requirement, RunOf, Tracking, Training},
         status::Version,
@@ -28,8 +28,6 @@ use crate::{
 
 /// The answer is on its way.
 pub const ASKING: &str = "Asking";
-/// Nothing is known for or against the version.
-pub const AWAITING_METRICS: &str = "AwaitingMetrics";
 const REQUIREMENT_NOT_MET: &str = "RequirementNotMet";
 const REQUIREMENTS_MET: &str = "RequirementsMet";
 const NO_RUN_IN_IMAGE: &str = "NoRunInImage";

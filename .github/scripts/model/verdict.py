@@ -26,6 +26,10 @@ def verdict(deployment: dict, digest: str) -> str:
     seen = digest in (stable, candidate)
     if image.get("autoUpdate") is False and not seen and stable:
         return "refused autoUpdate is false: it stays on what runs"
+    accepted = conditions.get("VersionAccepted", {})
+    if candidate == digest and accepted.get("status") == "False":
+        awaits = accepted["reason"] == "AwaitingMetrics"
+        return f"waiting it is held back ({words(accepted)})" if awaits else f"refused {words(accepted)}"
     stalled = conditions.get("Stalled", {})
     # What else is stuck says nothing of this version: a new one wins over it.
     if stalled.get("status") == "True" and (seen or stalled.get("reason") == "InvalidSpec"):
