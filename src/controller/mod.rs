@@ -2,13 +2,14 @@
 //!
 //! | step | file | may |
 //! |---|---|---|
-//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`] | read caches; ask exporters, Prometheus and MLflow |
+//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`] (`asking`) | read caches; ask exporters, Prometheus and MLflow |
 //! | validate | [`crate::api::valid`] | – |
 //! | decide | [`decide`], [`training`], [`judge`] | – (pure) |
 //! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
 //! | report | [`report`], [`story`] | write status and events, through [`writer`] |
 
 pub mod apply;
+mod asking;
 pub mod backoff;
 pub mod compare;
 pub mod credentials;

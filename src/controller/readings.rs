@@ -9,16 +9,11 @@ use std::{
     time::Duration,
 };
 
-use kube::runtime::reflector::ObjectRef;
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::Notify, time::Instant};
 
-use super::{decide::Plan, index::Key, observe::Observed, pages};
+use super::{asking::Asks, decide::Plan, index::Key, observe::Observed, pages};
 use crate::{
-    api::{StoredModelDeployment, names, status::FoundReading, valid::ValidSpec},
+    api::{names, status::FoundReading, valid::ValidSpec},
     exporter::reading::{self, Decided, Reading},
     images::Digest,
     resources::Owner,
@@ -28,8 +23,6 @@ use crate::{
 /// The first question comes soon after a version serves, each further one after twice the time.
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(300);
-/// Exporters asked at the same time.
-const AT_ONCE: usize = 4;
 /// The exporter's own series come first, before the model's.
 const LARGEST_PAGE: usize = 1 << 20;
 
@@ -95,7 +88,7 @@ struct Entry {
 
 /// One exporter to be asked.
 #[derive(Clone, Debug, PartialEq)]
-struct Job {
+pub(super) struct Job {
     uid: String,
     number: u64,
     address: IpAddr,
@@ -215,36 +208,7 @@ impl Readings {
         self.book().entries.remove(uid);
     }
 
-    /// Asks what is due and tells which model to look at, until nobody listens.
-    pub async fn run(self: Arc<Self>, news: mpsc::Sender<ObjectRef<StoredModelDeployment>>) {
-        let mut asked = JoinSet::new();
-        loop {
-            let (jobs, next) = {
-                let mut book = self.book();
-                (book.take_due(Instant::now(), AT_ONCE - asked.len()), book.next_due())
-            };
-            for job in jobs {
-                let readings = self.clone();
-                asked.spawn(async move { (readings.ask(job.address).await, job) });
-            }
-            let more = next.filter(|_| asked.len() < AT_ONCE);
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = sleep_until(more.unwrap_or_else(Instant::now)), if more.is_some() => {}
-                Some(done) = asked.join_next(), if !asked.is_empty() => {
-                    let Ok((answer, job)) = done else { continue };
-                    let found = self.book().finish(&job, answer, Instant::now());
-                    if let Some((namespace, name)) = found
-                        && news.send(ObjectRef::new(&name).within(&namespace)).await.is_err()
-                    {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn ask(&self, address: IpAddr) -> Option<Decided> {
+    async fn find(&self, address: IpAddr) -> Option<Decided> {
         let url = format!("http://{}/metrics", SocketAddr::new(address, self.port));
         let page = match pages::get(self.http.get(&url), LARGEST_PAGE).await {
             Ok(page) => page,
@@ -254,6 +218,29 @@ impl Readings {
             }
         };
         found_on(&String::from_utf8_lossy(&page))
+    }
+}
+
+impl Asks for Readings {
+    type Job = Job;
+    type Answer = Option<Decided>;
+    const AT_ONCE: usize = 4;
+
+    fn wake(&self) -> &Notify {
+        &self.wake
+    }
+
+    fn take_due(&self, now: Instant, most: usize) -> (Vec<Job>, Option<Instant>) {
+        let mut book = self.book();
+        (book.take_due(now, most), book.next_due())
+    }
+
+    async fn ask(&self, job: &Job) -> Option<Decided> {
+        self.find(job.address).await
+    }
+
+    fn finish(&self, job: &Job, answer: Option<Decided>, now: Instant) -> Option<Key> {
+        self.book().finish(job, answer, now)
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Error,
+    Error, asking,
     backoff::Backoff,
     credentials::ClusterCredentials,
     decide::Release,
@@ -125,8 +125,8 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     tasks.spawn(sights.run(caches.clone(), hints.clone()));
     tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());
     tasks.spawn(pass_on_news(news, models.clone()));
-    tasks.spawn(runs.run(models.clone()));
-    tasks.spawn(readings.run(models));
+    tasks.spawn(asking::run(runs, models.clone()));
+    tasks.spawn(asking::run(readings, models));
 
     let stop = async move {
         // An error means that the sender is gone, which is a shutdown too.

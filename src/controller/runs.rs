@@ -7,16 +7,11 @@ use std::{
     time::Duration,
 };
 
-use kube::{Client as Cluster, runtime::reflector::ObjectRef};
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinSet,
-    time::{Instant, sleep_until},
-};
+use kube::Client as Cluster;
+use tokio::{sync::Notify, time::Instant};
 
-use super::{credentials, index::Key};
+use super::{asking::Asks, credentials, index::Key};
 use crate::{
-    api::StoredModelDeployment,
     images::CredentialError,
     mlflow::{
         Client, Login, Problem, Run, Server, TrackingUri, Which,
@@ -28,8 +23,6 @@ use crate::{
 /// After something went wrong it is asked again soon, then after twice the time.
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(300);
-/// Questions at the same time.
-const AT_ONCE: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was heard of a model's versions, by digest. What is asked for and not here is on its way.
@@ -96,7 +89,7 @@ struct Version {
 
 /// One question to be put.
 #[derive(Clone, Debug)]
-struct Job {
+pub(super) struct Job {
     uid: String,
     digest: String,
     number: u64,
@@ -109,7 +102,7 @@ struct Job {
 }
 
 /// What a question came to.
-struct Outcome {
+pub(super) struct Outcome {
     answer: Result<Run, Problem>,
     /// `None` when it could not be read.
     login: Option<Login>,
@@ -251,36 +244,7 @@ impl Runs {
         self.book().entries.remove(uid);
     }
 
-    /// Asks what is due and tells which model to look at, until nobody listens.
-    pub async fn run(self: Arc<Self>, news: mpsc::Sender<ObjectRef<StoredModelDeployment>>) {
-        let mut asked = JoinSet::new();
-        loop {
-            let (jobs, next) = {
-                let mut book = self.book();
-                (book.take_due(Instant::now(), AT_ONCE - asked.len()), book.next_due())
-            };
-            for job in jobs {
-                let runs = self.clone();
-                asked.spawn(async move { (runs.ask(&job).await, job) });
-            }
-            let more = next.filter(|_| asked.len() < AT_ONCE);
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = sleep_until(more.unwrap_or_else(Instant::now)), if more.is_some() => {}
-                Some(done) = asked.join_next(), if !asked.is_empty() => {
-                    let Ok((outcome, job)) = done else { continue };
-                    let changed = self.book().finish(&job, outcome, Instant::now());
-                    if let Some((namespace, name)) = changed
-                        && news.send(ObjectRef::new(&name).within(&namespace)).await.is_err()
-                    {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn ask(&self, job: &Job) -> Outcome {
+    async fn answer(&self, job: &Job) -> Outcome {
         let login = match &job.login {
             Some(login) => Ok(login.clone()),
             None => self.login(job).await,
@@ -313,6 +277,29 @@ impl Runs {
         })?;
         Login::read(|key| credentials::text(&secret, key))
             .map_err(|why| Problem::new(SECRET_MALFORMED, format!("the Secret {name} of spec.mlflow {why}")))
+    }
+}
+
+impl Asks for Runs {
+    type Job = Job;
+    type Answer = Outcome;
+    const AT_ONCE: usize = 4;
+
+    fn wake(&self) -> &Notify {
+        &self.wake
+    }
+
+    fn take_due(&self, now: Instant, most: usize) -> (Vec<Job>, Option<Instant>) {
+        let mut book = self.book();
+        (book.take_due(now, most), book.next_due())
+    }
+
+    async fn ask(&self, job: &Job) -> Outcome {
+        self.answer(job).await
+    }
+
+    fn finish(&self, job: &Job, answer: Outcome, now: Instant) -> Option<Key> {
+        self.book().finish(job, answer, now)
     }
 }
 

@@ -1,10 +1,16 @@
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
 
 use super::*;
 use crate::{
-    controller::decide::world::{UID, World},
+    controller::{
+        asking,
+        decide::world::{UID, World},
+    },
     exporter::reading::Kind,
     resources::ChildKind,
     rollout::fixtures::{NAME, NAMESPACE, PodOf, Rollout, digest, pushed, spec},
@@ -220,7 +226,7 @@ async fn a_real_page_is_fetched_bounded_in_size_and_the_model_is_named() {
     let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: UID.into() };
     readings.follow(&owner, Some(open_question(&["127.0.0.1"])));
     readings.book().entries.values_mut().for_each(|entry| entry.due = Some(Instant::now()));
-    let asking = tokio::spawn(readings.clone().run(news));
+    let asking = tokio::spawn(asking::run(readings.clone(), news));
     let model = heard.recv().await.unwrap();
     assert_eq!((Some(NAMESPACE), NAME), (model.namespace.as_deref(), model.name.as_str()));
     assert_eq!(Some(reading(1, Kind::Class, "$")), readings.newest(UID, None));

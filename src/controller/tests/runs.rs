@@ -33,7 +33,7 @@ fn problem(reason: &'static str) -> Outcome {
 
 /// Asks what is due, which is one thing.
 fn due(book: &mut Book, now: Instant) -> Job {
-    let mut jobs = book.take_due(now, AT_ONCE);
+    let mut jobs = book.take_due(now, Runs::AT_ONCE);
     assert_eq!(jobs.len(), 1);
     jobs.remove(0)
 }
@@ -89,7 +89,7 @@ fn a_changed_spec_asks_what_was_wrong_at_once() {
     book.follow(&owner(), Some(question("a", by_alias())), now);
     let job = due(&mut book, now);
     book.finish(&job, problem(UNAUTHORIZED), now);
-    assert!(book.take_due(now, AT_ONCE).is_empty());
+    assert!(book.take_due(now, Runs::AT_ONCE).is_empty());
     let newer = Question { generation: 2, ..question("a", by_alias()) };
     assert!(book.follow(&owner(), Some(newer), now).1);
     due(&mut book, now);
@@ -131,7 +131,7 @@ fn an_answer_to_an_earlier_question_is_not_taken() {
     assert_eq!(book.finish(&job, known(), now), None);
     assert_eq!(book.follow(&owner(), Some(elsewhere), now).0, Heard::new());
     book.follow(&owner(), None, now);
-    assert!(book.take_due(now, AT_ONCE).is_empty());
+    assert!(book.take_due(now, Runs::AT_ONCE).is_empty());
 }
 
 #[test]

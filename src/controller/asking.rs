@@ -1,0 +1,55 @@
+//! What is asked off the loop's path, bounded in number: the loop says what it wants to know and goes on; an answer that is
+//! news has its model looked at again.
+
+use std::{future::Future, sync::Arc};
+
+use kube::runtime::reflector::ObjectRef;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::index::Key;
+use crate::api::StoredModelDeployment;
+
+/// Questions, when each is due, and the way to ask one.
+pub(super) trait Asks: Send + Sync + 'static {
+    type Job: Send + 'static;
+    type Answer: Send + 'static;
+    /// Questions under way at the same time.
+    const AT_ONCE: usize;
+
+    /// Told when something may have become due.
+    fn wake(&self) -> &Notify;
+    /// What is due now, and when the next question will be.
+    fn take_due(&self, now: Instant, most: usize) -> (Vec<Self::Job>, Option<Instant>);
+    fn ask(&self, job: &Self::Job) -> impl Future<Output = Self::Answer> + Send;
+    /// Takes an answer. The model to look at, if it is news.
+    fn finish(&self, job: &Self::Job, answer: Self::Answer, now: Instant) -> Option<Key>;
+}
+
+/// Asks what is due and tells which model to look at, until nobody listens.
+pub(super) async fn run<A: Asks>(asks: Arc<A>, news: mpsc::Sender<ObjectRef<StoredModelDeployment>>) {
+    let mut asked = JoinSet::new();
+    loop {
+        let (jobs, next) = asks.take_due(Instant::now(), A::AT_ONCE - asked.len());
+        for job in jobs {
+            let asks = asks.clone();
+            asked.spawn(async move { (asks.ask(&job).await, job) });
+        }
+        let more = next.filter(|_| asked.len() < A::AT_ONCE);
+        tokio::select! {
+            () = asks.wake().notified() => {}
+            () = sleep_until(more.unwrap_or_else(Instant::now)), if more.is_some() => {}
+            Some(done) = asked.join_next(), if !asked.is_empty() => {
+                let Ok((answer, job)) = done else { continue };
+                if let Some((namespace, name)) = asks.finish(&job, answer, Instant::now())
+                    && news.send(ObjectRef::new(&name).within(&namespace)).await.is_err()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}
