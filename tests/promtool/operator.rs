@@ -1,4 +1,5 @@
-//! What the operator tells: ModelCrashLooping (3 in 15m), RolloutFailed, ImageNotResolved (after 15m).
+//! What the operator tells: ModelCrashLooping (3 in 15m), RolloutFailed, VersionHeldBack (after 10m), ImageNotResolved (after
+//! 15m).
 
 use serde_json::json;
 
@@ -41,6 +42,26 @@ fn a_rollout_that_failed_is_told() {
             failed("two operators say so", "1x120").told("rollout_failed,pod=\"new\"", "1x120").fires("RolloutFailed"),
             failed("said by an operator that is gone", "1x60 stale").silent(),
             case("no data").silent(),
+        ],
+    );
+}
+
+#[test]
+fn a_version_that_is_held_back_is_told() {
+    let accepted = |name, values| case(name).told("condition,type=\"VersionAccepted\"", values);
+    check(
+        &alerts(json!({})),
+        &[
+            accepted("for long", "1x60 0x60").fires("VersionHeldBack"),
+            accepted("not for long", "1x100 0x20").silent(),
+            accepted("taken, and no traffic", "1x120").silent(),
+            accepted("another one was pushed", "0x90 1x30").silent(),
+            accepted("NaN", "NaNx120").silent(),
+            accepted("another operator has taken it", "0x120")
+                .told("condition,type=\"VersionAccepted\",pod=\"new\"", "1x120")
+                .silent(),
+            accepted("said by an operator that is gone", "0x60 stale").silent(),
+            case("nothing is required").silent(),
         ],
     );
 }

@@ -65,6 +65,7 @@ pub enum Alert {
     ModelDown,
     ModelCrashLooping,
     RolloutFailed,
+    VersionHeldBack,
     ImageNotResolved,
     SlowScrape,
     HighMemory,

@@ -30,7 +30,7 @@ scrapes where that is longer. HighErrorRatio and HighLatency look at the last ho
 ";
 
 /// All of them, in the order of the documentation.
-pub const ALL: [Alert; 16] = [
+pub const ALL: [Alert; 17] = [
     Alert::ModelDown,
     Alert::ModelCrashLooping,
     Alert::HighErrorRatio,
@@ -42,6 +42,7 @@ pub const ALL: [Alert; 16] = [
     Alert::HighClassShare,
     Alert::PredictionDrift,
     Alert::RolloutFailed,
+    Alert::VersionHeldBack,
     Alert::ImageNotResolved,
     Alert::HighMemory,
     Alert::CpuThrottled,
@@ -60,6 +61,7 @@ pub(super) fn severity(alert: Alert) -> Severity {
         | Alert::NoTraffic
         | Alert::HighLatency
         | Alert::RolloutFailed
+        | Alert::VersionHeldBack
         | Alert::ImageNotResolved
         | Alert::HighMemory
         | Alert::TooManyOpenFiles
@@ -143,6 +145,13 @@ fn line(alert: Alert, defaults: &Alerts) -> Line {
             "10m",
         ),
         Alert::RolloutFailed => of("a new version did not get ready, or failed", String::new(), "", "", "1m"),
+        Alert::VersionHeldBack => of(
+            "a new version has not reached what `spec.mlflow.require` asks for, or its metrics are not known",
+            String::new(),
+            "",
+            "",
+            "10m",
+        ),
         Alert::ImageNotResolved => Line {
             holds: duration(defaults.image_unresolved_for),
             ..of("the registry does not say which version is wanted", String::new(), "imageUnresolvedFor", "", "")

@@ -12,9 +12,11 @@ use crate::api::monitoring::{Alert, valid::Alerts};
 const RESTARTS_WINDOW: Duration = Duration::from_secs(900);
 /// As long as one operator takes to take over from another.
 const SETTLED: Duration = Duration::from_secs(60);
+/// As long as a tracking server may be away, or a run take to end after its image was pushed, without anybody's help.
+const PATIENCE: Duration = Duration::from_secs(600);
 
-pub(super) fn rules(scope: &Scope, alerts: &Alerts) -> [Rule; 3] {
-    [crash_looping(scope, alerts), rollout_failed(scope), image_not_resolved(scope, alerts)]
+pub(super) fn rules(scope: &Scope, alerts: &Alerts) -> [Rule; 4] {
+    [crash_looping(scope, alerts), rollout_failed(scope), held_back(scope), image_not_resolved(scope, alerts)]
 }
 
 fn describe(scope: &Scope) -> String {
@@ -46,6 +48,15 @@ fn rollout_failed(scope: &Scope) -> Rule {
             "A new version did not get ready in time, or failed; users get the version before it, if there was one.",
         )
         .first(format!("First: {}; its condition Stalled names the reason.", describe(scope)))
+}
+
+fn held_back(scope: &Scope) -> Rule {
+    let accepted = scope.told_once("modelship_model_condition", "type=\"VersionAccepted\"");
+    Rule::new(Alert::VersionHeldBack, format!("{accepted} == 0"))
+        .pending(PATIENCE)
+        .summary("does not get its new version, because of the figures of its training")
+        .measured("The newest version has not reached what is required of it, or its figures are not known; users get the version before it, if there was one.")
+        .first(format!("First: {}; its condition VersionAccepted names figure and bound.", describe(scope)))
 }
 
 fn image_not_resolved(scope: &Scope, alerts: &Alerts) -> Rule {

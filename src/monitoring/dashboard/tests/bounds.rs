@@ -99,6 +99,7 @@ fn every_alert_has_a_panel_that_leads_to_its_runbook() {
         "ModelDown",
         "ModelCrashLooping",
         "RolloutFailed",
+        "VersionHeldBack",
         "ImageNotResolved",
         "SlowScrape",
         "HighMemory",

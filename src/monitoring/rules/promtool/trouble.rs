@@ -286,14 +286,16 @@ fn down(pod: &Pod, down_for: Duration, measured: bool) -> Trouble {
     Trouble { after: down_for, ..pod.trouble(Alert::ModelDown, answering(0.0), answering(1.0)) }
 }
 
-fn told(pod: &Pod, alerts: &Alerts) -> [Trouble; 3] {
+fn told(pod: &Pod, alerts: &Alerts) -> [Trouble; 4] {
     let restarts = |grows: f64| vec![pod.told("modelship_model_restarts_total", "", 0.0, grows)];
     let failed = |value: f64| vec![pod.told("modelship_model_rollout_failed", "", value, 0.0)];
     let resolved = |value: f64| vec![pod.told("modelship_model_condition", "type=\"ImageResolved\"", value, 0.0)];
+    let accepted = |value: f64| vec![pod.told("modelship_model_condition", "type=\"VersionAccepted\"", value, 0.0)];
     let unresolved = pod.trouble(Alert::ImageNotResolved, resolved(0.0), resolved(1.0));
     [
         pod.trouble(Alert::ModelCrashLooping, restarts(f64::from(alerts.restarts)), restarts(0.0)),
         pod.trouble(Alert::RolloutFailed, failed(1.0), failed(0.0)),
+        pod.trouble(Alert::VersionHeldBack, accepted(0.0), accepted(1.0)),
         Trouble { after: alerts.image_unresolved_for, ..unresolved },
     ]
 }
