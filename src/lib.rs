@@ -12,6 +12,7 @@
 //! * [`exporter`]: the sidecar in front of every model: it forwards requests and measures them and their predictions.
 //! * [`cli`]: the subcommands.
 //! * [`telemetry`]: logs, metrics and health.
+//! * `outside`: HTTP to servers outside the cluster.
 //! * [`yaml`]: how what is printed is written.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
