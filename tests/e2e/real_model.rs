@@ -95,7 +95,8 @@ fn reads_well(stage: &Stage, digest: &str) {
     assert_eq!(plain[0], ["NAME", "READY", "TAG", "DIGEST", "REPLICAS", "AGE"]);
     assert_eq!(plain[1][..5], [NAME, "True", "latest", &short, "1/1"]);
     let wide = rows(&["--output", "wide"]);
-    assert_eq!(wide[0][6..], ["URL", "MONITORED", "REASON"]);
+    assert_eq!(wide[0][6..], ["URL", "COMMIT", "MONITORED", "REASON"]);
+    // Its image has no labels, and so no commit.
     assert_eq!(wide[1][6..], [&format!("http://{NAME}.{}.svc/invocations", stage.namespace), "True", "Serving"]);
     let resource = format!("mdl/{NAME}");
     kubectl(&["--namespace", &stage.namespace, "wait", "--for=condition=Ready", &resource, "--timeout=5s"]);

@@ -127,7 +127,8 @@ const MAY_BE_EMPTY: [&str; 0] = [];
 #[tokio::test]
 async fn every_panel_of_a_loaded_models_board_has_data_and_none_of_an_idle_ones_errs() {
     let stage = Stage::shared("drawn").await;
-    let digest = stage.push("1");
+    let profile = json!({"version": 1, "kind": "class", "metrics": {"f1_score": 0.875}});
+    let digest = stage.push_with("1", &["--label", &format!("dev.modelship.profile={profile}")]);
     let mut loaded = spec(&stage, json!({}));
     loaded["predictions"] = json!({
         "kind": "class", "classes": [{"value": "1", "name": "yes"}, {"value": "0", "name": "no"}],
