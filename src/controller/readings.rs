@@ -207,18 +207,6 @@ impl Readings {
     pub fn forget(&self, uid: &str) {
         self.book().entries.remove(uid);
     }
-
-    async fn find(&self, address: IpAddr) -> Option<Decided> {
-        let url = format!("http://{}/metrics", SocketAddr::new(address, self.port));
-        let page = match pages::get(self.http.get(&url), LARGEST_PAGE).await {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::debug!(url, %error, "an exporter cannot be asked how it reads");
-                return None;
-            }
-        };
-        found_on(&String::from_utf8_lossy(&page))
-    }
 }
 
 impl Asks for Readings {
@@ -236,7 +224,15 @@ impl Asks for Readings {
     }
 
     async fn ask(&self, job: &Job) -> Option<Decided> {
-        self.find(job.address).await
+        let url = format!("http://{}/metrics", SocketAddr::new(job.address, self.port));
+        let page = match pages::get(self.http.get(&url), LARGEST_PAGE).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::debug!(url, %error, "an exporter cannot be asked how it reads");
+                return None;
+            }
+        };
+        found_on(&String::from_utf8_lossy(&page))
     }
 
     fn finish(&self, job: &Job, answer: Option<Decided>, now: Instant) -> Option<Key> {

@@ -244,21 +244,6 @@ impl Runs {
         self.book().entries.remove(uid);
     }
 
-    async fn answer(&self, job: &Job) -> Outcome {
-        let login = match &job.login {
-            Some(login) => Ok(login.clone()),
-            None => self.login(job).await,
-        };
-        match login {
-            Err(problem) => Outcome { answer: Err(problem), login: None },
-            Ok(login) => {
-                let server = Server { uri: job.server.clone(), login: login.clone(), secret: job.secret.clone() };
-                let answer = self.client.run(&server, &job.which).await.and_then(|run| agreed(run, job));
-                Outcome { answer, login: Some(login) }
-            }
-        }
-    }
-
     async fn login(&self, job: &Job) -> Result<Login, Problem> {
         let Some(name) = &job.secret else { return Ok(Login::Nobody) };
         let secret = credentials::secret(&self.cluster, &job.namespace, name).await.map_err(|error| {
@@ -295,7 +280,18 @@ impl Asks for Runs {
     }
 
     async fn ask(&self, job: &Job) -> Outcome {
-        self.answer(job).await
+        let login = match &job.login {
+            Some(login) => Ok(login.clone()),
+            None => self.login(job).await,
+        };
+        match login {
+            Err(problem) => Outcome { answer: Err(problem), login: None },
+            Ok(login) => {
+                let server = Server { uri: job.server.clone(), login: login.clone(), secret: job.secret.clone() };
+                let answer = self.client.run(&server, &job.which).await.and_then(|run| agreed(run, job));
+                Outcome { answer, login: Some(login) }
+            }
+        }
     }
 
     fn finish(&self, job: &Job, answer: Outcome, now: Instant) -> Option<Key> {
