@@ -63,12 +63,12 @@ pub struct Example {
 impl Meaning {
     /// What an image's labels say.
     pub fn of(labels: &Labels) -> Self {
-        let short = |name: &str| labels.get(name).and_then(|text| one_line(text, SHORT));
+        let short = |name: &str| short(labels, name);
         let address = |name: &str| labels.get(name).and_then(web_address);
         let mut meaning = Self {
             revision: short(REVISION),
             source: address(SOURCE),
-            run_id: short(RUN_ID),
+            run_id: run_id(labels),
             tracking_uri: address(TRACKING_URI),
             model_version: short(MODEL_VERSION),
             faults: labels.too_large().map(|(name, bytes)| too_large(name, bytes)).collect(),
@@ -168,6 +168,15 @@ pub fn completed<'a>(spec: &'a ValidSpec, profile: &Map<String, Value>) -> Cow<'
             Cow::Owned(ValidSpec { hash, predictions, ..spec.clone() })
         }
     }
+}
+
+/// The MLflow run alone, without reading the profile.
+pub fn run_id(labels: &Labels) -> Option<String> {
+    short(labels, RUN_ID)
+}
+
+fn short(labels: &Labels, name: &str) -> Option<String> {
+    labels.get(name).and_then(|text| one_line(text, SHORT))
 }
 
 fn too_large(name: &str, bytes: usize) -> String {

@@ -17,7 +17,7 @@ use crate::{
         mlflow::{Requirement, RunOf, Tracking, Training},
         status::Version,
     },
-    images::{Digest, Observation, labels::RUN_ID},
+    images::{Digest, Labels, Observation, labels::RUN_ID},
     mlflow::{Run, Which, problem::reason::RUN_FAILED},
     resources::template,
     rollout::{
@@ -65,10 +65,10 @@ impl<'a> View<'a> {
         Some(Self { spec, training: spec.mlflow.as_ref()?, seen, observed })
     }
 
-    /// What its labels say; `None` while they are not known.
-    fn meaning(&self, digest: &Digest) -> Option<Meaning> {
+    /// Its labels; `None` while they are not known.
+    fn labels(&self, digest: &Digest) -> Option<&'a Labels> {
         let repository = self.spec.image.repository.to_string();
-        self.observed.labels(&template::pinned(self.spec, digest), &repository, self.seen).map(Meaning::of)
+        self.observed.labels(&template::pinned(self.spec, digest), &repository, self.seen)
     }
 
     /// The version that users get, if it is of this repository.
@@ -91,7 +91,7 @@ impl<'a> View<'a> {
     /// The run that is to be asked for, if the image or the spec names one. What runs was judged by its own run: an alias may
     /// have moved on since.
     fn asked(&self, tracking: &Tracking, digest: &Digest, runs: bool) -> Option<Asked> {
-        let labelled = self.meaning(digest).and_then(|meaning| meaning.run_id);
+        let labelled = self.labels(digest).and_then(meaning::run_id);
         let shown = self.in_status(digest);
         let known = labelled.clone().or_else(|| shown.and_then(|version| version.origin.run_id.clone()));
         let which = match &tracking.run_of {
@@ -121,7 +121,7 @@ impl<'a> View<'a> {
 impl View<'_> {
     /// What the candidate is judged by.
     fn known(&self, digest: &Digest) -> Known {
-        let meaning = self.meaning(digest).unwrap_or_default();
+        let meaning = self.labels(digest).map(Meaning::of).unwrap_or_default();
         let by_labels = |lacking: String| match meaning.metrics.is_empty() {
             false => Known::Metrics { metrics: meaning.metrics.clone(), of: "by its image's labels".into() },
             true => Known::Never(lacking),
@@ -283,7 +283,7 @@ pub fn resolved(
             Some(known.map_or_else(|| Judgement::new(RUN_RESOLVED, true, "Resolved", told(short, run)), as_before))
         }
         Some(Err(problem)) => not(problem.reason, format!("{short}: {}", problem.message)),
-        None if view.meaning(digest).is_some() && view.asked(tracking, digest, false).is_none() => {
+        None if view.labels(digest).is_some() && view.asked(tracking, digest, false).is_none() => {
             not(NO_RUN_IN_IMAGE, format!("{short}: {}", no_run()))
         }
         None => {
