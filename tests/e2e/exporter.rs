@@ -127,12 +127,7 @@ async fn counted_exactly(test: &str, variant: &str) {
     )
     .await;
     the_models_processes_show(&page(&pod).await);
-    let found = stage
-        .eventually("the status to say how predictions are read", || async {
-            let status = stage.status("credit-scoring").await;
-            status.predictions.clone().ok_or(status)
-        })
-        .await;
+    let found = stage.reading_found("credit-scoring").await;
     assert_eq!((found.digest, found.kind, found.path.as_str()), (digest, PredictionKind::Class, "$"));
     stage.end().await;
 }

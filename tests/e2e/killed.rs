@@ -11,7 +11,7 @@ use modelship::{api::conditions, resources::ChildKind};
 use serde_json::json;
 
 use crate::{
-    operator,
+    monitoring, operator,
     stage::{Stage, image},
 };
 
@@ -126,6 +126,10 @@ async fn killed_right_after_the_patch_the_roll_out_is_seen_through() {
 #[tokio::test]
 async fn while_the_operator_is_away_the_model_serves_and_survives_the_loss_of_its_pod() {
     let (stage, first) = serving("away", "5s").await;
+    assert_eq!(stage.ask("churn").await, "1");
+    // The last news of a model: how its answers are read, and that Prometheus has it.
+    stage.reading_found("churn").await;
+    monitoring::nudging(&stage, stage.told(conditions::MONITORING_READY, "True", "PickedUp")).await;
     operator::stop(&stage).await;
     assert_eq!(stage.ask_once("churn").await, "1");
     let lost = stage.pods("churn").await.remove(0);

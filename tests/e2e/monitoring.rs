@@ -163,7 +163,7 @@ where
 }
 
 /// Does that while every kubelet is made to look at the pods again and again.
-async fn nudging<T>(world: &World, work: impl Future<Output = T>) -> T {
+pub async fn nudging<T>(world: &World, work: impl Future<Output = T>) -> T {
     let nudges = async {
         let mut again = tokio::time::interval(Duration::from_secs(2));
         loop {

@@ -8,7 +8,7 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 use modelship::{
-    api::{StoredModelDeployment, conditions, names},
+    api::{StoredModelDeployment, conditions, names, status::FoundReading},
     resources::ChildKind,
 };
 use serde_json::{Value, json};
@@ -120,6 +120,15 @@ impl Stage {
     pub async fn told(&self, kind: &str, status: &str, reason: &str) -> String {
         let found = self.condition("churn", kind, status, reason).await;
         conditions::find(&found.conditions, kind).expect("the condition").message.clone()
+    }
+
+    /// Waits until status says how the model's predictions are read, which the spec leaves open.
+    pub async fn reading_found(&self, model: &str) -> FoundReading {
+        self.eventually("status to say how predictions are read", || async {
+            let status = self.status(model).await;
+            status.predictions.clone().ok_or(status)
+        })
+        .await
     }
 
     /// Where users POST, by an address that this machine reaches: it has no cluster DNS.
