@@ -23,6 +23,8 @@ const LARGEST_TOKEN: usize = 256 << 10;
 /// The client of all registries.
 pub(super) struct Client {
     http: reqwest::Client,
+    timeout: Duration,
+    system_proxy: bool,
     pub(super) mirrors: Mirrors,
     pub(super) hosts: Hosts,
     tokens: Tokens,
@@ -38,7 +40,7 @@ pub(super) struct Attempt<'a> {
 impl Client {
     pub fn new(mirrors: Mirrors, hosts: Hosts, timeout: Duration, system_proxy: bool) -> Result<Self, reqwest::Error> {
         let http = outside::client(timeout, system_proxy, || reqwest::redirect::Policy::custom(redirect))?;
-        Ok(Self { http, mirrors, hosts, tokens: Tokens::default() })
+        Ok(Self { http, timeout, system_proxy, mirrors, hosts, tokens: Tokens::default() })
     }
 
     /// One request, with the token dance around it: at most one more request after a refusal.
@@ -120,8 +122,11 @@ impl Client {
         // Messages name the token service, which may be the one that is away.
         let service = Endpoint { base: request.url.clone(), mirror_of: None, forward_credentials: false };
         let mut builder = match request.form {
+            // A redirect may repeat the body, and with it the refresh token, anywhere: this follows none.
             Some(form) => {
-                self.http.post(request.url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+                let http = outside::client(self.timeout, self.system_proxy, reqwest::redirect::Policy::none);
+                let http = http.map_err(|error| answer::unanswered(at.subject, &service, &error))?;
+                http.post(request.url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
             }
             None => self.http.get(request.url),
         };
@@ -187,7 +192,8 @@ impl Client {
     }
 }
 
-/// reqwest takes `Authorization` off when the host or the port changes; what is left to forbid is the way out of TLS.
+/// For requests without a body. reqwest takes `Authorization` off when the host or the port changes; what is left to forbid
+/// is the way out of TLS.
 fn redirect(attempt: reqwest::redirect::Attempt<'_>) -> reqwest::redirect::Action {
     let leaves_tls = attempt.url().scheme() != "https" && attempt.previous().iter().any(|url| url.scheme() == "https");
     if attempt.previous().len() > 5 || leaves_tls {

@@ -419,6 +419,23 @@ async fn no_credential_follows_a_redirect_to_another_host() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_follows_no_redirect() {
+    let elsewhere = Fake::start().await;
+    let location = format!("http://{}/token", elsewhere.host);
+    let service = Fake::with(move |_| Some(with_header(StatusCode::TEMPORARY_REDIRECT, "location", &location))).await;
+    let realm = format!("http://{}/token", service.host);
+    let registry = Fake::with(move |_| {
+        Some(with_header(StatusCode::UNAUTHORIZED, "www-authenticate", &format!(r#"Bearer realm="{realm}""#)))
+    })
+    .await;
+    let secret = json!({&registry.host: {"identitytoken": "refresh"}});
+    let failure =
+        client().resolve(&churn(&registry), &latest(), &keychain(&[("hub-login", secret)])).await.unwrap_err();
+    assert_failure(&failure, reason::REGISTRY_ERROR, &[&service.host, "answers 307"]);
+    assert_eq!((service.came().len(), elsewhere.came().len()), (1, 0));
+}
+
+#[tokio::test]
 async fn a_circle_of_redirects_ends() {
     let fake = Fake::with(|came| Some(with_header(StatusCode::TEMPORARY_REDIRECT, "location", &came.path))).await;
     let failure = resolve(&client(), &churn(&fake)).await.unwrap_err();
