@@ -23,10 +23,9 @@ use crate::{
 
 /// The version of profiles that is read.
 const VERSION: u64 = 1;
-/// Metrics that are kept and shown.
-pub const MOST_METRICS: usize = 20;
-/// Characters of a commit, a run's id, a name; of an address; of one fault.
+/// Characters of a commit, a run's id, a name; of a metric's name, as MLflow has them; of an address; of one fault.
 const SHORT: usize = 64;
+const METRIC: usize = 250;
 const ADDRESS: usize = 256;
 const FAULT: usize = 400;
 
@@ -43,7 +42,7 @@ pub struct Meaning {
     pub tracking_uri: Option<String>,
     /// The version in MLflow's model registry.
     pub model_version: Option<String>,
-    /// Metrics of the training by name; of many the first in the alphabet.
+    /// Metrics of the training by name.
     pub metrics: BTreeMap<String, f64>,
     /// How predictions are read, as the exporter's settings hold it; empty when nothing is said.
     pub predictions: Map<String, Value>,
@@ -135,7 +134,7 @@ impl Meaning {
         names.filter_map(|name| one_line(name, SHORT)).collect()
     }
 
-    /// Where the version comes from, as status shows it.
+    /// Where the version comes from, as status shows it, but for the number of metrics.
     pub fn origin(&self) -> Origin {
         Origin {
             revision: self.revision.clone(),
@@ -145,7 +144,7 @@ impl Meaning {
         }
     }
 
-    /// The version as status shows it.
+    /// The version as status shows it, but for the number of metrics.
     pub fn describe(&self, version: Version) -> Version {
         Version {
             origin: self.origin(),
@@ -210,9 +209,7 @@ fn settings(profile: &Map<String, Value>) -> Result<Map<String, Value>, String> 
 }
 
 fn metrics(value: &Value) -> Option<BTreeMap<String, f64>> {
-    let numbers = value.as_object()?.iter().map(|(name, value)| Some((one_line(name, SHORT)?, value.as_f64()?)));
-    let numbers = numbers.collect::<Option<BTreeMap<_, _>>>()?;
-    Some(numbers.into_iter().take(MOST_METRICS).collect())
+    value.as_object()?.iter().map(|(name, value)| Some((one_line(name, METRIC)?, value.as_f64()?))).collect()
 }
 
 fn example(value: &Value) -> Option<Example> {

@@ -1,8 +1,9 @@
 //! What is asked off the loop's path, bounded in number: the loop says what it wants to know and goes on; an answer that is
 //! news has its model looked at again.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
+use futures::FutureExt as _;
 use kube::runtime::reflector::ObjectRef;
 use tokio::{
     sync::{Notify, mpsc},
@@ -25,8 +26,22 @@ pub(super) trait Asks: Send + Sync + 'static {
     /// What is due now, and when the next question will be.
     fn take_due(&self, now: Instant, most: usize) -> (Vec<Self::Job>, Option<Instant>);
     fn ask(&self, job: &Self::Job) -> impl Future<Output = Self::Answer> + Send;
+    /// The answer to a question that broke off inside the operator.
+    fn broken(&self, job: &Self::Job) -> Self::Answer;
     /// Takes an answer. The model to look at, if it is news.
     fn finish(&self, job: &Self::Job, answer: Self::Answer, now: Instant) -> Option<Key>;
+}
+
+/// Of what is due the longest waiting: nobody starves behind servers that never answer.
+pub(super) fn longest_waiting<T>(
+    all: impl Iterator<Item = (Option<Instant>, T)>,
+    now: Instant,
+    most: usize,
+) -> impl Iterator<Item = T> {
+    let mut due: Vec<(Instant, T)> =
+        all.filter_map(|(due, job)| Some((due?, job))).filter(|(due, _)| *due <= now).collect();
+    due.sort_by_key(|(due, _)| *due);
+    due.into_iter().take(most).map(|(_, job)| job)
 }
 
 /// Asks what is due and tells which model to look at, until nobody listens.
@@ -36,7 +51,11 @@ pub(super) async fn run<A: Asks>(asks: Arc<A>, news: mpsc::Sender<ObjectRef<Stor
         let (jobs, next) = asks.take_due(Instant::now(), A::AT_ONCE - asked.len());
         for job in jobs {
             let asks = asks.clone();
-            asked.spawn(async move { (asks.ask(&job).await, job) });
+            asked.spawn(async move {
+                // Were it to end without a word, it would never be asked again.
+                let answer = AssertUnwindSafe(asks.ask(&job)).catch_unwind().await;
+                (answer.unwrap_or_else(|_| asks.broken(&job)), job)
+            });
         }
         let more = next.filter(|_| asked.len() < A::AT_ONCE);
         tokio::select! {
@@ -53,3 +72,7 @@ pub(super) async fn run<A: Asks>(asks: Arc<A>, news: mpsc::Sender<ObjectRef<Stor
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests/asking.rs"]
+mod tests;

@@ -11,7 +11,13 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{asking::Asks, decide::Plan, index::Key, observe::Observed, pages};
+use super::{
+    asking::{Asks, longest_waiting},
+    decide::Plan,
+    index::Key,
+    observe::Observed,
+    pages,
+};
 use crate::{
     api::{names, status::FoundReading, valid::ValidSpec},
     exporter::reading::{self, Decided, Reading},
@@ -133,15 +139,15 @@ impl Book {
     }
 
     fn take_due(&mut self, now: Instant, most: usize) -> Vec<Job> {
-        let due = self.entries.iter_mut().filter(|(_, entry)| entry.due.is_some_and(|due| due <= now));
-        due.take(most)
-            .filter_map(|(uid, entry)| {
-                entry.due = None;
-                let addresses = &entry.question.addresses;
-                let turn = usize::try_from(entry.tries).unwrap_or(0) % addresses.len().max(1);
-                Some(Job { uid: uid.clone(), number: entry.number, address: *addresses.get(turn)? })
-            })
-            .collect()
+        let all = self.entries.iter_mut().map(|(uid, entry)| (entry.due, (uid, entry)));
+        let due = longest_waiting(all, now, most);
+        due.filter_map(|(uid, entry)| {
+            entry.due = None;
+            let addresses = &entry.question.addresses;
+            let turn = usize::try_from(entry.tries).unwrap_or(0) % addresses.len().max(1);
+            Some(Job { uid: uid.clone(), number: entry.number, address: *addresses.get(turn)? })
+        })
+        .collect()
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -233,6 +239,10 @@ impl Asks for Readings {
             }
         };
         found_on(&String::from_utf8_lossy(&page))
+    }
+
+    fn broken(&self, _: &Job) -> Option<Decided> {
+        None
     }
 
     fn finish(&self, job: &Job, answer: Option<Decided>, now: Instant) -> Option<Key> {

@@ -2,20 +2,28 @@
 //! is wrong, and never when it is known. No turn of the loop waits for it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::Client as Cluster;
 use tokio::{sync::Notify, time::Instant};
 
-use super::{asking::Asks, credentials, index::Key};
+use super::{
+    asking::{Asks, longest_waiting},
+    credentials,
+    index::Key,
+};
 use crate::{
-    images::CredentialError,
+    images::{CredentialError, labels::RUN_ID},
     mlflow::{
         Client, Login, Problem, Run, Server, TrackingUri, Which,
-        problem::reason::{RUN_FAILED, UNAUTHORIZED},
+        problem::reason::{
+            RUN_FAILED, RUN_MISMATCH, RUN_TAKEN, SECRET_MALFORMED, SECRET_MISSING, SECRET_UNAVAILABLE, SERVER_ERROR,
+            UNAUTHORIZED,
+        },
     },
     resources::Owner,
 };
@@ -27,15 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What was heard of a model's versions, by digest. What is asked for and not here is on its way.
 pub type Heard = BTreeMap<String, Result<Run, Problem>>;
-
-/// The Secret in `spec.mlflow.credentialsSecret` is not there.
-pub const SECRET_MISSING: &str = "CredentialsMissing";
-/// It lacks a key.
-const SECRET_MALFORMED: &str = "CredentialsMalformed";
-/// The API server did not hand it out.
-const SECRET_UNAVAILABLE: &str = "CredentialsUnavailable";
-/// The image says that it comes from another run than the alias or version does.
-pub const RUN_MISMATCH: &str = "RunMismatch";
 
 /// What is to be asked for a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +53,9 @@ pub struct Asked {
     pub which: Which,
     /// The run that the image itself names.
     pub expected: Option<String>,
-    /// What is known from before: status outlives a controller.
+    /// The runs of other images, which this one cannot come from unless it says so itself.
+    pub taken: BTreeSet<String>,
+    /// What is known from before: status outlives a controller. It has the metrics that are required now, and not all.
     pub known: Option<Run>,
 }
 
@@ -79,9 +80,12 @@ struct Entry {
 struct Version {
     which: Which,
     expected: Option<String>,
+    taken: BTreeSet<String>,
     /// Tells an answer to this question from one to an earlier one.
     number: u64,
     answer: Option<Result<Run, Problem>>,
+    /// The answer is what status remembered.
+    remembered: bool,
     tries: u32,
     /// `None` while it is asked, and once it is known.
     due: Option<Instant>,
@@ -99,6 +103,7 @@ pub(super) struct Job {
     login: Option<Login>,
     which: Which,
     expected: Option<String>,
+    taken: BTreeSet<String>,
 }
 
 /// What a question came to.
@@ -138,44 +143,50 @@ impl Book {
         let mut due = false;
         if entry.generation != generation {
             (entry.generation, entry.login) = (generation, None);
+            // Other metrics may be required by now.
+            entry.versions.retain(|_, version| !version.remembered);
             for version in entry.versions.values_mut().filter(|version| version.due.is_some()) {
                 (version.due, version.tries) = (Some(now), 0);
                 due = true;
             }
         }
         entry.versions.retain(|digest, version| versions.get(digest).is_some_and(|asked| version.answers(asked)));
-        for (digest, Asked { which, expected, known }) in versions {
-            entry.versions.entry(digest).or_insert_with(|| {
+        for (digest, Asked { which, expected, taken, known }) in versions {
+            let version = entry.versions.entry(digest).or_insert_with(|| {
                 self.numbers += 1;
-                let (answer, next) = (known.map(Ok), Some(now));
-                let next = next.filter(|_| answer.is_none());
+                let (number, remembered, answer) = (self.numbers, known.is_some(), known.map(Ok));
+                let next = (!remembered).then_some(now);
                 due |= next.is_some();
-                Version { which, expected, number: self.numbers, answer, tries: 0, due: next }
+                Version { which, expected, taken: BTreeSet::new(), number, answer, remembered, tries: 0, due: next }
             });
+            version.taken = taken;
         }
         (entry.heard(), due)
     }
 
     fn take_due(&mut self, now: Instant, most: usize) -> Vec<Job> {
-        let mut jobs = Vec::new();
-        for (uid, entry) in &mut self.entries {
-            let due = entry.versions.iter_mut().filter(|(_, version)| version.due.is_some_and(|due| due <= now));
-            for (digest, version) in due.take(most - jobs.len()) {
-                version.due = None;
-                jobs.push(Job {
-                    uid: uid.clone(),
-                    digest: digest.clone(),
-                    number: version.number,
-                    namespace: entry.model.0.clone(),
-                    server: entry.uri.clone(),
-                    secret: entry.secret.clone(),
-                    login: entry.login.clone(),
-                    which: version.which.clone(),
-                    expected: version.expected.clone(),
-                });
+        let all = self.entries.iter_mut().flat_map(|(uid, entry)| {
+            let Entry { model, uri, secret, login, versions, .. } = entry;
+            let of = (uid, &*model, &*uri, &*secret, &*login);
+            versions.iter_mut().map(move |(digest, version)| (version.due, (of, digest, version)))
+        });
+        let due = longest_waiting(all, now, most);
+        due.map(|((uid, model, uri, secret, login), digest, version)| {
+            version.due = None;
+            Job {
+                uid: uid.clone(),
+                digest: digest.clone(),
+                number: version.number,
+                namespace: model.0.clone(),
+                server: uri.clone(),
+                secret: secret.clone(),
+                login: login.clone(),
+                which: version.which.clone(),
+                expected: version.expected.clone(),
+                taken: version.taken.clone(),
             }
-        }
-        jobs
+        })
+        .collect()
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -260,8 +271,7 @@ impl Runs {
             );
             Problem::new(SECRET_MISSING, message)
         })?;
-        Login::read(|key| credentials::text(&secret, key))
-            .map_err(|why| Problem::new(SECRET_MALFORMED, format!("the Secret {name} of spec.mlflow {why}")))
+        read_login(name, &secret)
     }
 }
 
@@ -294,30 +304,56 @@ impl Asks for Runs {
         }
     }
 
+    fn broken(&self, job: &Job) -> Outcome {
+        let message = format!("asking {} failed inside the operator: see its log", job.server);
+        Outcome { answer: Err(Problem::new(SERVER_ERROR, message)), login: None }
+    }
+
     fn finish(&self, job: &Job, answer: Outcome, now: Instant) -> Option<Key> {
         self.book().finish(job, answer, now)
     }
 }
 
-/// An image that names another run than its alias or version would be judged by a stranger's figures.
-fn agreed(run: Run, job: &Job) -> Result<Run, Problem> {
-    let (Some(expected), Which::Alias { .. } | Which::Version { .. }) = (&job.expected, &job.which) else {
-        return Ok(run);
-    };
-    if *expected == run.id {
-        return Ok(run);
+/// What a Secret holds for the tracking server. One that Kubernetes made for another end is no choice: who may write a
+/// model, and no Secret, could have its token sent to a server of his own.
+fn read_login(name: &str, secret: &Secret) -> Result<Login, Problem> {
+    const TYPES: [&str; 2] = ["Opaque", "kubernetes.io/basic-auth"];
+    let malformed = |why: &str| Problem::new(SECRET_MALFORMED, format!("the Secret {name} of spec.mlflow {why}"));
+    if let Some(other) = secret.type_.as_deref().filter(|kind| !TYPES.contains(kind)) {
+        return Err(malformed(&format!(
+            "is of type {other}; only {} are sent to a tracking server",
+            TYPES.join(" and ")
+        )));
     }
-    let (model, of) = match &job.which {
-        Which::Alias { model, alias } => (model, format!("its alias {alias}")),
-        Which::Version { model, version } => (model, format!("its version {version}")),
+    Login::read(|key| credentials::text(secret, key)).map_err(malformed)
+}
+
+/// By an alias or version that is not of the image's own run it would be judged by a stranger's figures.
+fn agreed(run: Run, job: &Job) -> Result<Run, Problem> {
+    let (model, of, remedy) = match &job.which {
         Which::Run(_) => return Ok(run),
+        Which::Alias { model, alias } => (model, format!("alias {alias}"), "move the alias"),
+        Which::Version { model, version } => (model, format!("version {version}"), "name its version in the spec"),
     };
-    let message = format!(
-        "the image comes from run {expected} by its label, but {of} of the registered model {model} is of run {}; register \
-         the image's run and move the alias there, or push the image of that run",
-        run.id
-    );
-    Err(Problem::new(RUN_MISMATCH, message))
+    let id = &run.id;
+    match &job.expected {
+        Some(expected) if expected == id => Ok(run),
+        Some(expected) => Err(Problem::new(
+            RUN_MISMATCH,
+            format!(
+                "the image comes from run {expected} by its label, but the {of} of the registered model {model} is of run \
+                 {id}; register the image's run and {remedy}, or push the image of that run"
+            ),
+        )),
+        None if job.taken.contains(id) => Err(Problem::new(
+            RUN_TAKEN,
+            format!(
+                "the {of} of the registered model {model} is of run {id}, as another image was, and this one does not say \
+                 from which run it comes; register its run and {remedy}, or give images the label {RUN_ID}"
+            ),
+        )),
+        None => Ok(run),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What versions were trained to, as their images and MLflow say it, and whether a new one may be introduced. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -13,16 +13,16 @@ use crate::{
     api::{
         Meaning, ValidSpec,
         conditions::{AWAITING_METRICS, Judgement, RUN_RESOLVED, STALLED, VERSION_ACCEPTED, find},
-        meaning::{self, MOST_METRICS},
+        meaning,
         mlflow::{Requirement, RunOf, Tracking, Training},
-        status::Version,
+        status::{PastVersion, Version},
     },
     images::{Digest, Labels, Observation, labels::RUN_ID},
     mlflow::{Run, Which, problem::reason::RUN_FAILED},
     resources::template,
     rollout::{
         Target, Unresolved,
-        gate::{self, Known, Metrics, Verdict},
+        gate::{self, Beside, Known, Metrics, Verdict},
     },
 };
 
@@ -31,6 +31,8 @@ pub const ASKING: &str = "Asking";
 const REQUIREMENT_NOT_MET: &str = "RequirementNotMet";
 const REQUIREMENTS_MET: &str = "RequirementsMet";
 const NO_RUN_IN_IMAGE: &str = "NoRunInImage";
+/// Metrics that a version shows.
+const MOST_METRICS: usize = 20;
 /// Names of metrics that are longer are for no screen.
 const LONGEST_NAME: usize = 128;
 
@@ -82,25 +84,43 @@ impl<'a> View<'a> {
         [&status.candidate, &status.stable].into_iter().flatten().find(|version| version.digest == digest)
     }
 
+    /// The version as users had it, if they did.
+    fn past(&self, digest: &Digest) -> Option<&'a PastVersion> {
+        let repository = self.spec.image.repository.to_string();
+        let mut history = self.observed.status.history.iter();
+        history.find(|past| past.repository == repository && past.digest == digest.as_str())
+    }
+
+    /// The runs of other versions.
+    fn taken(&self, digest: &Digest) -> BTreeSet<String> {
+        let status = &self.observed.status;
+        let shown = [&status.candidate, &status.stable].into_iter().flatten();
+        let shown = shown.map(|version| (&version.digest, &version.origin));
+        let all = shown.chain(status.history.iter().map(|past| (&past.digest, &past.origin)));
+        all.filter(|(other, _)| *other != digest.as_str()).filter_map(|(_, origin)| origin.run_id.clone()).collect()
+    }
+
     /// A condition of this very spec.
     fn before(&self, kind: &str) -> Option<&'a Condition> {
         let status = &self.observed.status;
         find(&status.conditions, kind).filter(|_| status.observed_generation == Some(self.observed.generation))
     }
 
-    /// The run that is to be asked for, if the image or the spec names one. What runs was judged by its own run: an alias may
-    /// have moved on since.
+    /// The run that is to be asked for, if the image or the spec names one. What runs or ran was judged by its own run: an
+    /// alias may have moved on since.
     fn asked(&self, tracking: &Tracking, digest: &Digest, runs: bool) -> Option<Asked> {
         let labelled = self.labels(digest).and_then(meaning::run_id);
-        let shown = self.in_status(digest);
-        let known = labelled.clone().or_else(|| shown.and_then(|version| version.origin.run_id.clone()));
+        let (shown, past) = (self.in_status(digest), self.past(digest));
+        let known = shown.map(|version| &version.origin).or(past.map(|past| &past.origin));
+        let known = labelled.clone().or_else(|| known.and_then(|origin| origin.run_id.clone()));
         let which = match &tracking.run_of {
             RunOf::ImageLabel => Which::Run(labelled.clone()?),
-            _ if runs && known.is_some() => Which::Run(known?),
+            _ if (runs || past.is_some()) && known.is_some() => Which::Run(known?),
             RunOf::Version { model, version } => Which::Version { model: model.clone(), version: version.clone() },
             RunOf::Alias { model, alias } => Which::Alias { model: model.clone(), alias: alias.clone() },
         };
-        Some(Asked { which, expected: labelled, known: shown.and_then(|version| self.proven(version)) })
+        let known = shown.and_then(|version| self.proven(version));
+        Some(Asked { which, expected: labelled, taken: self.taken(digest), known })
     }
 
     /// What status says of the version that `RunResolved` speaks of, when that has come from MLflow, by this very spec.
@@ -122,13 +142,12 @@ impl View<'_> {
     /// What the candidate is judged by.
     fn known(&self, digest: &Digest) -> Known {
         let meaning = self.labels(digest).map(Meaning::of).unwrap_or_default();
-        let by_labels = |lacking: String| match meaning.metrics.is_empty() {
-            false => Known::Metrics { metrics: meaning.metrics.clone(), of: "by its image's labels".into() },
-            true => Known::Never(lacking),
-        };
         let Some(tracking) = &self.training.tracking else {
+            if !meaning.metrics.is_empty() {
+                return Known::Metrics { metrics: meaning.metrics, of: "by its image's labels".into() };
+            }
             let fault = meaning.faults.first().map(|fault| format!(" ({fault})")).unwrap_or_default();
-            return by_labels(format!(
+            return Known::Never(format!(
                 "the image's labels hold no metrics{fault}; let python -m modelship_profile write them, or set \
                  spec.mlflow.trackingURI"
             ));
@@ -137,7 +156,7 @@ impl View<'_> {
             Some(Ok(run)) => Known::Metrics { metrics: run.metrics.clone(), of: format!("run {}", run.id) },
             Some(Err(problem)) if problem.reason == RUN_FAILED => Known::Never(problem.message.clone()),
             Some(Err(problem)) => Known::Awaited(problem.message.clone()),
-            None if self.asked(tracking, digest, false).is_none() => by_labels(no_run()),
+            None if self.asked(tracking, digest, false).is_none() => Known::Never(no_run()),
             None => Known::Awaited(format!("asking {}", tracking.uri)),
         }
     }
@@ -234,14 +253,20 @@ pub fn admit(
         return Admission { target, held: None, accepted };
     };
     let heard = observed.runs.get(digest.as_str());
-    let (known, stable) = (view.known(&digest), view.known_of_stable());
+    let had = view.past(&digest).is_some();
+    let (known, stable) = (view.known(&digest), if had { Ok(None) } else { view.known_of_stable() });
     let known = match (&stable, &known) {
         (Err(why), Known::Metrics { .. }) => Known::Awaited(why.clone()),
         _ => known,
     };
     let on_its_way = heard.is_none() || stable.is_err();
     let stable = stable.ok().flatten();
-    match gate::judge(&view.training.require, digest.short(), &known, stable.as_ref()) {
+    let beside = match &stable {
+        _ if had => Beside::Return,
+        Some(stable) => Beside::Metrics(stable),
+        None => Beside::Nothing,
+    };
+    match gate::judge(&view.training.require, digest.short(), &known, beside) {
         Verdict::Passed(words) => Admission { target, held: None, accepted: yes(REQUIREMENTS_MET, words) },
         Verdict::Refused(words) => {
             let failed = heard.is_some_and(|heard| heard.as_ref().is_err_and(|problem| problem.reason == RUN_FAILED));
@@ -308,6 +333,12 @@ fn told(short: &str, run: &Run) -> String {
 
 /// A version with what MLflow knows of it: it wins over what the image says of itself.
 pub fn describe(version: Version, spec: &ValidSpec, seen: &Observation, observed: &Observed) -> Version {
+    let mut known = resolve(version, spec, seen, observed);
+    known.origin.metrics = cut(known.origin.metrics, spec.mlflow.as_ref());
+    known
+}
+
+fn resolve(version: Version, spec: &ValidSpec, seen: &Observation, observed: &Observed) -> Version {
     let Some(view) = View::of(spec, seen, observed) else { return version };
     let Some(tracking) = &view.training.tracking else { return version };
     let uri = Some(tracking.uri.to_string());
@@ -315,7 +346,7 @@ pub fn describe(version: Version, spec: &ValidSpec, seen: &Observation, observed
     if let Some(Ok(run)) = observed.runs.get(&version.digest) {
         known.origin.run_id = Some(run.id.clone());
         known.origin.model_version = run.version.clone().or(known.origin.model_version);
-        known.origin.metrics = shown(&run.metrics, view.training);
+        known.origin.metrics = run.metrics.iter().map(|(name, value)| (name.clone(), meaning::shown(*value))).collect();
         known.tracking_uri = uri;
         return known;
     }
@@ -333,15 +364,11 @@ pub fn describe(version: Version, spec: &ValidSpec, seen: &Observation, observed
 }
 
 /// Those that are required first, then the others by name, as far as there is room.
-fn shown(metrics: &Metrics, training: &Training) -> BTreeMap<String, String> {
-    let required = training.require.iter().filter_map(|bounds| metrics.get_key_value(&bounds.metric));
-    let mut shown = BTreeMap::new();
-    for (name, figure) in required.chain(metrics).filter(|(name, _)| name.len() <= LONGEST_NAME) {
-        if shown.len() == MOST_METRICS {
-            break;
-        }
-        shown.insert(name.clone(), meaning::shown(*figure));
-    }
+fn cut(mut metrics: BTreeMap<String, String>, training: Option<&Training>) -> BTreeMap<String, String> {
+    let required = training.into_iter().flat_map(|training| &training.require);
+    let mut shown: BTreeMap<_, _> = required.filter_map(|bounds| metrics.remove_entry(&bounds.metric)).collect();
+    let room = MOST_METRICS.saturating_sub(shown.len());
+    shown.extend(metrics.into_iter().filter(|(name, _)| name.len() <= LONGEST_NAME).take(room));
     shown
 }
 

@@ -128,7 +128,9 @@ pub(super) fn unanswered(server: &Server, subject: Subject<'_>, error: &reqwest:
     const NOT_TLS: &str = "it does not speak TLS as expected (a server without TLS has an address with http://)";
     // A timeout while the body comes is a server that is too slow, not one that answers wrongly.
     if (error.is_body() || error.is_decode()) && !error.is_timeout() {
-        return bad(server, subject, "the answer broke off");
+        let message =
+            format!("{} broke off in its answer for {subject}; if it goes on, look into the server's log", server.uri);
+        return Problem::new(SERVER_ERROR, message);
     }
     let uri = &server.uri;
     let message = format!(

@@ -16,7 +16,9 @@ impl Problem {
 
     /// Whether nothing was learned, so that time alone may help.
     pub fn passes(&self) -> bool {
-        [reason::UNREACHABLE, reason::SERVER_ERROR, reason::RUN_UNFINISHED].contains(&self.reason)
+        const PASSING: [&str; 4] =
+            [reason::UNREACHABLE, reason::SERVER_ERROR, reason::RUN_UNFINISHED, reason::SECRET_UNAVAILABLE];
+        PASSING.contains(&self.reason)
     }
 }
 
@@ -24,9 +26,9 @@ impl Problem {
 pub mod reason {
     /// No connection, no name, no TLS, or no answer in time.
     pub const UNREACHABLE: &str = "TrackingServerUnreachable";
-    /// The server failed by itself (5xx), or wants to be asked less often (429).
+    /// The server failed by itself (5xx), wants to be asked less often (429), or broke off in its answer.
     pub const SERVER_ERROR: &str = "TrackingServerError";
-    /// What answers is no MLflow, or breaks off.
+    /// What answers is no MLflow.
     pub const BAD_ANSWER: &str = "BadAnswer";
     /// 401 or 403.
     pub const UNAUTHORIZED: &str = "Unauthorized";
@@ -46,4 +48,14 @@ pub mod reason {
     pub const RUN_FAILED: &str = "RunFailed";
     /// The run has not ended yet.
     pub const RUN_UNFINISHED: &str = "RunUnfinished";
+    /// The image says that it comes from another run than the alias or version does.
+    pub const RUN_MISMATCH: &str = "RunMismatch";
+    /// The image says nothing, and the alias or version is of the run that another image was made of.
+    pub const RUN_TAKEN: &str = "RunOfAnotherVersion";
+    /// The Secret in `spec.mlflow.credentialsSecret` is not there.
+    pub const SECRET_MISSING: &str = "CredentialsMissing";
+    /// It lacks a key.
+    pub const SECRET_MALFORMED: &str = "CredentialsMalformed";
+    /// The API server did not hand it out.
+    pub const SECRET_UNAVAILABLE: &str = "CredentialsUnavailable";
 }

@@ -21,6 +21,17 @@ pub enum Known {
     Never(String),
 }
 
+/// What the candidate's figures are compared with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Beside<'a> {
+    /// The metrics of the version that users get.
+    Metrics(&'a Metrics),
+    /// Nothing is known of the version that users get, or there is none.
+    Nothing,
+    /// Nothing: users have had the candidate before, and going back to it need be no progress.
+    Return,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// With a sentence that says by which figures.
@@ -37,8 +48,8 @@ impl Verdict {
     }
 }
 
-/// Judges a version by its short digest, its metrics, and those of the version that users get.
-pub fn judge(require: &[Requirement], short: &str, known: &Known, stable: Option<&Metrics>) -> Verdict {
+/// Judges a version by its short digest, its metrics, and what they are compared with.
+pub fn judge(require: &[Requirement], short: &str, known: &Known, beside: Beside<'_>) -> Verdict {
     let (metrics, of) = match known {
         _ if require.is_empty() => return Verdict::Passed(format!("{short}: nothing is required")),
         Known::Awaited(why) => {
@@ -51,7 +62,7 @@ pub fn judge(require: &[Requirement], short: &str, known: &Known, stable: Option
     };
     let (mut met, mut missed) = (Vec::new(), Vec::new());
     for requirement in require {
-        match check(requirement, metrics, stable) {
+        match check(requirement, metrics, beside) {
             Ok(words) => met.push(words),
             Err(words) => missed.push(words),
         }
@@ -67,7 +78,7 @@ pub fn judge(require: &[Requirement], short: &str, known: &Known, stable: Option
 }
 
 /// What one metric's figure is, beside its bounds; an error when it misses one.
-fn check(requirement: &Requirement, metrics: &Metrics, stable: Option<&Metrics>) -> Result<String, String> {
+fn check(requirement: &Requirement, metrics: &Metrics, beside: Beside<'_>) -> Result<String, String> {
     let name = &requirement.metric;
     let Some(value) = metrics.get(name) else { return Err(missing(name, metrics)) };
     if let Some(min) = requirement.min.filter(|min| value < min) {
@@ -80,7 +91,12 @@ fn check(requirement: &Requirement, metrics: &Metrics, stable: Option<&Metrics>)
     if below.is_none() && above.is_none() {
         return Ok(format!("{name} is {value}"));
     }
-    let Some(stable) = stable.and_then(|stable| stable.get(name)) else {
+    let stable = match beside {
+        Beside::Metrics(stable) => stable.get(name),
+        Beside::Nothing => None,
+        Beside::Return => return Ok(format!("{name} is {value}, and users have had this version before")),
+    };
+    let Some(stable) = stable else {
         return Ok(format!("{name} is {value}, and of the version that users get it is not known"));
     };
     let lower = below.filter(|margin| exceeds(stable - value, *margin));

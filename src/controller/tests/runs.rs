@@ -10,7 +10,7 @@ fn by_alias() -> Which {
 }
 
 fn question(digest: &str, which: Which) -> Question {
-    let asked = Asked { which, expected: None, known: None };
+    let asked = Asked { which, expected: None, taken: BTreeSet::new(), known: None };
     Question {
         uri: TrackingUri::parse("http://mlflow:5000").unwrap(),
         secret: None,
@@ -64,6 +64,17 @@ fn what_status_says_needs_no_question() {
     known.versions.get_mut("a").unwrap().known = Some(run("r1"));
     assert_eq!(book.follow(&owner(), Some(known), now), ([("a".to_owned(), Ok(run("r1")))].into(), false));
     assert_eq!(book.next_due(), None);
+}
+
+#[test]
+fn what_status_says_is_asked_for_after_all_when_the_spec_changes_since_it_may_not_be_all() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    let mut remembered = question("a", Which::Run("r1".into()));
+    remembered.versions.get_mut("a").unwrap().known = Some(run("r1"));
+    book.follow(&owner(), Some(remembered), now);
+    let newer = Question { generation: 2, ..question("a", Which::Run("r1".into())) };
+    assert_eq!(book.follow(&owner(), Some(newer), now), (Heard::new(), true));
+    due(&mut book, now);
 }
 
 #[test]
@@ -145,4 +156,35 @@ fn an_image_of_another_run_than_its_aliass_is_told() {
     assert_eq!(problem.reason, RUN_MISMATCH);
     assert!(problem.message.contains("run r2 by its label") && problem.message.contains("is of run r1"), "{problem:?}");
     assert_eq!(agreed(run("r2"), &job), Ok(run("r2")));
+}
+
+#[test]
+fn an_image_that_names_no_run_is_not_taken_for_the_one_of_another_image() {
+    let (mut book, now) = (Book::default(), Instant::now());
+    let mut asked = question("a", by_alias());
+    book.follow(&owner(), Some(asked.clone()), now);
+    asked.versions.get_mut("a").unwrap().taken = ["r1".to_owned()].into();
+    assert_eq!(book.follow(&owner(), Some(asked.clone()), now), (Heard::new(), false), "it is asked for already");
+    let job = due(&mut book, now);
+    let problem = agreed(run("r1"), &job).unwrap_err();
+    assert_eq!(problem.reason, RUN_TAKEN);
+    assert!(problem.message.contains("alias champion") && problem.message.contains(RUN_ID), "{problem:?}");
+    assert_eq!(agreed(run("r2"), &job), Ok(run("r2")));
+    // One that names its run may well share it, as an image that was built anew does.
+    let named = Job { expected: Some("r1".into()), ..job };
+    assert_eq!(agreed(run("r1"), &named), Ok(run("r1")));
+}
+
+#[test]
+fn a_secret_of_another_end_is_not_sent_to_a_tracking_server() {
+    let secret = |kind: Option<&str>| {
+        let data = serde_json::json!({"token": "b3Blbi1zZXNhbWU="});
+        serde_json::from_value(serde_json::json!({"type": kind, "data": data})).unwrap()
+    };
+    for kind in [None, Some("Opaque"), Some("kubernetes.io/basic-auth")] {
+        assert_eq!(read_login("hub", &secret(kind)), Ok(Login::Bearer("open-sesame".into())), "{kind:?}");
+    }
+    let problem = read_login("hub", &secret(Some("kubernetes.io/service-account-token"))).unwrap_err();
+    assert_eq!(problem.reason, SECRET_MALFORMED);
+    assert!(problem.message.contains("the Secret hub") && problem.message.contains("Opaque"), "{problem:?}");
 }

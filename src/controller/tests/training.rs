@@ -181,6 +181,8 @@ fn the_first_version_of_all_is_held_back_too() {
         (None, "False AwaitingMetrics", RECONCILING),
         (Some(problem(reason::UNREACHABLE)), "False AwaitingMetrics", RECONCILING),
         (Some(problem(reason::RUN_UNFINISHED)), "False AwaitingMetrics", RECONCILING),
+        (Some(problem(reason::SECRET_UNAVAILABLE)), "False AwaitingMetrics", RECONCILING),
+        (Some(problem(reason::SECRET_MISSING)), "False AwaitingMetrics", STALLED),
         (Some(problem(reason::UNAUTHORIZED)), "False AwaitingMetrics", STALLED),
         (Some(problem(reason::RUN_FAILED)), "False RunFailed", STALLED),
         (Some(Ok(run(1, 0.7))), "False RequirementNotMet", STALLED),
@@ -253,14 +255,56 @@ fn without_a_server_the_images_own_labels_are_judged() {
 }
 
 #[test]
-fn an_image_without_a_run_is_told_and_judged_by_its_labels() {
+fn an_image_without_a_run_is_told_and_its_own_figures_do_not_replace_those_of_the_server() {
     let mut world = World::with_second(by_label());
     world.push(measured(2, 0.95));
     world.seen.details.insert(digest(1), Ok(of_run(1)));
     let turn = world.turn();
-    assert_eq!((wants(&turn), is(&turn, RUN_RESOLVED)), (Some(digest(2)), "False NoRunInImage".into()));
+    assert_eq!((wants(&turn), is(&turn, RUN_RESOLVED)), (Some(digest(1)), "False NoRunInImage".into()));
     assert!(words(&turn, RUN_RESOLVED).contains(RUN_ID));
+    assert_eq!(is(&turn, VERSION_ACCEPTED), "False RequirementNotMet");
+    assert!(words(&turn, VERSION_ACCEPTED).contains(RUN_ID), "{}", words(&turn, VERSION_ACCEPTED));
     assert!(!world.question().unwrap().versions.contains_key(digest(2).as_str()));
+}
+
+#[test]
+fn a_tag_that_moves_back_to_what_users_had_is_followed_though_that_is_worse() {
+    let moved_back = || {
+        let mut world = World::with_second(by_label());
+        world.hears(2, Ok(run(2, 0.95)));
+        world.serve(2);
+        world.push(of_run(1));
+        world.seen.details.insert(digest(2), Ok(of_run(2)));
+        // It is not compared, so the run of what users get is not waited for.
+        world.runs.remove(digest(2).as_str());
+        world
+    };
+    let turn = moved_back().hears(1, Ok(run(1, 0.9)));
+    assert_eq!((wants(&turn), is(&turn, VERSION_ACCEPTED)), (Some(digest(1)), "True RequirementsMet".into()));
+    assert!(words(&turn, VERSION_ACCEPTED).ends_with("f1_score is 0.9, and users have had this version before"));
+    let turn = moved_back().hears(1, Ok(run(1, 0.79)));
+    assert_eq!((wants(&turn), is(&turn, VERSION_ACCEPTED)), (Some(digest(2)), "False RequirementNotMet".into()));
+}
+
+#[test]
+fn an_image_without_a_run_is_no_other_ones_run_though_the_alias_still_says_so() {
+    let mut world = World::new(by_alias());
+    world.push(pushed(1));
+    world.hears(1, Ok(run(1, 0.9)));
+    world.serve(1);
+    world.push(pushed(2));
+    world.seen.details.insert(digest(1), Ok(pushed(1)));
+    let asked = world.question().unwrap().versions;
+    assert_eq!(asked[digest(2).as_str()].taken, ["r1".to_owned()].into());
+    assert_eq!(asked[digest(1).as_str()].taken, BTreeSet::new());
+    let turn = world.hears(2, Err(Problem::new(reason::RUN_TAKEN, "the alias is of run r1")));
+    assert_eq!((wants(&turn), is(&turn, VERSION_ACCEPTED)), (Some(digest(1)), "False AwaitingMetrics".into()));
+    world.hears(2, Ok(run(2, 0.95)));
+    world.serve(2);
+    // What users had is asked for by its own run, wherever the alias is now.
+    world.push(pushed(1));
+    world.seen.details.insert(digest(2), Ok(pushed(2)));
+    assert_eq!(world.question().unwrap().versions[digest(1).as_str()].which, Which::Run("r1".into()));
 }
 
 #[test]
@@ -307,10 +351,10 @@ fn is_refused(conditions: &[Condition]) -> bool {
 
 #[test]
 fn of_many_metrics_the_required_ones_are_shown_first() {
-    let mut metrics: Metrics = (0..40).map(|number| (format!("a{number:02}"), 1.0)).collect();
-    metrics.insert("z".into(), 0.5);
-    metrics.insert("n".repeat(LONGEST_NAME + 1), 0.5);
+    let mut metrics: BTreeMap<_, _> = (0..40).map(|number| (format!("a{number:02}"), "1".to_owned())).collect();
+    metrics.insert("z".into(), "0.5".into());
+    metrics.insert("n".repeat(LONGEST_NAME + 1), "0.5".into());
     let require = vec![Requirement { metric: "z".into(), min: Some(0.1), ..Requirement::default() }];
-    let shown = shown(&metrics, &Training { tracking: None, require });
+    let shown = cut(metrics, Some(&Training { tracking: None, require }));
     assert_eq!((shown.len(), shown["z"].as_str(), shown.contains_key("a18")), (MOST_METRICS, "0.5", true));
 }

@@ -16,7 +16,7 @@ fn loss() -> Requirement {
 
 fn judged(require: &[Requirement], candidate: &[(&str, f64)], stable: Option<&[(&str, f64)]>) -> Verdict {
     let known = Known::Metrics { metrics: metrics(candidate), of: "run r1".into() };
-    judge(require, "1234567890ab", &known, stable.map(metrics).as_ref())
+    judge(require, "1234567890ab", &known, stable.map(metrics).as_ref().map_or(Beside::Nothing, Beside::Metrics))
 }
 
 #[test]
@@ -56,14 +56,14 @@ fn everything_that_is_missed_is_told_at_once() {
 
 #[test]
 fn what_is_not_known_yet_waits_and_what_never_will_be_is_refused() {
-    let waits = judge(&[f1()], "1234567890ab", &Known::Awaited("MLflow is away".into()), None);
+    let waits = judge(&[f1()], "1234567890ab", &Known::Awaited("MLflow is away".into()), Beside::Nothing);
     assert_eq!(waits, Verdict::Waiting("1234567890ab waits for its metrics (f1_score): MLflow is away".into()));
-    let refused = judge(&[f1()], "1234567890ab", &Known::Never("the run failed".into()), None);
+    let refused = judge(&[f1()], "1234567890ab", &Known::Never("the run failed".into()), Beside::Nothing);
     assert!(
         matches!(&refused, Verdict::Refused(said) if said.ends_with("cannot be known: the run failed")),
         "{refused:?}"
     );
-    let nothing = judge(&[], "1234567890ab", &Known::Never("the run failed".into()), None);
+    let nothing = judge(&[], "1234567890ab", &Known::Never("the run failed".into()), Beside::Nothing);
     assert!(nothing.passed(), "nothing is required");
 }
 
@@ -73,6 +73,21 @@ fn a_long_list_of_other_metrics_is_cut() {
     let many: Vec<(&str, f64)> = many.iter().map(|name| (name.as_str(), 1.0)).collect();
     let Verdict::Refused(said) = judged(&[f1()], &many, None) else { panic!("it passed") };
     assert!(said.contains("metric_09, …") && !said.contains("metric_10"), "{said}");
+}
+
+#[test]
+fn a_version_that_users_had_before_need_be_no_progress_and_still_reach_what_is_fixed() {
+    for (require, candidate, passed, words) in [
+        (f1(), ("f1_score", 0.82), true, "f1_score is 0.82, and users have had this version before"),
+        (f1(), ("f1_score", 0.79), false, "f1_score is 0.79, less than the 0.8 of min"),
+        (loss(), ("loss", 0.5), true, "loss is 0.5, and users have had this version before"),
+        (loss(), ("loss", 0.51), false, "loss is 0.51, more than the 0.5 of max"),
+    ] {
+        let known = Known::Metrics { metrics: metrics(&[candidate]), of: "run r1".into() };
+        let verdict = judge(&[require], "1234567890ab", &known, Beside::Return);
+        let (Verdict::Passed(said) | Verdict::Refused(said) | Verdict::Waiting(said)) = &verdict;
+        assert!(verdict.passed() == passed && said.contains(words), "{said}");
+    }
 }
 
 proptest! {
