@@ -121,7 +121,7 @@ fn modelship(name: &'static str, file: &'static str, setting: &Setting, model: S
     let (address, page) = (free_address(), free_address());
     let mut command = Command::new(&setting.modelship);
     command
-        .args(["exporter", "--upstream", &model.to_string(), "--listen", &address.to_string()])
+        .args(["--upstream", &model.to_string(), "--listen", &address.to_string()])
         .args(["--metrics-listen", &page.to_string(), "--probes-listen", &free_address().to_string()])
         .args(["--settings", "settings", "--read-predictions", if reads { "true" } else { "false" }])
         .env_clear();

@@ -32,7 +32,7 @@ struct Arguments {
     #[arg(long)]
     quick: bool,
     /// Measure this build of modelship instead of the one beside the benchmark.
-    #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_modelship"))]
+    #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_modelship-exporter"))]
     binary: PathBuf,
     /// `cargo bench` says this to every benchmark.
     #[arg(long, hide = true)]

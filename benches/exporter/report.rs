@@ -33,7 +33,7 @@ impl Report {
              answered; every answer is looked at. direct: without a proxy. nginx: Debian's, one worker, a plain \
              reverse proxy \
              with kept connections to the model, no access log. Flask: Flask, prometheus_client and requests, run by \
-             waitress. reading off, reading on: `modelship exporter`, the release build, without and with the \
+             waitress. reading off, reading on: `modelship-exporter`, the release build, without and with the \
              reading of \
              predictions. The clients (one thread), the model (one process) and the proxy share {cores} CPUs; \
              nothing is \

@@ -7,6 +7,8 @@ import subprocess
 import yaml
 
 BINARY = os.environ["MODELSHIP_BENCH_BINARY"]
+# They lie side by side.
+EXPORTER = BINARY + "-exporter"
 
 
 def render(deployments, *arguments):

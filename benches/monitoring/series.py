@@ -49,7 +49,7 @@ def follow(folder, spec, marks, loop):
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
     server = on_loop(traffic.model(model))
-    command = [modelship.BINARY, "exporter", f"--upstream=127.0.0.1:{model}", "--health-path=/ping"]
+    command = [modelship.EXPORTER, f"--upstream=127.0.0.1:{model}", "--health-path=/ping"]
     command += [f"--settings={folder / 'settings'}", f"--listen=127.0.0.1:{listen}"]
     command += [f"--metrics-listen=127.0.0.1:{metrics}", f"--probes-listen=127.0.0.1:{probes}"]
     prometheus = Prometheus(folder / "prometheus", own, 1)

@@ -1,4 +1,4 @@
-//! `modelship exporter`: the sidecar in front of a model.
+//! `modelship-exporter`: the sidecar in front of a model.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
@@ -33,7 +33,9 @@ const STARTUP_PATIENCE: Duration = Duration::from_millis(2500);
 const HEALTH_PERIOD: Duration = Duration::from_secs(5);
 const SILENT_PERIODS: u32 = 6;
 
-#[derive(Debug, clap::Args)]
+/// Stands in front of a model server: forwards requests, and measures them and their predictions.
+#[derive(Debug, clap::Parser)]
+#[command(name = "modelship-exporter", version, about)]
 pub struct Arguments {
     /// host:port of the model server.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]

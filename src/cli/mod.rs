@@ -1,4 +1,5 @@
-//! The subcommands of `modelship`, also reachable as `kubectl modelship …`.
+//! The subcommands of `modelship`, also reachable as `kubectl modelship …`; and `modelship-exporter`, a program of its own:
+//! it runs beside every model, and what of a program's file is mapped counts as memory of each.
 
 mod alerts;
 mod controller;
@@ -34,8 +35,6 @@ struct Arguments {
 enum Command {
     /// Run the operator.
     Controller(controller::Arguments),
-    /// Stand in front of a model server: forward requests, measure them and their predictions.
-    Exporter(exporter::Arguments),
     /// Print the CustomResourceDefinition.
     Crds,
     /// Print the reference of the exporter's or the operator's metrics, as Markdown.
@@ -65,7 +64,6 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Controller(arguments) => controller::run(arguments),
-        Command::Exporter(arguments) => exporter::run(arguments),
         Command::Crds => crds::run(),
         Command::Metrics(arguments) => metrics::run(&arguments),
         Command::Alerts => alerts::run(),
@@ -77,10 +75,19 @@ pub fn run() -> ExitCode {
         Command::Wait(arguments) => return wait::run(&arguments),
         Command::TestAlert(arguments) => return test_alert::run(&arguments),
     };
+    end("modelship", outcome)
+}
+
+/// Runs the command line of `modelship-exporter`.
+pub fn exporter() -> ExitCode {
+    end("modelship-exporter", exporter::run(exporter::Arguments::parse()))
+}
+
+fn end(program: &str, outcome: Result<(), String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("modelship: {message}");
+            eprintln!("{program}: {message}");
             ExitCode::FAILURE
         }
     }
@@ -108,5 +115,6 @@ mod tests {
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         super::Arguments::command().debug_assert();
+        super::exporter::Arguments::command().debug_assert();
     }
 }

@@ -31,6 +31,8 @@ const PYTHON_PATH: &str = "/run/modelship/python";
 /// Folder of the module that writes them, put on PYTHONPATH.
 const MODULE_PATH: &str = "/run/modelship/sitecustomize";
 const MODULE_FILE: &str = "sitecustomize.py";
+/// What runs of the image, which has the operator, too.
+const PROGRAM: &str = "/modelship-exporter";
 /// The user that the exporter runs as, as its image says too.
 const USER: i64 = 65_532;
 
@@ -49,6 +51,7 @@ pub fn container(spec: &ValidSpec, exporter: &valid::Exporter, image: &str, prof
         name: names::EXPORTER_CONTAINER.into(),
         image: Some(image.to_owned()),
         image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec![PROGRAM.into()]),
         args: Some(arguments(spec)),
         env: (!profile.is_empty()).then(|| vec![variable(profile)]),
         ports: Some(vec![
@@ -84,7 +87,6 @@ fn variable(profile: &Map<String, Value>) -> EnvVar {
 fn arguments(spec: &ValidSpec) -> Vec<String> {
     let server = &spec.server;
     let mut arguments = vec![
-        "exporter".to_owned(),
         format!("--upstream=127.0.0.1:{}", server.port),
         format!("--timeout={}s", server.timeout.as_secs()),
         format!("--settings={SETTINGS_PATH}"),

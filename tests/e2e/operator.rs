@@ -98,7 +98,7 @@ pub fn signal_process(container: &str, signal: &str) {
 fn process(container: &str) -> Option<String> {
     let of_container = |process: &String| {
         let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
-        read("cgroup").contains(container) && read("cmdline").starts_with("/modelship\0")
+        read("cgroup").contains(container) && read("cmdline").starts_with("/modelship")
     };
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().into_string().ok());

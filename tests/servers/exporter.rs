@@ -40,8 +40,8 @@ impl Exporter {
     pub fn start(number: u8, model: u16, variables: &[(&str, &str)]) -> Self {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = format!("127.{}.{high}.{low}", 99 + number);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_modelship"));
-        command.args(["exporter", "--health-path=/ping", "--settings=/nonexistent"]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_modelship-exporter"));
+        command.args(["--health-path=/ping", "--settings=/nonexistent"]);
         command.arg(format!("--upstream=127.0.0.1:{model}"));
         for (argument, port) in [("listen", 9800), ("metrics-listen", 9801), ("probes-listen", 9802)] {
             command.arg(format!("--{argument}={address}:{port}"));

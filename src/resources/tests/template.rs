@@ -90,7 +90,7 @@ fn the_exporter_bears_the_port_that_the_service_leads_to_and_is_asked_after_the_
     let template = rendered(json!({}));
     let containers = template["spec"]["containers"].as_array().unwrap();
     let exporter = containers.iter().find(|container| container["name"] == "exporter").unwrap();
-    assert_eq!(exporter["image"], sidecar().image);
+    assert_eq!((&exporter["image"], &exporter["command"]), (&json!(sidecar().image), &json!(["/modelship-exporter"])));
     assert_eq!(exporter["ports"][0], json!({"name": "http", "containerPort": 9800, "protocol": "TCP"}));
     assert_eq!(exporter["ports"][1], json!({"name": "metrics", "containerPort": 9801, "protocol": "TCP"}));
     assert_eq!(exporter["resources"], json!({"requests": {"cpu": "10m", "memory": "24Mi"}}));
@@ -128,7 +128,6 @@ fn the_exporter_is_told_of_the_server_as_the_user_describes_it() {
     let template = rendered(json!({"server": server}));
     let containers = template["spec"]["containers"].as_array().unwrap();
     let arguments = json!([
-        "exporter",
         "--upstream=127.0.0.1:5001",
         "--timeout=120s",
         "--settings=/etc/modelship/exporter",
