@@ -128,7 +128,7 @@ async fn errors_are_counted_by_kind_with_the_servers_words() {
         }
     })
     .await;
-    let (code, json, _) = traffic(address, "--count 7 --concurrency 1 --timeout 500ms").await;
+    let (code, json, _) = traffic(address, "--count 7 --concurrency 1 --timeout 5s").await;
     let errors = serde_json::json!({
         "refused": 0, "timeout": 1, "broken": 1, "http_4xx": 1, "http_5xx": 1, "http_other": 1, "unsent": 0,
     });

@@ -93,9 +93,10 @@ async fn a_model_that_comes_up_is_started_live_and_ready() {
 
     let model = Model::on(tokio::net::TcpListener::bind(&address).await.unwrap(), |_| ok("\n"));
     until("started", async || world.probe("/startup").await == 200).await;
+    // Each for itself: on a busy machine a check may come later than its period, which is short here.
     until("ready", async || world.probe("/ready").await == 200).await;
-    assert_eq!(world.probe("/live").await, 200);
-    assert!(world.page().await.contains("\nmodel_up 1\n"));
+    until("live", async || world.probe("/live").await == 200).await;
+    until("shown as up", async || world.page().await.contains("\nmodel_up 1\n")).await;
 
     drop(model);
     until("dead", async || world.probe("/live").await == 503).await;
@@ -131,8 +132,11 @@ async fn a_saturated_worker_stays_live_and_ready_though_it_answers_nothing_else(
     }
     drop(request);
     until("not ready when nobody waits and nothing is answered", async || world.probe("/ready").await == 503).await;
-    world.health.answered();
-    assert_eq!(world.probe("/ready").await, 200);
+    until("ready when a request is answered", async || {
+        world.health.answered();
+        world.probe("/ready").await == 200
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -202,8 +206,9 @@ fn every_series_is_there_at_the_start() {
 #[tokio::test]
 async fn at_the_end_it_stays_ready_until_the_proxy_is_done_and_answers_who_waits() {
     let model = Model::new(|_| ok("\n")).await;
-    let world = world(&model.address, |_| {});
-    until("ready", async || world.probe("/ready").await == 200).await;
+    // What one check has shown holds to the end of the test, however busy the machine is.
+    let world = world(&model.address, |options| options.rules.period = Duration::from_secs(3600));
+    until("started", async || world.probe("/startup").await == 200).await;
     world.signals.unbounded_send(()).unwrap();
     world.drain.begun().await;
     let probes = world.probes.clone();

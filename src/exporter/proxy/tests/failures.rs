@@ -225,11 +225,11 @@ async fn a_body_that_keeps_coming_may_take_longer_than_the_timeout() {
         send(&mut stream, OK).await;
     })
     .await;
-    let stand = stand(model, |options| options.timeout = Duration::from_millis(400)).await;
+    let stand = stand(model, |options| options.timeout = Duration::from_secs(2)).await;
     let mut stream = stand.connect().await;
     send(&mut stream, "POST / HTTP/1.1\r\nhost: m\r\ncontent-length: 10\r\n\r\n").await;
     for _ in 0..10 {
-        tokio::time::sleep(Duration::from_millis(80)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
         send(&mut stream, "x").await;
     }
     assert_eq!(answer(&mut stream).await.1, b"ok");
