@@ -37,7 +37,7 @@ fn push(world: &World, answer: &str, labels: &[(&str, &str)], options: &[&str]) 
 
 /// How many GETs the registry was asked.
 fn gets(operator: &Operator) -> u64 {
-    let page = String::from_utf8(operator.metrics.page().expect("a page")).expect("text");
+    let page = operator.page();
     let of = |line: &&str| line.starts_with("modelship_registry_requests_total") && line.contains(r#"method="GET""#);
     page.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
@@ -167,14 +167,7 @@ async fn labels_that_cannot_be_used_are_told_and_cost_neither_a_roll_out_nor_a_w
     assert_eq!(told(&world).await, None);
     operator.stop().await;
     let operator = Operator::start(&world);
-    // The second turn comes with the registry's answer.
-    eventually("two turns of the loop", || async {
-        let page = String::from_utf8(operator.metrics.page().expect("a page")).expect("text");
-        let turns = page.lines().find_map(|line| line.strip_prefix("modelship_reconcile_duration_seconds_count "));
-        let again = turns.is_some_and(|turns| turns.parse::<u32>().is_ok_and(|turns| turns >= 2));
-        if again && gets(&operator) == 2 { Ok(()) } else { Err(page) }
-    })
-    .await;
+    operator.at_rest(|| gets(&operator) == 2).await;
     assert_eq!(operator.tap.writes(), []);
     operator.stop().await;
     world.end().await;

@@ -30,9 +30,10 @@ async fn a_model_gets_its_children_and_serves_its_digest() {
     assert_eq!(deployment["metadata"]["ownerReferences"][0]["kind"], "ModelDeployment");
     let service = world.child(ChildKind::Service, "churn").await.expect("a Service");
     assert_eq!(service["spec"]["ports"][0]["targetPort"], "http");
+    // An event comes after the status that it tells of; the end waits for it.
+    operator.stop().await;
     let reasons: Vec<String> = world.events("churn").await.into_iter().map(|(reason, _)| reason).collect();
     assert_eq!(reasons, ["Deploying", "Serving"]);
-    operator.stop().await;
     world.end().await;
 }
 

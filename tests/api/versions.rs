@@ -53,18 +53,7 @@ async fn a_restart_with_all_in_place_writes_nothing() {
     operator.stop().await;
     let events = world.events("churn").await.len();
     let operator = Operator::start(&world);
-    // The second turn comes with the registry's answer; after it nothing is left to be done.
-    eventually("two turns of the loop", || async {
-        let page = String::from_utf8(operator.metrics.page().expect("a page")).expect("text");
-        let turns = page.lines().find_map(|line| line.strip_prefix("modelship_reconcile_duration_seconds_count "));
-        let answered = page.contains(r#"method="HEAD""#);
-        if turns.is_some_and(|turns| turns.parse::<u32>().is_ok_and(|turns| turns >= 2)) && answered {
-            Ok(())
-        } else {
-            Err(page)
-        }
-    })
-    .await;
+    operator.at_rest(|| true).await;
     assert_eq!(operator.tap.writes(), []);
     assert_eq!(world.events("churn").await.len(), events);
     operator.stop().await;
@@ -122,7 +111,7 @@ async fn without_auto_update_the_running_version_stays() {
 /// Waits until the poller has asked once more: what it heard has had its chance to change something.
 async fn registry_was_asked_again(operator: &Operator) {
     let heads = || {
-        let page = String::from_utf8(operator.metrics.page().expect("a page")).expect("text");
+        let page = operator.page();
         let head = page.lines().find(|line| line.contains(r#"method="HEAD""#) && line.contains(r#"code="200""#));
         head.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
     };

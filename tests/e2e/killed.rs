@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::{
     monitoring, operator,
-    stage::{Stage, image},
+    stage::{PATIENCE, Stage, image},
+    support::at_rest,
 };
 
 /// A model that serves its first version, and an operator that was never killed. The registry is asked again only after
@@ -151,16 +152,7 @@ async fn while_the_operator_is_away_the_model_serves_and_survives_the_loss_of_it
 
     let since = Timestamp::now();
     operator::start(&stage).await;
-    // The second turn comes with the registry's answer; after it nothing is left to be done.
-    stage
-        .eventually("two turns of the loop", || async {
-            let page = operator::metrics(&stage).await;
-            let turns = page.lines().find_map(|line| line.strip_prefix("modelship_reconcile_duration_seconds_count "));
-            let answered = page.contains(r#"method="HEAD""#);
-            let two = turns.is_some_and(|turns| turns.parse::<u32>().is_ok_and(|turns| turns >= 2));
-            if two && answered { Ok(()) } else { Err(page) }
-        })
-        .await;
+    at_rest(PATIENCE, async || operator::metrics(&stage).await, || true).await;
     let mut writes = operator::requests(&stage.namespace);
     writes.retain(|entry| entry.at() >= since && !["get", "list", "watch"].contains(&entry.verb()));
     assert!(writes.is_empty(), "a return with all in place writes nothing: {writes:#?}");

@@ -18,6 +18,11 @@ impl Entry {
         self.0["user"]["username"].as_str().unwrap_or_default()
     }
 
+    /// Asked for by somebody who acts as another, as the operators of tests do.
+    pub fn impersonated(&self) -> bool {
+        !self.0["impersonatedUser"].is_null()
+    }
+
     pub fn verb(&self) -> &str {
         self.0["verb"].as_str().unwrap_or_default()
     }

@@ -8,11 +8,13 @@ pub mod kubelet;
 pub mod mlflow;
 pub mod operator;
 pub mod registry;
+pub mod rest;
 pub mod tap;
 pub mod world;
 
 pub use kubelet::Kubelet;
 pub use mlflow::Mlflow;
 pub use operator::{Operator, Options};
+pub use rest::at_rest;
 pub use tap::Tap;
 pub use world::{World, eventually, eventually_within};

@@ -16,7 +16,10 @@ use modelship::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Tap, World, world::setting};
+use super::{
+    Tap, World, at_rest,
+    world::{DEADLINE, setting},
+};
 
 /// What may differ from one operator to the next.
 pub struct Options {
@@ -95,6 +98,16 @@ impl Operator {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(controller::run(settings, stopped));
         Self { tap, metrics, task, stop }
+    }
+
+    /// Its page of metrics.
+    pub fn page(&self) -> String {
+        String::from_utf8(self.metrics.page().expect("a page")).expect("text")
+    }
+
+    /// As [`at_rest`]: nothing is left to be done.
+    pub async fn at_rest(&self, heard: impl Fn() -> bool) {
+        at_rest(DEADLINE, async || self.page(), heard).await;
     }
 
     /// Ends it as SIGKILL would: nothing is given back, nothing is finished.

@@ -81,10 +81,16 @@ pub struct World {
 }
 
 impl World {
-    /// Makes a namespace named after the test, and sees to it that the CRD is there.
+    /// Makes a namespace named after the test, and sees to it that the CRD is there: once for all tests, for one of them
+    /// changes it for a while.
     pub async fn new(test: &str) -> Self {
-        let client = Client::try_from(config().await).expect("a client");
-        install_crd(&client).await;
+        static INSTALLED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+        INSTALLED
+            .get_or_init(|| async {
+                let client = Client::try_from(config().await).expect("a client");
+                install_crd(&client).await;
+            })
+            .await;
         Self::installed(test).await
     }
 
