@@ -22,7 +22,7 @@ pub async fn page(pod: &Pod) -> String {
 }
 
 /// A series' value, by its name with all of its labels as the page writes them.
-fn value(page: &str, series: &str) -> Option<f64> {
+pub fn value(page: &str, series: &str) -> Option<f64> {
     let line = page.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
     line[series.len()..].trim().parse().ok()
 }

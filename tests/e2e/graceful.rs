@@ -4,7 +4,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
-use crate::{stage::Stage, traffic::Traffic};
+use crate::{
+    asking::{self, ROW},
+    exporter,
+    stage::Stage,
+    traffic::Traffic,
+};
 
 /// Roll-outs and deletions, in turns.
 const EVENTS: usize = 10;
@@ -87,13 +92,30 @@ async fn a_pod_that_is_killed_without_grace_loses_no_more_than_it_had_in_hand() 
     let (stage, url) = serving("killedpod").await;
     let at_once = 8;
     let traffic = Traffic::start(&stage, "keep-alive", &url, &["--concurrency", &at_once.to_string()]).await;
-    let victim = two_ready(&stage).await.remove(0);
+    let before = two_ready(&stage).await;
     let pods: Api<Pod> = stage.api();
     let force = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-    pods.delete(&victim.name_any(), &force).await.expect("deleted");
-    two_ready(&stage).await;
+    pods.delete(&before[0].name_any(), &force).await.expect("deleted");
+    let after = two_ready(&stage).await;
+    let newcomer = after.iter().find(|pod| before.iter().all(|known| known.uid() != pod.uid())).expect("another pod");
+    // What knows the new pod knows no more of the old one.
+    let client = asking::client();
+    stage
+        .eventually("the node to route to the new pod", || async {
+            let answer = asking::ask(&client, &url, ROW).await;
+            let page = exporter::page(newcomer).await;
+            exporter::value(&page, r#"http_requests_total{code="200",method="POST"}"#)
+                .filter(|asked| *asked > 0.0)
+                .ok_or((answer, page))
+        })
+        .await;
     let summary = traffic.stop().await;
     let (requests, failed) = counted(&summary);
-    assert!(requests > 100 && failed <= at_once, "{summary:#}");
+    // Until then the node may still send clients to where nobody is: these are refused, and the pod never had them.
+    let refused = summary["errors"]["refused"].as_u64().expect("a number");
+    assert!(requests > 100 && failed - refused <= at_once, "{summary:#}");
+    let asker = stage.asker("churn", ROW).await;
+    asker.answered(100).await;
+    asker.stop().await;
     stage.end().await;
 }

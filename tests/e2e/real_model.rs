@@ -3,11 +3,11 @@
 use std::process::Command;
 
 use http::Request;
-use modelship::{images::Digest, resources::ChildKind};
+use modelship::{api::conditions, images::Digest, resources::ChildKind};
 
 use crate::{
-    asking,
-    stage::{Stage, kubectl},
+    asking, monitoring,
+    stage::{PATIENCE, Stage, kubectl},
     support::world::setting,
 };
 
@@ -52,6 +52,8 @@ async fn a_real_mlflow_model_serves_and_no_user_notices_the_next_push_but_by_its
     stage.apply(NAME, stage.spec()).await;
     let status = stage.serves(NAME, &first).await;
     assert_eq!(status.url, Some(format!("http://{NAME}.{}.svc/invocations", stage.namespace)));
+    // In time: that Prometheus has not picked a model up after a while would be told among the events.
+    monitoring::nudging(&stage, stage.condition(NAME, conditions::MONITORING_READY, "True", "PickedUp")).await;
     assert_eq!(ask_through_the_api_server(&stage).await, ANSWERS[0]);
     stage.nodes_run(NAME, &[&first]).await;
     every_image_is_a_digest(&stage).await;
@@ -62,7 +64,9 @@ async fn a_real_mlflow_model_serves_and_no_user_notices_the_next_push_but_by_its
     assert_ne!(first, second);
     stage.serves(NAME, &second).await;
     stage.only_pods_of(NAME, &second).await;
-    askers[0].answered(2).await;
+    for asker in &askers {
+        asker.answered(2).await;
+    }
     for asker in askers {
         let answers = asker.stop().await;
         let strange: Vec<_> = answers.iter().filter(|answer| !ANSWERS.contains(&answer.as_str())).collect();
@@ -99,7 +103,8 @@ fn reads_well(stage: &Stage, digest: &str) {
     // Its image has no labels, and so no commit.
     assert_eq!(wide[1][6..], [&format!("http://{NAME}.{}.svc/invocations", stage.namespace), "True", "Serving"]);
     let resource = format!("mdl/{NAME}");
-    kubectl(&["--namespace", &stage.namespace, "wait", "--for=condition=Ready", &resource, "--timeout=5s"]);
+    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+    kubectl(&["--namespace", &stage.namespace, "wait", "--for=condition=Ready", &resource, &timeout]);
     let story = kubectl(&["--namespace", &stage.namespace, "describe", "mdl", NAME]);
     let told = ["Deploying", "Serving", "RollingOut"].map(|reason| story.contains(&format!("  {reason}  ")));
     assert_eq!(told, [true; 3], "{story}");

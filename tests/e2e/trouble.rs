@@ -5,7 +5,7 @@ use kube::api::PostParams;
 use modelship::{api::conditions, resources::ChildKind};
 use serde_json::json;
 
-use crate::{asking::ROW, stage::Stage};
+use crate::{asking::ROW, monitoring, stage::Stage};
 
 #[tokio::test]
 async fn a_model_on_another_port_than_declared_is_told_and_the_right_port_heals() {
@@ -57,9 +57,12 @@ async fn a_version_that_never_gets_healthy_never_gets_to_users() {
     let stage = Stage::shared("sick").await;
     let first = stage.push("1");
     let mut spec = stage.spec();
-    spec["rollout"] = json!({"deadline": "10s"});
+    // Longer than a healthy version takes on a busy machine: one that is late would have its trouble told, too.
+    spec["rollout"] = json!({"deadline": "60s"});
     stage.apply("churn", spec).await;
     stage.serves("churn", &first).await;
+    // In time: that Prometheus has not picked a model up after a while would be told as well.
+    monitoring::nudging(&stage, stage.told(conditions::MONITORING_READY, "True", "PickedUp")).await;
     let asker = stage.asker("churn", ROW).await;
     let sick = stage.push_with("2", &["--unhealthy"]);
     let words = stage.told(conditions::STALLED, "True", "NotAnswering").await;
