@@ -96,7 +96,7 @@ def test_a_team_s_caller_runs_the_whole_workflow_under_act(tmp_path, act, mlflow
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stdout
     steps = [step.get("name", step.get("uses")) for step in yaml.safe_load(WORKFLOW.read_text())["jobs"]["publish"]["steps"]]

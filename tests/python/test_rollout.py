@@ -225,7 +225,7 @@ def test_a_commit_leads_to_new_predictions_of_the_service_by_the_workflow_alone(
     assert cluster.series(name, 'model_predictions_total{class="stay"}') == 0
     versions = [(past["revision"], past["runID"]) for past in status["history"]]
     assert versions == [(push.commit, push.outputs["run-id"]) for push in (second, first)]
-    cluster.modelship("wait", name, "--commit", second.commit, "--timeout", "5s")
+    cluster.modelship("wait", name, "--commit", second.commit, "--timeout", f"{PATIENCE}s")
 
 
 @pytest.mark.parametrize(
