@@ -221,17 +221,25 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     if place == Place::Stable && answered {
         return Verdict::Serving;
     }
-    // Neither will change by waiting.
+    // A pin, or autoUpdate, will not change by waiting.
     let image = &spec["image"];
     if let Some(pin) = image["pin"].as_str() {
         let another = match wanted {
             Wanted::Digest(digest) => pin != digest.as_str(),
             // What the pin is called is known once it serves.
-            _ => place == Place::Nowhere && status.stable.as_ref().is_some_and(|stable| stable.digest == pin),
+            _ => {
+                current && place == Place::Nowhere && status.stable.as_ref().is_some_and(|stable| stable.digest == pin)
+            }
         };
         if another {
             return Verdict::Refused(format!("it is pinned to {pin}"));
         }
+    }
+    let what = if place == Place::Nowhere { "the cluster has not seen it yet" } else { "it is being introduced" };
+    if !current {
+        // What the status says is of the spec before, whose fault may be the very one that was mended.
+        let state = said(conditions::READY).map_or("no status", |_| "the changed spec has not been looked at yet");
+        return Verdict::Waiting(format!("{what} ({state})"));
     }
     if image["autoUpdate"] == false && place == Place::Nowhere && status.stable.is_some() {
         return Verdict::Refused("autoUpdate is false: it stays on what runs".to_owned());
@@ -250,8 +258,6 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
             Verdict::Refused(words(stalled))
         }
         _ => {
-            let what =
-                if place == Place::Nowhere { "the cluster has not seen it yet" } else { "it is being introduced" };
             let state = said(conditions::READY).map_or("no status".to_owned(), words);
             Verdict::Waiting(format!("{what} ({state})"))
         }

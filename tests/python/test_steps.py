@@ -395,9 +395,9 @@ SERVES = {"status": "True", "reason": "Available", "message": "at least one repl
 
 def deployment(stable=None, candidate=None, image=None, **conditions):
     conditions = {"Available": SERVES, **conditions}
-    status = {"conditions": [{"type": kind, **condition} for kind, condition in conditions.items()]}
+    status = {"conditions": [{"type": kind, **condition} for kind, condition in conditions.items()], "observedGeneration": 1}
     status.update({name: {"digest": digest} for name, digest in (("stable", stable), ("candidate", candidate)) if digest})
-    return {"spec": {"image": image or {}}, "status": status}
+    return {"metadata": {"generation": 1}, "spec": {"image": image or {}}, "status": status}
 
 
 STUCK = {"status": "True", "reason": "CrashLooping", "message": "the pod\nends with 1"}

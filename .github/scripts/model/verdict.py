@@ -20,10 +20,16 @@ def verdict(deployment: dict, digest: str) -> str:
     # A newer version may be on its way: users get this one all the same.
     if stable == digest and any(conditions.get(kind, {}).get("status") == "True" for kind in ("Ready", "Available")):
         return "serving"
-    # Neither will change by waiting.
+    # A pin, or autoUpdate, will not change by waiting.
     if image.get("pin", digest) != digest:
         return f"refused it is pinned to {image['pin']}"
     seen = digest in (stable, candidate)
+    what = "it is being introduced" if seen else "the cluster has not seen it yet"
+    observed = status.get("observedGeneration")
+    if observed is None or observed != deployment["metadata"].get("generation"):
+        # What the status says is of the spec before, whose fault may be the very one that was mended.
+        state = "the changed spec has not been looked at yet" if "Ready" in conditions else "no status"
+        return f"waiting {what} ({state})"
     if image.get("autoUpdate") is False and not seen and stable:
         return "refused autoUpdate is false: it stays on what runs"
     accepted = conditions.get("VersionAccepted", {})
@@ -34,7 +40,6 @@ def verdict(deployment: dict, digest: str) -> str:
     # What else is stuck says nothing of this version: a new one wins over it.
     if stalled.get("status") == "True" and (seen or stalled.get("reason") == "InvalidSpec"):
         return f"refused {words(stalled)}"
-    what = "it is being introduced" if seen else "the cluster has not seen it yet"
     return f"waiting {what} ({words(conditions['Ready']) if 'Ready' in conditions else 'no status'})"
 
 

@@ -60,6 +60,38 @@ fn what_the_spec_asks_for_serves_only_when_it_was_seen_and_is_there_completely()
 }
 
 #[test]
+fn a_change_of_the_spec_is_waited_for_whatever_the_status_said_before_it() {
+    let changed_since = |when: &str, image: Value| {
+        changed(when, |model| {
+            model["metadata"]["generation"] = json!(2);
+            model["spec"]["image"].as_object_mut().unwrap().extend(image.as_object().unwrap().clone());
+        })
+    };
+    let pinned = json!({"pin": format!("sha256:{}", "b".repeat(64))});
+    for (when, image) in [
+        ("no version of a wrong spec is introduced", json!({})),
+        ("it is stuck, and the one before it serves", json!({})),
+        ("its training was not good enough, and the one before it serves", json!({})),
+        ("new versions are not taken", json!({})),
+        ("it is pinned to another digest", json!({})),
+        ("users get it", json!({"autoUpdate": false})),
+        ("the push was not seen yet", pinned),
+    ] {
+        for wanted in [Wanted::Current, Wanted::Tag("latest"), Wanted::Commit("4f67834")] {
+            let told = verdict(&changed_since(when, image.clone()), &wanted).to_string();
+            assert!(told.ends_with("(the changed spec has not been looked at yet)"), "{when}, {wanted}: {told}");
+        }
+    }
+}
+
+#[test]
+fn what_a_pin_names_and_what_runs_without_updates_is_the_version_of_the_spec() {
+    let told = |when: &str| verdict(&model(when), &Wanted::Current).to_string();
+    assert_eq!(told("it is pinned to another digest"), "serving");
+    assert_eq!(told("new versions are not taken"), "serving");
+}
+
+#[test]
 fn a_tag_is_there_when_what_serves_came_from_it() {
     let told = |model: &StoredModelDeployment| verdict(model, &Wanted::Tag("v2")).to_string();
     let of_tag = |tag: &'static str| changed("users get it", |model| model["status"]["tag"] = json!(tag));
