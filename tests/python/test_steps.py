@@ -108,6 +108,20 @@ def on_server(steps, client, mlflow_server):
     return steps
 
 
+# --- what every step does ------------------------------------------------------------------------------------------
+
+
+def test_an_error_is_shown_by_github_even_of_what_was_asked_in_passing(steps):
+    said = {"MODEL_IMAGE": "Alice/Model", "GITHUB_ACTIONS": "true"}
+    assert "\n::error title=build::image is 'Alice/Model', but must be" in steps.bad("build", **said)
+
+
+def test_an_error_of_several_lines_is_shown_as_a_whole(steps):
+    words = steps.bad("train", MODEL_TRAIN="x='100%'\r\nexit 3", GITHUB_ACTIONS="true")
+    (shown,) = [line for line in words.splitlines() if line.startswith("::error")]
+    assert shown.endswith("the training ended with status 3: x='100%25'%0D%0Aexit 3")
+
+
 # --- training and choosing ----------------------------------------------------------------------------------------
 
 

@@ -17,10 +17,17 @@ export GIT_PYTHON_REFRESH=quiet
 
 say() { echo "==> $*" >&2; }
 
+# escaped TEXT: as the data of a command of GitHub's, which is one line.
+escaped() {
+    local text=${1//'%'/%25}
+    text=${text//$'\r'/%0D}
+    echo "${text//$'\n'/%0A}"
+}
+
 fail() {
     echo "${0##*/}: $*" >&2
-    # The same sentence where GitHub shows it first.
-    [ -z "${GITHUB_ACTIONS:-}" ] || echo "::error title=${0##*/}::$*"
+    # The same sentence where GitHub shows it first. On standard error, for standard output may be what somebody captures.
+    [ -z "${GITHUB_ACTIONS:-}" ] || echo "::error title=${0##*/}::$(escaped "$*")" >&2
     exit 1
 }
 
