@@ -179,6 +179,15 @@ def test_a_bound_is_held_against_the_run_that_was_named(on_server, run_with_mode
     assert not (on_server.out / "told/run-id").exists(), "of an earlier choice"
 
 
+@pytest.mark.parametrize("bound", ["MODEL_AT_LEAST", "MODEL_AT_MOST"])
+def test_a_bound_without_a_run_to_measure_is_refused_and_not_ignored(steps, saved_model, bound):
+    asked = {"MODEL_METRIC": "f1_score", bound: "0.8"}
+    words = steps.bad("choose-run", **asked, MODEL_FOLDER=str(saved_model))
+    assert "with model-folder there is none to measure: leave them out" in words
+    words = steps.bad("choose-run", **asked, MODEL_RUN="none")
+    assert "with run: none there is none to measure: leave them out" in words
+
+
 # --- what the image is told ---------------------------------------------------------------------------------------
 
 

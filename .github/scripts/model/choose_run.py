@@ -22,6 +22,8 @@ def fail(sentence: str) -> None:
 
 def main() -> None:
     folder = said("FOLDER")
+    if folder or said("RUN") == "none":
+        refuse_bounds("model-folder" if folder else "run: none")
     if said("RUN") == "none":
         chosen = {"run_id": None, "model_uri": None, "metrics": {}, "parameters": {}}
     else:
@@ -138,6 +140,15 @@ def gate(run) -> None:
         fail(f"the run {run.info.run_id} is not good enough: {metric} is {value:g}, and at least {at_least:g} is asked for")
     if at_most is not None and value > at_most:
         fail(f"the run {run.info.run_id} is not good enough: {metric} is {value:g}, and at most {at_most:g} is asked for")
+
+
+def refuse_bounds(instead: str) -> None:
+    """A bound that nothing is held against would let everything pass."""
+    if bound("AT_LEAST") is not None or bound("AT_MOST") is not None:
+        fail(
+            f"at-least and at-most are held against the metrics of a run, and with {instead} there is none to measure: leave "
+            "them out, or ship a run of MLflow's (run: this, best, or a run's id)"
+        )
 
 
 def bound(name: str) -> Optional[float]:
