@@ -448,7 +448,7 @@ def test_the_cluster_s_verdict_ends_the_wait(steps, answers, code, words):
     steps.program(
         "kubectl",
         f"""cd {answered}
-        [[ "$*" == *"modeldeployments.modelship.dev iris"*"--namespace models"* ]] || exit 9
+        [[ "$*" == *"modeldeployments.modelship.dev iris"*"--request-timeout"*"--namespace models"* ]] || exit 9
         number=$(cat next 2>/dev/null || echo 0)
         if [ -e $((number + 1)) ]; then echo $((number + 1)) >next; fi
         [ -s "$number" ] || {{ echo "connection refused" >&2; exit 1; }}
@@ -462,6 +462,39 @@ def test_the_cluster_s_verdict_ends_the_wait(steps, answers, code, words):
     )
     assert done.returncode == code, done.stdout
     assert words in done.stdout
+
+
+# As kubectl writes them.
+@pytest.mark.parametrize(
+    "error, remedy",
+    [
+        ('Error from server (NotFound): modeldeployments.modelship.dev "iris" not found', "apply it first"),
+        ('error: the server doesn\'t have a resource type "modeldeployments"', "install Modelship in this cluster"),
+        ('Error from server (Forbidden): modeldeployments.modelship.dev "iris" is forbidden: User "ci"', "must allow to get"),
+        ("error: You must be logged in to the server (the server has asked for the client to provide credentials)", "make a new one"),
+        ("error: You must be logged in to the server (Unauthorized)", "make a new one"),
+        ("The connection to the server localhost:8080 was refused - did you specify the right host or port?", "finds no kubeconfig"),
+        ('error: error loading config file "/tmp/k": couldn\'t get version/kind', "correct the kubeconfig"),
+        ("Error in configuration: context was not found for specified context: ci", "correct the kubeconfig"),
+    ],
+)
+def test_an_error_that_waiting_does_not_mend_ends_the_wait_at_once(steps, error, remedy):
+    (steps.folder / "error").write_text(error)
+    steps.program("kubectl", f"echo >>{steps.folder}/asked; echo 'E0101 memcache.go' >&2; cat {steps.folder}/error >&2; exit 1")
+    (steps.out / "told").mkdir()
+    (steps.out / "told/digest").write_text(DIGEST)
+    words = steps.bad("wait", MODEL_DEPLOYMENT="iris", MODEL_WAIT="20", MODEL_WAIT_INTERVAL="1")
+    assert f"iris cannot be waited for: {error}; " in words and remedy in words
+    assert (steps.folder / "asked").read_text() == "\n", "asked once"
+
+
+def test_a_wait_whose_kubeconfig_is_an_empty_secret_asks_no_other_cluster(steps):
+    steps.program("kubectl", f"touch {steps.folder}/asked; exit 1")
+    (steps.out / "told").mkdir()
+    (steps.out / "told/digest").write_text(DIGEST)
+    words = steps.bad("wait", MODEL_DEPLOYMENT="iris", MODEL_WAIT="1", MODEL_WAIT_INTERVAL="0.05", KUBECONFIG_DATA="")
+    assert "deployment is iris, but the kubeconfig is empty: set the secret KUBECONFIG" in words
+    assert not (steps.folder / "asked").exists()
 
 
 @pytest.mark.parametrize("row", json.loads((TOP / "tests/vectors/verdicts.json").read_text()), ids=lambda row: row["when"])
