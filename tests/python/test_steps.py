@@ -226,14 +226,47 @@ def test_labels_that_a_team_adds_are_checked(steps):
     assert "org.example.team=blue" in (steps.out / "labels").read_text()
 
 
+LYING_HERE = "the training of this model has not written modelship-profile.json, which lies here"
+
+
 def test_a_profile_that_was_committed_long_ago_is_not_this_training_s(steps):
     profile = steps.folder / "modelship-profile.json"
     profile.write_text('{"version": 1, "kind": "class"}')
     os.utime(profile, (0, 0))
     steps.good("train", MODEL_TRAIN="true")
-    assert "nothing tells what the model means" in steps.bad("describe")
+    steps.good("choose-run", MODEL_RUN="none")
+    words = steps.bad("describe")
+    assert "nothing tells what the model means" in words and LYING_HERE in words
     profile.touch()
     steps.good("describe")
+
+
+def test_a_profile_that_lies_here_is_not_taken_when_nothing_was_trained(steps):
+    (steps.folder / "modelship-profile.json").write_text('{"version": 1, "kind": "class"}')
+    steps.good("choose-run", MODEL_RUN="none")
+    assert LYING_HERE in steps.bad("describe")
+    steps.good("describe", MODEL_PROFILE="modelship-profile.json")
+
+
+def test_a_profile_of_the_training_here_is_not_that_of_another_run_or_folder(on_server, run_with_model, saved_model):
+    number = '{"version": 1, "kind": "number"}'
+    on_server.good("train", MODEL_TRAIN=f"echo '{number}' >modelship-profile.json")
+    on_server.good("choose-run", MODEL_RUN=run_with_model)
+    on_server.good("export")
+    on_server.good("describe")
+    assert json.loads((on_server.out / "profile.json").read_text())["kind"] == "class", "that of the run's own model"
+    on_server.good("choose-run", MODEL_FOLDER=str(saved_model))
+    on_server.good("export")
+    assert LYING_HERE in on_server.bad("describe")
+
+
+def test_a_folder_that_the_training_here_has_saved_goes_with_its_profile(steps, saved_model):
+    command = f"cp -R {saved_model} model; touch model/MLmodel; echo '{{\"version\": 1, \"kind\": \"number\"}}' >modelship-profile.json"
+    steps.good("train", MODEL_TRAIN=command)
+    steps.good("choose-run", MODEL_FOLDER="model")
+    steps.good("export")
+    steps.good("describe")
+    assert json.loads((steps.out / "profile.json").read_text())["kind"] == "number"
 
 
 # --- building and pushing -----------------------------------------------------------------------------------------

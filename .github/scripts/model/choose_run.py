@@ -22,12 +22,14 @@ def fail(sentence: str) -> None:
 
 def main() -> None:
     folder = said("FOLDER")
-    if folder or said("RUN") == "none":
-        refuse_bounds("model-folder" if folder else "run: none")
     if said("RUN") == "none":
-        chosen = {"run_id": None, "model_uri": None, "metrics": {}, "parameters": {}}
+        refuse_bounds("run: none")
+        chosen = {"run_id": None, "model_uri": None, "metrics": {}, "parameters": {}, "trained_here": bool(training())}
+    elif folder:
+        refuse_bounds("model-folder")
+        chosen = of_folder(pathlib.Path(folder))
     else:
-        chosen = of_folder(pathlib.Path(folder)) if folder else of_server()
+        chosen = of_server()
     json.dump(chosen, sys.stdout, indent=2)
     print()
 
@@ -39,7 +41,13 @@ def of_folder(folder: pathlib.Path) -> dict:
     # Two fields of a flat YAML file, so that this needs no MLflow.
     lines = (line.partition(":") for line in (folder / "MLmodel").read_text(encoding="utf-8").splitlines())
     fields = {name: value.strip().strip("'\"") for name, _, value in lines if not name.startswith((" ", "-"))}
-    return {"run_id": fields.get("run_id") or None, "model_uri": str(folder.resolve()), "metrics": {}, "parameters": {}}
+    return {
+        "run_id": fields.get("run_id") or None,
+        "model_uri": str(folder.resolve()),
+        "metrics": {},
+        "parameters": {},
+        "trained_here": bool(training()) and newer(folder / "MLmodel", mark_file()),
+    }
 
 
 def of_server() -> dict:
@@ -71,6 +79,7 @@ def of_server() -> dict:
         "metrics": run.data.metrics,
         "parameters": run.data.params,
         "tracking_uri": mlflow.get_tracking_uri(),
+        "trained_here": bool(training()) and run.data.tags.get("modelship.training") == training(),
     }
 
 
@@ -205,8 +214,17 @@ def version_of(client, run) -> Optional[str]:
     return max((version.version for version in versions), key=int, default=None)
 
 
+def mark_file() -> pathlib.Path:
+    return pathlib.Path(os.environ["MODEL_OUT"]) / "told/training"
+
+
+def newer(file: pathlib.Path, other: pathlib.Path) -> bool:
+    return file.stat().st_mtime_ns > other.stat().st_mtime_ns
+
+
 def training() -> str:
-    file = pathlib.Path(os.environ["MODEL_OUT"]) / "told/training"
+    """The mark of the training that was run here; empty when there was none."""
+    file = mark_file()
     return file.read_text(encoding="utf-8").strip() if file.exists() else ""
 
 
