@@ -431,10 +431,83 @@ def test_a_wrong_password_of_the_registry_pushes_nothing(steps, registry, builde
     steps.environment.update({"MODEL_REGISTRY_INSECURE": "true", "DOCKERHUB_USERNAME": USER, "DOCKERHUB_TOKEN": "wrong-one"})
     (steps.folder / "Dockerfile").write_text(f"FROM {base}\n")
     labelled(steps, "a=1")
-    steps.good("build")
+    words = steps.bad("build")
+    assert "does not know this user and token" in words and "wrong-one" not in words
+    steps.good("build", DOCKERHUB_TOKEN=REGISTRY_PASSWORD)
     words = steps.bad("push")
     assert "does not know this user and token" in words and "wrong-one" not in words
     assert registry.tags("alice/refused") == []
+
+
+def test_a_base_image_that_is_private_is_built_upon_with_the_registry_s_log_in(steps, registry, builder):
+    environment, base = builder
+    private = f"{registry.host}/alice/private-base:1"
+    command = ["buildah", "push", "--quiet", "--tls-verify=false", "--creds", f"{USER}:{REGISTRY_PASSWORD}", base, f"docker://{private}"]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **environment})
+    steps.environment.update({**environment, "GITHUB_SHA": "f" * 40, "MODEL_IMAGE": f"{registry.host}/alice/on-private"})
+    steps.environment["MODEL_REGISTRY_INSECURE"] = "true"
+    (steps.folder / "Dockerfile").write_text(f"FROM {private}\n")
+    labelled(steps, "a=1")
+    assert "the image cannot be built" in steps.bad("build")
+    steps.good("build", DOCKERHUB_USERNAME=USER, DOCKERHUB_TOKEN=REGISTRY_PASSWORD)
+
+
+# A Docker whose engine is only found by a context of the user's settings.
+DOCKER = """
+grep -q '"currentContext": "remote"' "$DOCKER_CONFIG/config.json" && [ -f "$DOCKER_CONFIG/contexts/remote" ] || {
+    echo "there is no engine" >&2
+    exit 1
+}
+echo "$1" >>"$LOG"
+case $1 in
+login) cat >/dev/null && echo "$DOCKER_CONFIG" >>"$LOG.folders" && cp "$DOCKER_CONFIG/config.json" "$LOG.config" ;;
+push) echo "latest: digest: $DIGEST size: 1" ;;
+esac
+"""
+
+
+def test_a_log_in_keeps_docker_s_settings_and_leaves_nothing_behind(steps):
+    steps.program("docker", DOCKER)
+    steps.program("buildah", 'echo "no: docker is there" >&2; exit 1')
+    settings = steps.folder.parent / "settings"
+    (settings / "contexts").mkdir(parents=True)
+    (settings / "contexts/remote").touch()
+    own = json.dumps({"currentContext": "remote", "credsStore": "desktop", "auths": {"ghcr.example.org": {"auth": "b3duCg=="}}})
+    (settings / "config.json").write_text(own)
+    log = steps.folder.parent / "log"
+    steps.environment.update({"LOG": str(log), "DIGEST": DIGEST, "GITHUB_SHA": "c" * 40, "MODEL_IMAGE": "alice/model"})
+    steps.environment.update({"DOCKER_CONFIG": str(settings), "DOCKERHUB_USERNAME": USER, "DOCKERHUB_TOKEN": "a-token"})
+    (steps.folder / "Dockerfile").write_text("FROM scratch\n")
+    labelled(steps, "a=1")
+    steps.good("build")
+    steps.good("push", MODEL_TAGS="")
+    assert log.read_text().split() == ["info", "login", "build", "login", "push"]
+    used = json.loads(pathlib.Path(f"{log}.config").read_text())
+    # By the empty name, Docker keeps this registry's password in the file, and not in the user's keychain.
+    assert used == {**json.loads(own), "credHelpers": {"https://index.docker.io/v1/": ""}}
+    assert (settings / "config.json").read_text() == own
+    assert sorted(entry.name for entry in settings.iterdir()) == ["config.json", "contexts"]
+    folders = pathlib.Path(f"{log}.folders").read_text().split()
+    assert len(folders) == 2 and not any(pathlib.Path(folder).exists() for folder in folders)
+
+
+def test_other_registries_that_buildah_knows_are_still_known_while_it_builds(noted):
+    steps, log = noted
+    steps.program("buildah", 'cp "$REGISTRY_AUTH_FILE" "$LOG.$1"')
+    known = steps.folder.parent / "auth.json"
+    known.write_text(json.dumps({"auths": {"ghcr.example.org": {"auth": "b3duCg=="}}, "credHelpers": {"docker.io": "desktop"}}))
+    steps.good("build", REGISTRY_AUTH_FILE=str(known), DOCKERHUB_USERNAME=USER, DOCKERHUB_TOKEN="a-token")
+    used = json.loads(pathlib.Path(f"{log}.bud").read_text())
+    assert used == {"auths": {"ghcr.example.org": {"auth": "b3duCg=="}}, "credHelpers": {}}
+
+
+def test_the_image_is_pushed_by_what_has_built_it(noted):
+    steps, log = noted
+    # Another builder would be asked for first by now.
+    steps.program("docker", f"touch {log}.docker")
+    del steps.environment["MODEL_BUILDER"]
+    steps.good("push", MODEL_TAGS="")
+    assert len(pushes(log)) == 1 and not pathlib.Path(f"{log}.docker").exists()
 
 
 # --- reports and the cluster's verdict ----------------------------------------------------------------------------

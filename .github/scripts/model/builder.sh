@@ -28,6 +28,7 @@ commit_tag() {
     echo "$tag"
 }
 
+# builder: which program builds. Asked once, by build; whoever comes later is told, for what one has built another does not have.
 builder() {
     local each
     if [ -n "${MODEL_BUILDER:-}" ]; then
@@ -52,23 +53,29 @@ builder() {
 # Registries without TLS: for tests and networks of one's own.
 insecure() { [ "${MODEL_REGISTRY_INSECURE:-}" = true ]; }
 
-# build_image NAME DOCKERFILE CONTEXT ARGUMENT…
+# What is removed when the step ends, however it ends.
+temporary=()
+trap 'rm -rf ${temporary[@]+"${temporary[@]}"}' EXIT
+
+# build_image BUILDER NAME DOCKERFILE CONTEXT ARGUMENT…
 build_image() {
-    local with name=$1 dockerfile=$2 context=$3
-    shift 3
-    with=$(builder)
+    local with=$1 name=$2 dockerfile=$3 context=$4 arguments=()
+    shift 4
+    if insecure && [ "$with" != docker ]; then arguments+=(--tls-verify=false); fi
+    # Docker finds this one by its name.
+    if [ -f "$dockerfile.dockerignore" ] && [ "$with" != docker ]; then arguments+=(--ignorefile "$dockerfile.dockerignore"); fi
+    arguments+=(--file "$dockerfile" "$@" "$context")
     case $with in
-    docker) docker build --quiet --tag "$name" --file "$dockerfile" "$@" "$context" >&2 ;;
+    docker) docker build --quiet --tag "$name" "${arguments[@]}" >&2 ;;
     # Docker's format: it keeps what Dockerfiles say of health checks and shells.
-    buildah) buildah bud --quiet --format docker --tag "$(qualified "$name")" --file "$dockerfile" "$@" "$context" >&2 ;;
-    podman) podman build --quiet --format docker --tag "$(qualified "$name")" --file "$dockerfile" "$@" "$context" >&2 ;;
+    buildah) buildah bud --quiet --format docker --tag "$(qualified "$name")" "${arguments[@]}" >&2 ;;
+    podman) podman build --quiet --format docker --tag "$(qualified "$name")" "${arguments[@]}" >&2 ;;
     esac || fail "the image cannot be built"
 }
 
-# push_image FROM TO: prints the digest.
+# push_image BUILDER FROM TO: prints the digest.
 push_image() {
-    local with from=$1 to=$2 log=$MODEL_OUT/push.log digest
-    with=$(builder)
+    local with=$1 from=$2 to=$3 log=$MODEL_OUT/push.log digest
     rm -f "$MODEL_OUT/pushed"
     case $with in
     docker)
@@ -89,13 +96,27 @@ push_image() {
     echo "$digest"
 }
 
-# log_in HOST USER: the password comes by standard input, and is kept in a file that the caller removes.
+# log_in BUILDER REPOSITORY: to its registry with DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, where they are given, for this step
+# alone: no later one finds the password. Whatever else the builder knows, such as other registries and Docker's contexts, stays.
 log_in() {
-    local with arguments=()
-    with=$(builder)
+    local with=$1 host own=${DOCKER_CONFIG:-${HOME:-}/.docker} logged_in entry arguments=()
+    [ -n "${DOCKERHUB_TOKEN:-}" ] || return 0
+    [ -n "${DOCKERHUB_USERNAME:-}" ] || fail "DOCKERHUB_TOKEN is set, but DOCKERHUB_USERNAME is not"
+    host=$(qualified "$2")
+    host=${host%%/*}
+    # Docker knows its own registry by an address, not by the host in names.
+    if [ "$host" = docker.io ] && [ "$with" = docker ]; then host=https://index.docker.io/v1/; fi
+    logged_in=$(mktemp -d)
+    temporary+=("$logged_in")
+    for entry in "$own"/*; do
+        if [ -e "$entry" ] && [ "${entry##*/}" != config.json ]; then ln -s "$entry" "$logged_in/"; fi
+    done
+    py "$scripts/known_logins.py" "$with" "$host" "$logged_in"
+    export DOCKER_CONFIG=$logged_in REGISTRY_AUTH_FILE=$logged_in/auth.json
     if [ "$with" != docker ] && insecure; then arguments+=(--tls-verify=false); fi
-    "$with" login ${arguments[@]+"${arguments[@]}"} --username "$2" --password-stdin "$1" >"$MODEL_OUT/login.log" 2>&1 || {
+    "$with" login ${arguments[@]+"${arguments[@]}"} --username "$DOCKERHUB_USERNAME" --password-stdin "$host" \
+        >"$MODEL_OUT/login.log" 2>&1 <<<"$DOCKERHUB_TOKEN" || {
         tail -3 "$MODEL_OUT/login.log" >&2
-        fail "the registry $1 does not know this user and token (DOCKERHUB_USERNAME, DOCKERHUB_TOKEN)"
+        fail "the registry $host does not know this user and token (DOCKERHUB_USERNAME, DOCKERHUB_TOKEN)"
     }
 }
