@@ -452,6 +452,42 @@ def test_a_base_image_that_is_private_is_built_upon_with_the_registry_s_log_in(s
     steps.good("build", DOCKERHUB_USERNAME=USER, DOCKERHUB_TOKEN=REGISTRY_PASSWORD)
 
 
+# The scripts as the workflow checks them out, and results where they go without Actions.
+BELOW = {"MODEL_OUT": "modelship-out"}
+
+
+def checked_out_below(steps):
+    (steps.folder / ".modelship").symlink_to(TOP)
+    (steps.folder / "modelship-out").mkdir()
+    (steps.folder / "modelship-out/labels").write_text("a=1\n")
+    return steps.folder / ".modelship/.github/scripts/model/build"
+
+
+@pytest.mark.parametrize("ignore", [".dockerignore", "Dockerfile.dockerignore"])
+def test_neither_scripts_nor_results_of_the_steps_get_into_the_image(steps, builder, ignore):
+    environment, base = builder
+    there = "[ -e /app/server.py ] && [ ! -e /app/secret.txt ]"
+    ours = "[ ! -e /app/.modelship ] && [ ! -L /app/.modelship ] && [ ! -e /app/modelship-out ]"
+    (steps.folder / "Dockerfile").write_text(f"FROM {base}\nCOPY . /app\nRUN {there} && {ours}\n")
+    for name in ("server.py", "secret.txt"):
+        (steps.folder / name).touch()
+    # The team's own list is still one, even without an end of its last line.
+    (steps.folder / ignore).write_text("secret.txt")
+    steps.environment.update({**environment, **BELOW, "GITHUB_SHA": "a" * 40, "MODEL_IMAGE": "localhost/alice/of-ours"})
+    steps.good(checked_out_below(steps))
+    git(steps.folder, "init", "--quiet")
+    assert "modelship-out" not in git(steps.folder, "status", "--porcelain")
+
+
+def test_docker_is_told_what_of_ours_lies_in_the_context(steps):
+    ignored = steps.folder.parent / "ignored"
+    steps.program("docker", f'while [ "$1" != --file ]; do [ $# != 0 ] || exit 0; shift; done; cp "$2.dockerignore" {ignored}')
+    (steps.folder / "Dockerfile").write_text("FROM scratch\n")
+    steps.environment.update({**BELOW, "MODEL_BUILDER": "docker", "GITHUB_SHA": "a" * 40, "MODEL_IMAGE": "alice/model"})
+    steps.good(checked_out_below(steps))
+    assert ignored.read_text().split() == [".modelship", "modelship-out"]
+
+
 # A Docker whose engine is only found by a context of the user's settings.
 DOCKER = """
 grep -q '"currentContext": "remote"' "$DOCKER_CONFIG/config.json" && [ -f "$DOCKER_CONFIG/contexts/remote" ] || {

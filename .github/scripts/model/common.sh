@@ -5,11 +5,12 @@
 # Actions nothing changes but where results are written to.
 
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# A folder outside of the checkout where there is one: it must end up in no commit and in no image.
+# A folder outside of the checkout where there is one: it must end up in no commit and in no image (see build).
 out=${MODEL_OUT:-${RUNNER_TEMP:-$PWD/modelship-out}}
 case $out in "${RUNNER_TEMP:-}") out=$out/modelship ;; esac
 mkdir -p "$out/told"
 out=$(cd "$out" && pwd)
+[ -f "$out/.gitignore" ] || echo '*' >"$out/.gitignore"
 export MODEL_OUT=$out
 export PYTHONPATH=$scripts/../../../src/python${PYTHONPATH:+:$PYTHONPATH}
 # It would otherwise look for a git program at import, and warn.
