@@ -114,6 +114,7 @@ fn files(arguments: &Arguments, found: &Found) -> Result<Vec<(&'static str, Stri
             .replace("@PATHS@", &paths.join("\n"))
             .replace("@INPUTS@\n", &inputs)
             .replace("@SERVER@\n", server.as_deref().unwrap_or_default())
+            .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
             .replace("@IMAGE@", image)
             .replace("@NAME@", &name)
     };

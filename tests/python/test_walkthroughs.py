@@ -38,13 +38,15 @@ class Team:
             self.inputs["tracking-uri"] = server
         if "dockerfile" not in said:
             self.inputs.update({"build": "recipe", "base-image": self.base})
-        self.secrets = {
+        secrets = {
             "DOCKERHUB_USERNAME": USER,
             "DOCKERHUB_TOKEN": REGISTRY_PASSWORD,
             "DAGSHUB_USERNAME": USER,
             "DAGSHUB_TOKEN": PASSWORD,
             "PAT": "a token",
         }
+        # What the workflow does not hand on stays in the repository.
+        self.secrets = {name: secrets[name] for name in self.workflow["jobs"]["model"]["secrets"]}
 
     def push(self, **inputs):
         inputs = {**self.inputs, **{name.replace("_", "-"): value for name, value in inputs.items()}}

@@ -65,6 +65,42 @@ fn every_input_that_may_be_written_is_one_of_the_reusable_workflow() {
 }
 
 #[test]
+fn the_workflow_gets_its_secrets_by_name_and_is_that_of_this_release() {
+    let directory = repository(&[("MLproject", "")]);
+    init(&arguments(directory.path(), "alice/churn")).unwrap();
+    let job = &written(directory.path(), WORKFLOW.0)["jobs"]["model"];
+    let release = concat!("modelship/modelship/.github/workflows/publish-model.yml@v", env!("CARGO_PKG_VERSION"));
+    assert_eq!(job["uses"], release);
+    let publish: Value = serde_saphyr::from_str(PUBLISH).unwrap();
+    let mut handed_on = job["secrets"].as_object().unwrap().clone();
+    // Only with an input that this workflow does not have.
+    assert!(!handed_on.contains_key("KUBECONFIG"));
+    handed_on.insert("KUBECONFIG".into(), "${{ secrets.KUBECONFIG }}".into());
+    let known = publish["on"]["workflow_call"]["secrets"].as_object().unwrap().keys();
+    let known: serde_json::Map<String, Value> =
+        known.map(|name| (name.clone(), format!("${{{{ secrets.{name} }}}}").into())).collect();
+    assert_eq!(handed_on, known);
+}
+
+#[test]
+fn every_text_that_people_copy_from_names_this_release_and_its_secrets() {
+    for (file, text) in [
+        ("publish-model.yml", PUBLISH),
+        ("README.md", include_str!("../../../README.md")),
+        ("attrition", include_str!("../../python/walkthroughs/attrition/README.md")),
+        ("image-classifier", include_str!("../../python/walkthroughs/image-classifier/README.md")),
+        ("label-encoded", include_str!("../../python/walkthroughs/label-encoded/README.md")),
+        ("mlflow-project", include_str!("../../python/walkthroughs/mlflow-project/README.md")),
+        ("score-gate", include_str!("../../python/walkthroughs/score-gate/README.md")),
+    ] {
+        let releases: Vec<&str> = text.split("workflows/publish-model.yml@").skip(1).collect();
+        let release = concat!("v", env!("CARGO_PKG_VERSION"), "\n");
+        assert!(!releases.is_empty() && releases.iter().all(|rest| rest.starts_with(release)), "{file}");
+        assert!(!text.contains("secrets: inherit"), "{file}");
+    }
+}
+
+#[test]
 fn a_dockerfile_s_port_is_that_of_the_server_and_without_mlflow_no_run_is_asked_for() {
     let directory = repository(&[("Dockerfile", "FROM x\nEXPOSE 5000/tcp 9000\n"), ("train.py", "import torch")]);
     init(&arguments(directory.path(), "alice/digits")).unwrap();
