@@ -42,7 +42,8 @@ class Job:
         self.context["env"] = {name: self.text(value) for name, value in self.job["env"].items()}
         self.environment = environment or {}
         self.commit = git(self.folder, "rev-parse", "HEAD")
-        self.log, self.uploads, self.pull_requests, self.ran = "", [], [], []
+        self.log, self.uploads, self.pull_requests, self.ran, self.failure = "", [], [], [], None
+        self.upload_names = []
 
     @property
     def outputs(self):
@@ -50,13 +51,22 @@ class Job:
 
     def run(self):
         for step in self.job["steps"]:
-            if "if" in step and not truth(self.value(str(step["if"]), self.context)):
+            condition = str(step.get("if", "true"))
+            # After a failure only those go on whose condition asks for the job's state.
+            if self.failure and "cancelled()" not in condition:
+                continue
+            if not truth(self.value(condition, self.context)):
                 continue
             self.ran.append(step.get("name", step.get("uses")))
-            if "run" in step:
-                self.shell(step, self.context, None)
-            else:
-                self.use(step)
+            try:
+                if "run" in step:
+                    self.shell(step, self.context, None)
+                else:
+                    self.use(step)
+            except Failed as failure:
+                self.failure = self.failure or failure
+        if self.failure:
+            raise self.failure
         return self
 
     def use(self, step):
@@ -68,7 +78,11 @@ class Job:
         elif uses.startswith("actions/setup-python@"):
             pass
         elif uses.startswith("actions/upload-artifact@"):
-            self.uploads.append(sorted(str(file.relative_to(given["path"])) for file in files(given["path"])))
+            found = sorted(str(file.relative_to(given["path"])) for file in files(given["path"]))
+            if not found and given["if-no-files-found"] == "error":
+                raise Failed("no files were found")
+            self.uploads.append(found)
+            self.upload_names.append(given["name"])
         elif uses.startswith("peter-evans/create-pull-request@"):
             self.pull_requests.append({**given, "body": pathlib.Path(given["body-path"]).read_text()})
         else:
@@ -147,7 +161,8 @@ class Job:
         )
         expression = expression.replace("&&", " and ").replace("||", " or ")
         expression = re.sub(r"!(?!=)", " not ", expression)
-        return eval(expression.strip(), {"__builtins__": {}, "look_up": look_up})
+        names = {"__builtins__": {}, "look_up": look_up, "true": True, "cancelled": lambda: False}
+        return eval(expression.strip(), names)
 
 
 def truth(value):

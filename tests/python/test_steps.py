@@ -551,6 +551,7 @@ def test_the_image_is_pushed_by_what_has_built_it(noted):
 
 def test_a_report_stays_within_the_repository(steps):
     (steps.out / "artifacts").mkdir()
+    steps.environment["MODEL_IMAGE"] = "alice/model"
     assert "must be a folder of the repository" in steps.bad("report", MODEL_REPORT="../elsewhere")
     assert "must be a folder of the repository" in steps.bad("report", MODEL_REPORT="/etc")
 

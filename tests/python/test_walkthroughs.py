@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
@@ -50,8 +51,8 @@ class Team:
 
     def push(self, **inputs):
         inputs = {**self.inputs, **{name.replace("_", "-"): value for name, value in inputs.items()}}
-        job = Job(self.folder, self.tmp_path / "runner", inputs, self.secrets, self.environment)
-        return job.run()
+        self.job = Job(self.folder, self.tmp_path / "runner", inputs, self.secrets, self.environment)
+        return self.job.run()
 
     def labels(self, tag="latest"):
         return self.registry.image(self.image, tag)[1]["Labels"]
@@ -101,7 +102,11 @@ def test_an_mlflow_project_that_knows_nothing_of_modelship_is_described_and_repo
     assert profile["rows"] == 300 and "f1_score" in profile["metrics"]
     (uploaded,) = job.uploads
     assert {"classification_report.txt", "confusion_matrix.png", "requirements.txt", "metrics.json", "README.md"} <= set(uploaded)
+    # One repository may have several models, and one run of Actions may push them.
+    name = f"model-report-{team.registry.host.replace(':', '-')}-alice-churn-model"
+    assert team.image == "alice/churn-model" and job.upload_names == [name]
     (pull_request,) = job.pull_requests
+    assert pull_request["branch"] == f"modelship/{name}"
     assert pull_request["add-paths"] == "model-report" and pull_request["token"] == "a token"
     assert f"{team.registry.host}/{team.image}@{job.outputs['digest']}" in pull_request["body"]
     assert "| `f1_score` |" in pull_request["body"]
@@ -152,6 +157,38 @@ def test_an_image_of_one_s_own_dockerfile_needs_no_mlflow(team, monkeypatch):
     _, config = team.registry.image(team.image, job.commit)
     assert config["Cmd"] == ["python", "server.py"] and config["User"] == "10001"
     assert job.uploads == [["classification_report.json", "modelship-profile.json"]]
+
+
+KUBECTL = """#!/bin/bash
+cat <<end
+{"metadata": {"generation": 1}, "spec": {"image": {}}, "status": {"observedGeneration": 1,
+ "candidate": {"digest": "$(cat "$RUNNER_TEMP/modelship/told/digest")"},
+ "conditions": [{"type": "Stalled", "status": "True", "reason": "OutOfMemory", "message": "it takes more than 1Gi"}]}}
+end
+"""
+
+
+@of("image-classifier")
+def test_the_cluster_is_waited_for_at_once_and_the_reports_are_kept_whatever_it_says(team, monkeypatch):
+    programs = team.tmp_path / "programs"
+    programs.mkdir()
+    (programs / "kubectl").write_text(KUBECTL)
+    (programs / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    (team.folder / "Dockerfile").write_text(f"FROM {team.base}\n")
+    team.secrets["KUBECONFIG"] = "a kubeconfig"
+    with pytest.raises(Failed, match="digits does not get it: OutOfMemory: it takes more than 1Gi"):
+        team.push(deployment="digits")
+    assert team.job.ran[-5:] == ["Image", "Wait for the cluster", "Report", "Artifacts", "Pull request"]
+    assert team.job.uploads == [["classification_report.json", "modelship-profile.json"]] and team.job.pull_requests
+
+
+@of("image-classifier")
+def test_a_model_of_which_nothing_is_known_and_kept_is_pushed_all_the_same(team):
+    (team.folder / "Dockerfile").write_text(f"FROM {team.base}\n")
+    job = team.push(train_command="true", keep="", describe="optional")
+    assert job.uploads == [[]] and job.ran[-1] == "Pull request"
+    assert "dev.modelship.profile" not in team.labels(job.commit)
 
 
 @of("score-gate")
