@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import mlflow
@@ -28,11 +29,11 @@ class Steps:
         self.out.mkdir()
         self.environment = {}
 
-    def run(self, step, *arguments, **environment):
+    def run(self, step, *arguments, cwd=None, **environment):
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return subprocess.run(
             [SCRIPTS / step, *arguments],
-            cwd=self.folder,
+            cwd=cwd or self.folder,
             env={**inherited, "LANG": "C.UTF-8", "MODEL_OUT": str(self.out), **self.environment, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -544,6 +545,49 @@ def test_the_image_is_pushed_by_what_has_built_it(noted):
     del steps.environment["MODEL_BUILDER"]
     steps.good("push", MODEL_TAGS="")
     assert len(pushes(log)) == 1 and not pathlib.Path(f"{log}.docker").exists()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout of Modelship beside the model's repository, where README puts it."""
+    checkout = tmp_path / "modelship"
+    for folder in (".github/scripts/model", "src/python/modelship_profile"):
+        shutil.copytree(TOP / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TOP / "Cargo.toml", checkout)
+    git(checkout, "init", "--quiet")
+    git(checkout, "add", "--all")
+    git(checkout, "commit", "--quiet", "--message", "Modelship")
+    git(checkout, "remote", "add", "origin", "https://github.com/modelship/modelship.git")
+    return checkout
+
+
+def test_the_command_in_readme_publishes_from_the_model_s_repository(on_server, run_with_model, checkout, mlflow_server):
+    log = on_server.folder.parent / "log"
+    on_server.program("buildah", BUILDER)
+    on_server.environment.update({"LOG": str(log), "DIGEST": DIGEST, "MODEL_BUILDER": "buildah"})
+    git(on_server.folder, "init", "--quiet")
+    git(on_server.folder, "commit", "--quiet", "--allow-empty", "--message", "A model")
+    git(on_server.folder, "remote", "add", "origin", "git@github.com:alice/credit-scoring.git")
+    (command,) = [line[2:] for line in (TOP / "README.md").read_text().splitlines() if "publish from-run" in line]
+    command = command.replace("RUN_ID", run_with_model).replace("http://localhost:5000", mlflow_server)
+    on_server.good("/bin/bash", "-c", command)
+    commit = git(on_server.folder, "rev-parse", "HEAD")
+    assert pushes(log) == [f"credit-scoring-model:{commit}", "credit-scoring-model:latest"]
+    labels = (on_server.out / "labels").read_text().splitlines()
+    assert f"org.opencontainers.image.revision={commit}" in labels
+    assert "org.opencontainers.image.source=https://github.com/alice/credit-scoring" in labels
+
+
+def test_an_image_is_not_named_by_a_commit_of_modelship(steps, checkout, saved_model):
+    words = steps.bad(checkout / ".github/scripts/model/publish", "from-folder", str(saved_model), cwd=checkout / "src")
+    assert "call it in the model's repository" in words
+    assert not (steps.out / "told/model-uri").exists()
+
+
+def test_a_python_without_mlflow_is_told(steps):
+    (steps.folder / "mlflow.py").write_text("raise ModuleNotFoundError('no', name='mlflow')")
+    words = steps.bad("choose-run", MODEL_RUN="0" * 32, PYTHONPATH=str(steps.folder))
+    assert "has no mlflow: pip install mlflow, or name another Python in MODEL_PYTHON" in words
 
 
 # --- reports and the cluster's verdict ----------------------------------------------------------------------------

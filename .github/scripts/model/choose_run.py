@@ -51,8 +51,11 @@ def of_folder(folder: pathlib.Path) -> dict:
 
 
 def of_server() -> dict:
-    import mlflow
-    from mlflow.exceptions import MlflowException
+    try:
+        import mlflow
+        from mlflow.exceptions import MlflowException
+    except ModuleNotFoundError as error:
+        fail(f"{sys.executable} has no {error.name}: pip install mlflow, or name another Python in MODEL_PYTHON")
 
     client = mlflow.MlflowClient()
     where = said("RUN") or "this"
