@@ -25,6 +25,9 @@ class Failed(Exception):
 class Job:
     """One run of publish-model in the checkout of a model's repository."""
 
+    # What the checkout of Modelship's repository gives.
+    modelship = TOP
+
     def __init__(self, folder, temporary, inputs, secrets=None, environment=None):
         self.folder, self.temporary = pathlib.Path(folder), pathlib.Path(temporary)
         self.temporary.mkdir(parents=True, exist_ok=True)
@@ -74,7 +77,7 @@ class Job:
         uses = step["uses"]
         if uses.startswith("actions/checkout@"):
             if "path" in given:
-                (self.folder / given["path"]).symlink_to(TOP)
+                (self.folder / given["path"]).symlink_to(self.modelship)
         elif uses.startswith("actions/setup-python@"):
             pass
         elif uses.startswith("actions/upload-artifact@"):

@@ -184,6 +184,14 @@ def test_the_cluster_is_waited_for_at_once_and_the_reports_are_kept_whatever_it_
 
 
 @of("image-classifier")
+def test_a_github_that_does_not_say_what_the_workflow_is_of_is_told_and_runs_nothing_of_the_caller_s(team, monkeypatch):
+    monkeypatch.setattr(Job, "modelship", team.folder)
+    with pytest.raises(Failed, match="::error title=publish-model::This GitHub does not tell a reusable workflow its repository"):
+        team.push()
+    assert team.job.ran[-1] == "Modelship's scripts are there"
+
+
+@of("image-classifier")
 def test_a_model_of_which_nothing_is_known_and_kept_is_pushed_all_the_same(team):
     (team.folder / "Dockerfile").write_text(f"FROM {team.base}\n")
     job = team.push(train_command="true", keep="", describe="optional")
