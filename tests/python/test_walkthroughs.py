@@ -184,6 +184,13 @@ def test_the_cluster_is_waited_for_at_once_and_the_reports_are_kept_whatever_it_
 
 
 @of("image-classifier")
+def test_a_wait_without_a_kubeconfig_is_refused_before_anything_is_trained(team):
+    with pytest.raises(Failed, match="deployment is digits, but the kubeconfig is empty: set the secret KUBECONFIG"):
+        team.push(deployment="digits")
+    assert "Train" not in team.job.ran
+
+
+@of("image-classifier")
 def test_a_github_that_does_not_say_what_the_workflow_is_of_is_told_and_runs_nothing_of_the_caller_s(team, monkeypatch):
     monkeypatch.setattr(Job, "modelship", team.folder)
     with pytest.raises(Failed, match="::error title=publish-model::This GitHub does not tell a reusable workflow its repository"):
