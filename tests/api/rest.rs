@@ -1,4 +1,6 @@
 //! At rest it costs nothing: no read and no write but watches and the lease, by the API server's own audit log.
+//!
+//! The operator has a thread of its own here: it would lose its lease while a long log is read again and again.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -50,7 +52,7 @@ async fn at_rest(world: &World, operator: Operator) {
     operator.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_healthy_model_costs_no_request() {
     let world = World::new("resthealthy").await;
     let digest = registry::push(&repository(&world), "latest", "1");
@@ -62,7 +64,7 @@ async fn a_healthy_model_costs_no_request() {
     world.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_private_model_costs_no_request() {
     let world = World::new("restprivate").await;
     let url = setting("MODELSHIP_TEST_PRIVATE_REGISTRY");
@@ -85,7 +87,7 @@ async fn a_private_model_costs_no_request() {
     world.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_dead_registry_costs_no_request() {
     let world = World::new("restdead").await;
     let away = Options { docker_hub: "http://127.0.0.1:9".into(), ..Options::default() };
@@ -96,7 +98,7 @@ async fn a_dead_registry_costs_no_request() {
     world.end().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_crash_looping_model_costs_no_request() {
     let world = World::new("restcrash").await;
     registry::push(&repository(&world), "latest", "1");

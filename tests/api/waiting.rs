@@ -32,7 +32,8 @@ fn lists(world: &World) -> usize {
     by_others.filter(|entry| entry.resource() == "modeldeployments" && entry.verb() == "list").count()
 }
 
-#[tokio::test]
+/// The operator has a thread of its own: the test reads the audit log, which may be long, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn it_ends_once_users_get_the_version_and_has_listed_the_model_once() {
     let _unchanged = CRD_UNCHANGED.read().await;
     let world = World::new("waits").await;
