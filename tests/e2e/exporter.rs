@@ -137,7 +137,7 @@ fn the_models_processes_show(page: &str) {
     let of = |series: &str| value(page, series).unwrap_or_else(|| panic!("no {series}:\n{page}"));
     let mib = 1024.0 * 1024.0;
     assert!(of("process_resident_memory_bytes") > 50.0 * mib, "a Python process with scikit-learn");
-    assert!(of("modelship_exporter_resident_memory_bytes") < 20.0 * mib);
+    assert!(of("modelship_exporter_resident_memory_bytes") < 10.0 * mib, "{page}");
     assert!(of("process_cpu_seconds_total") > 0.5);
     assert!(of("process_threads") >= 1.0);
 }
