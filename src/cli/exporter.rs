@@ -105,6 +105,7 @@ fn everywhere(port: u16) -> SocketAddr {
 /// The three threads: requests, reading, and the rest of life. Returns when the pod's end is over.
 pub fn run(arguments: Arguments) -> Result<(), String> {
     telemetry::log(arguments.log_format, &arguments.log_filter)?;
+    let files = raise_file_limit();
     let registry = Registry::new();
     let told = |error: prometheus::Error| error.to_string();
     let errors = Errors::new(&registry).map_err(told)?;
@@ -115,6 +116,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         timeout: arguments.timeout + GRACE,
         body_timeout: arguments.timeout + GRACE,
         drain_most: arguments.timeout + LONGEST_END,
+        max_connections: proxy::Options::MOST_CONNECTIONS.min(connections(files)),
         ..proxy::Options::to(&arguments.upstream)
     };
     let (read, profile) = (arguments.read_predictions, Profile::of(&arguments.profile));
@@ -197,6 +199,21 @@ fn bind(argument: &str, address: SocketAddr) -> Result<TcpListener, String> {
         _ => Err(error),
     });
     bound.map_err(|error| format!("{argument} {address}: {error}"))
+}
+
+/// Runtimes give containers a soft limit of 1,024 open files at times, for programs that cannot use more, and a far higher hard
+/// one. What is open at the limit is shared with the probes. Returns the limit that holds now.
+fn raise_file_limit() -> u64 {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+        rlimit::Resource::NOFILE.get_soft().unwrap_or(1024)
+    })
+}
+
+/// Each client needs a connection to the model, too; scrapes, probes and logs keep some files.
+fn connections(files: u64) -> usize {
+    const KEPT: u64 = 128;
+    usize::try_from(files.saturating_sub(KEPT) / 2).unwrap_or(usize::MAX).max(16)
 }
 
 fn current_thread() -> Result<runtime::Runtime, String> {

@@ -9,9 +9,10 @@ pub enum Cause {
     Client,
     /// The model answered with a failure of its own; MLflow reports a crash inside the model as 400.
     Model,
-    /// The model did not answer in time.
+    /// The model did not answer in time, or a server in front of it said so (504), or a gRPC call.
     Timeout,
-    /// The model refused the connection, or closed it before its answer was whole.
+    /// The model refused the connection, or closed it before its answer was whole, or a server in front of it said that it is
+    /// away (502, 503 that is no JSON), or a gRPC call.
     Unreachable,
 }
 

@@ -33,14 +33,20 @@ pub async fn model() -> (u16, Arc<AtomicUsize>) {
     (port, asked)
 }
 
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_modelship-exporter");
+
 pub struct Exporter(Child, String);
 
 impl Exporter {
     /// On a loopback address of this process and number alone, so that no port can be taken.
     pub fn start(number: u8, model: u16, variables: &[(&str, &str)]) -> Self {
+        Self::start_by(Command::new(PROGRAM), number, model, variables)
+    }
+
+    /// By a command that goes on as the exporter, with the arguments that follow its own.
+    pub fn start_by(mut command: Command, number: u8, model: u16, variables: &[(&str, &str)]) -> Self {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = format!("127.{}.{high}.{low}", 99 + number);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_modelship-exporter"));
         command.args(["--health-path=/ping", "--settings=/nonexistent"]);
         command.arg(format!("--upstream=127.0.0.1:{model}"));
         for (argument, port) in [("listen", 9800), ("metrics-listen", 9801), ("probes-listen", 9802)] {

@@ -2,6 +2,7 @@
 //! and the operator's client of MLflow before a real tracking server. `tests/run unit` installs the servers and runs these.
 
 mod exporter;
+mod files;
 mod idle;
 mod keep_alive;
 mod mlflow;

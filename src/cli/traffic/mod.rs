@@ -123,6 +123,8 @@ fn ratio(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
+    // Each client has a connection. Where there may be no more files, those that get none are told as refused.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     let outcome = super::blocking(perform(arguments, stopped()));
     ExitCode::from(tell(outcome, arguments, &mut std::io::stdout().lock(), &mut std::io::stderr().lock()))
 }

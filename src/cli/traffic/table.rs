@@ -8,10 +8,17 @@ use serde_json::{Number, Value};
 #[derive(Debug)]
 pub struct Table {
     columns: Vec<String>,
-    /// Whether every cell of the column is a number, or missing.
-    numeric: Vec<bool>,
+    kinds: Vec<Kind>,
     rows: Vec<StringRecord>,
     rows_per_request: usize,
+}
+
+/// What all cells of a column are that are not missing, as pandas reads them.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Numbers,
+    Booleans,
+    Text,
 }
 
 impl Table {
@@ -32,8 +39,8 @@ impl Table {
         if rows.is_empty() {
             return Err(": has a header, but no rows".to_owned());
         }
-        let numeric = (0..columns.len()).map(|column| is_numeric(&rows, column)).collect();
-        Ok(Self { columns, numeric, rows, rows_per_request: rows_per_request.max(1) })
+        let kinds = (0..columns.len()).map(|column| kind(&rows, column)).collect();
+        Ok(Self { columns, kinds, rows, rows_per_request: rows_per_request.max(1) })
     }
 
     /// How many requests the rows make; the last may be shorter.
@@ -44,9 +51,8 @@ impl Table {
     /// The body of one of them.
     pub fn request(&self, at: usize) -> Bytes {
         let rows = self.rows.iter().skip(at * self.rows_per_request).take(self.rows_per_request);
-        let data: Vec<Value> = rows
-            .map(|row| row.iter().zip(&self.numeric).map(|(cell, numeric)| value(cell, *numeric)).collect())
-            .collect();
+        let data: Vec<Value> =
+            rows.map(|row| row.iter().zip(&self.kinds).map(|(cell, kind)| value(cell, *kind)).collect()).collect();
         serde_json::json!({"dataframe_split": {"columns": self.columns, "data": data}}).to_string().into()
     }
 }
@@ -62,9 +68,14 @@ fn told(error: &csv::Error) -> String {
     }
 }
 
-fn is_numeric(rows: &[StringRecord], column: usize) -> bool {
-    let mut present = rows.iter().filter_map(|row| row.get(column)).filter(|cell| !is_missing(cell)).peekable();
-    present.peek().is_some() && present.all(|cell| number(cell).is_some())
+fn kind(rows: &[StringRecord], column: usize) -> Kind {
+    let present = || rows.iter().filter_map(|row| row.get(column)).filter(|cell| !is_missing(cell));
+    match present().next() {
+        None => Kind::Text,
+        Some(_) if present().all(|cell| number(cell).is_some()) => Kind::Numbers,
+        Some(_) if present().all(|cell| boolean(cell).is_some()) => Kind::Booleans,
+        Some(_) => Kind::Text,
+    }
 }
 
 /// As pandas reads them back; in a column of text an empty cell is an empty text.
@@ -72,10 +83,20 @@ fn is_missing(cell: &str) -> bool {
     matches!(cell.trim(), "" | "NaN" | "nan")
 }
 
-fn value(cell: &str, numeric: bool) -> Value {
-    match numeric {
-        true => number(cell).map_or(Value::Null, Value::Number),
-        false => Value::String(cell.to_owned()),
+fn value(cell: &str, kind: Kind) -> Value {
+    match kind {
+        Kind::Numbers => number(cell).map_or(Value::Null, Value::Number),
+        Kind::Booleans => boolean(cell).map_or(Value::Null, Value::Bool),
+        Kind::Text => Value::String(cell.to_owned()),
+    }
+}
+
+/// Sent as text, `False` would be as true as any text to a model written in Python.
+fn boolean(cell: &str) -> Option<bool> {
+    match cell.trim() {
+        "True" | "TRUE" | "true" => Some(true),
+        "False" | "FALSE" | "false" => Some(false),
+        _ => None,
     }
 }
 

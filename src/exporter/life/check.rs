@@ -38,10 +38,13 @@ impl Check {
             Some(path) => fetch::get(&self.model, path, &[], None, patience).await.map(|answer| answer.status),
         };
         match found {
-            Ok(status) if status.is_success() => {
+            // As the kubelet judges it.
+            Ok(status) if status.is_success() || status.is_redirection() => {
                 self.health.healthy();
                 Found::Healthy
             }
+            // A server in front of the model's own waited for it in vain: no sign of life.
+            Ok(status @ StatusCode::GATEWAY_TIMEOUT) => Found::Unhealthy(status),
             Ok(status) => {
                 self.health.unhealthy();
                 Found::Unhealthy(status)

@@ -42,12 +42,12 @@ impl Health {
         self.0.refused.set(self.0.clock.now());
     }
 
-    /// The health path answered with success, or the port opened when there is no such path.
+    /// The health path answered with success or a redirection, or the port opened when there is no such path.
     pub fn healthy(&self) {
         self.0.healthy.set(self.0.clock.now());
     }
 
-    /// The health path answered with anything but success.
+    /// The health path answered with an error.
     pub fn unhealthy(&self) {
         self.0.unhealthy.set(self.0.clock.now());
     }

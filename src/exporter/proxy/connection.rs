@@ -38,7 +38,7 @@ const FIRST_READ: usize = 4 * 1024;
 /// Bytes read at once, and kept until they are written.
 const BUFFER: usize = 64 * 1024;
 /// Streams of one HTTP/2 connection at a time.
-const STREAMS: u32 = 256;
+pub const STREAMS: u32 = 256;
 /// How often an HTTP/2 client is asked whether it lives, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(30);
 

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::{
     pool::Lease,
     tally::{Ending, Tally},
+    told,
 };
 
 /// Why an answer's body ends before its end.
@@ -97,6 +98,9 @@ impl Body for Download {
                 let last = inner.is_end_stream();
                 if let Some(data) = frame.data_ref() {
                     this.tally.passed(data);
+                }
+                if let Some(cause) = frame.trailers_ref().and_then(told::by_grpc) {
+                    this.tally.blames(cause);
                 }
                 if last {
                     this.whole();

@@ -20,6 +20,7 @@ use super::{
     pool::{ConnectError, Lease},
     serve::Shared,
     tally::Tally,
+    told,
     upload::Upload,
 };
 use crate::exporter::blame::Cause;
@@ -215,9 +216,16 @@ fn again(shared: &Shared, mut error: TrySendError<Request<Upload>>, left: usize)
 }
 
 fn passed_on(shared: &Shared, mut tally: Tally, answer: Response<Incoming>, lease: Option<Lease>) -> Answer {
-    shared.rooms.health.answered();
-    shared.was_up.store(true, Relaxed);
-    tally.answered(answer.status(), answer.headers());
+    let (status, headers) = (answer.status(), answer.headers());
+    let gateway = told::by_gateway(status, headers);
+    if gateway.is_none() {
+        shared.rooms.health.answered();
+        shared.was_up.store(true, Relaxed);
+    }
+    tally.answered(status, headers);
+    // Only HTTP/2 has no lease.
+    let cause = gateway.or_else(|| lease.is_none().then(|| told::by_grpc(headers)).flatten());
+    cause.into_iter().for_each(|cause| tally.blames(cause));
     answer.map(|body| Download::of_model(body, tally, lease))
 }
 

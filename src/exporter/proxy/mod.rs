@@ -3,8 +3,8 @@
 //! * [`options`]: what can be set. * [`serve`]: accepts connections, and the end of it all.
 //! * [`connection`]: one client connection. * [`socket`]: its bytes. * [`forward`]: one request.
 //! * [`headers`]: which of them end here. * [`pool`]: connections to the model. * [`upload`], [`download`]: bodies.
-//! * [`tally`]: what is counted when an exchange ends. * [`metrics`]: where. * [`capture`]: copies for the reading
-//!   room.
+//! * [`tally`]: what is counted when an exchange ends. * [`told`]: whom answers blame themselves. * [`metrics`]: where.
+//! * [`capture`]: copies for the reading room.
 //! * [`patience`]: who waits for whom, and for how long. * [`answers`]: what the exporter says itself.
 //!
 //! What it does with HTTP:
@@ -33,6 +33,7 @@ mod pool;
 mod serve;
 mod socket;
 mod tally;
+mod told;
 mod upload;
 
 pub use self::{

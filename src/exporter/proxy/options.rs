@@ -35,6 +35,9 @@ pub struct Options {
 }
 
 impl Options {
+    /// Client connections at a time, where there are files enough.
+    pub const MOST_CONNECTIONS: usize = 8192;
+
     /// Defaults for a model server with a time limit of 60 s.
     pub fn to(upstream: impl Into<String>) -> Self {
         Self {
@@ -46,7 +49,7 @@ impl Options {
             pool_idle_timeout: Duration::from_secs(2),
             pool_size: 512,
             header_limit: 64 * 1024,
-            max_connections: 8192,
+            max_connections: Self::MOST_CONNECTIONS,
             drain_least: Duration::from_secs(5),
             drain_quiet: Duration::from_secs(1),
             drain_most: Duration::from_secs(75),

@@ -12,14 +12,17 @@ use std::{
 
 use futures::FutureExt as _;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use super::{metrics::Metrics, options::Options, socket::Wire, upload::Upload};
+use super::{connection::STREAMS, metrics::Metrics, options::Options, socket::Wire, upload::Upload};
 
 /// After such a pause the model may have closed the connection without our having been told: then the runtime looks
 /// at its sockets once before the connection is used.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// Bytes of one HTTP/2 answer that wait here for a client. The connection takes those of as many calls as one client may have
+/// at a time, or a few clients that read nothing would stop all others.
+const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes of an answer's head, and of what is read at once.
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -141,10 +144,11 @@ impl Pool {
         }
         let stream = TokioIo::new(self.open().await?);
         let mut builder = http2::Builder::new(TokioExecutor::new());
+        // No pings: on the loopback a server that is gone resets the connection, and those of gRPC close one that pings more
+        // than every five minutes (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS).
         builder
-            .timer(TokioTimer::new())
-            .keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(20))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(STREAM_WINDOW * STREAMS)
             .max_header_list_size(self.header_limit);
         let (sender, connection) = builder.handshake(stream).await.map_err(ConnectError::Handshake)?;
         tokio::spawn(async move { drop(connection.await) });

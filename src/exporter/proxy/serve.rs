@@ -132,16 +132,20 @@ impl Proxy {
 
 /// For ever.
 async fn accept(listener: &TcpListener, shared: &Arc<Shared>, places: &Arc<Semaphore>) {
+    let mut told = false;
     loop {
         // Beyond the limit clients wait in the kernel's queue. The semaphore is never closed.
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, client)) => {
+                told = false;
                 tokio::spawn(connection::serve(shared.clone(), stream, client.ip(), place));
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted for now");
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%error, "no connection can be accepted for now");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -86,6 +86,7 @@ pub struct Tally {
     /// The kubelet's probes are not.
     counted: bool,
     status: Option<StatusCode>,
+    /// Whom the answer itself blames.
     cause: Option<Cause>,
     received: u64,
     /// `None` for a request without a body.
@@ -153,15 +154,20 @@ impl Tally {
     /// The exporter answers by itself.
     pub fn answers(&mut self, status: StatusCode, cause: Cause) {
         self.status = Some(status);
+        self.blames(cause);
+        self.watch.enter(Phase::Answering);
+    }
+
+    /// The answer says whose fault it is, and is no prediction.
+    pub fn blames(&mut self, cause: Cause) {
         self.cause = Some(cause);
         self.capture = None;
-        self.watch.enter(Phase::Answering);
     }
 
     /// A piece of the answer passed.
     pub fn passed(&mut self, data: &Bytes) {
         // The answer's beginning was told already, and most answers have one piece: they pay nothing.
-        if self.received > 0 {
+        if self.received > 0 && self.cause.is_none() {
             self.connection.shared.rooms.health.answered();
         }
         self.received += data.len() as u64;

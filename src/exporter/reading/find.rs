@@ -135,7 +135,9 @@ fn candidate(row: &[u8], column: Option<&str>, reading: &Reading) -> Option<(Pat
     let base = column.map_or_else(Path::root, Path::key);
     match look(row).ok()? {
         Look::Nothing => {
-            let fields = FIELDS.iter().map(|name| Path::key(name)).filter(|_| column.is_none());
+            // MLflow makes records of a pandas Series without a name: its only column is called 0.
+            let unnamed = Some("0").filter(|name| is_only_member(row, name));
+            let fields = FIELDS.into_iter().chain(unnamed).map(Path::key).filter(|_| column.is_none());
             fields.filter_map(|path| inner(row, path.clone(), path)).find(|(_, look)| useful(*look, reading.kind))
         }
         Look::OneItem => {
@@ -143,6 +145,16 @@ fn candidate(row: &[u8], column: Option<&str>, reading: &Reading) -> Option<(Pat
         }
         look => Some((base, look)),
     }
+}
+
+fn is_only_member(object: &[u8], name: &str) -> bool {
+    let (mut members, mut named) = (0_usize, false);
+    let read = Scanner::new(object, true).object(|scanner, key| {
+        members += 1;
+        named |= key.is(name);
+        scanner.skip()
+    });
+    read.is_ok() && members == 1 && named
 }
 
 /// The value at `way` within the row, or its only item.

@@ -16,6 +16,13 @@ fn columns_of_numbers_are_numbers_and_all_others_are_text() {
 }
 
 #[test]
+fn columns_of_booleans_are_booleans_as_pandas_reads_them() {
+    let table = Table::read(b"a,b,c,d\n1,True,yes,true\n2,False,no,1\n3,,no,false\n", 3).unwrap();
+    let data = &body(&table, 0)["dataframe_split"]["data"];
+    assert_eq!(data, &json!([[1, true, "yes", "true"], [2, false, "no", "1"], [3, null, "no", "false"]]));
+}
+
+#[test]
 fn a_missing_number_is_null_and_one_word_makes_the_column_text() {
     let table = Table::read(b"a,b,c\n1,2,\n,x,\nNaN,3,\n", 3).unwrap();
     let data = &body(&table, 0)["dataframe_split"]["data"];

@@ -36,6 +36,24 @@ async fn success_is_healthy_and_anything_else_is_not() {
 }
 
 #[tokio::test]
+async fn a_redirection_is_healthy_and_a_server_in_front_that_waits_in_vain_is_no_sign_of_life() {
+    let model = Model::new(|path| match path {
+        "/health" => answer("307 Temporary Redirect", "text/plain", ""),
+        "/late" => answer("504 Gateway Timeout", "text/html", ""),
+        _ => answer("502 Bad Gateway", "text/html", ""),
+    })
+    .await;
+    let moved = check(&model.address, Some("/health"));
+    assert!(matches!(moved.ask(LONG).await, Found::Healthy));
+    let late = check(&model.address, Some("/late"));
+    assert!(matches!(late.ask(LONG).await, Found::Unhealthy(StatusCode::GATEWAY_TIMEOUT)));
+    assert_eq!(late.health.evidence(false), known());
+    let away = check(&model.address, Some("/away"));
+    assert!(matches!(away.ask(LONG).await, Found::Unhealthy(StatusCode::BAD_GATEWAY)));
+    assert_eq!(away.health.evidence(false), Evidence { unhealthy: NOW, ..known() });
+}
+
+#[tokio::test]
 async fn without_a_path_the_port_must_open() {
     let model = Model::new(|_| Vec::new()).await;
     let open = check(&model.address, None);

@@ -173,3 +173,56 @@ async fn the_drain_says_goaway_after_the_calls_under_way() {
     assert!(sender.send_request(call(10)).await.is_err());
     soon(stand.served).await.unwrap().unwrap();
 }
+
+/// Ends as the path says: `/trailers/13`, or without a message `/headers/14`.
+async fn failing(request: Request<Incoming>) -> Result<Response<Sent>, hyper::Error> {
+    let (place, code) = request.uri().path().trim_start_matches('/').split_once('/').unwrap();
+    let end = trailers("grpc-status", code);
+    Ok(match place {
+        "trailers" => {
+            Response::new(message(vec![Ok(Frame::data(Bytes::from_static(b"part"))), Ok(Frame::trailers(end))]))
+        }
+        _ => {
+            let mut answer = Response::new(message(Vec::new()));
+            answer.headers_mut().extend(end);
+            answer
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_call_that_fails_counts_by_how_grpc_says_that_it_ended() {
+    let model = model(|_, stream| async move {
+        let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = builder.serve_connection(TokioIo::new(stream), service_fn(failing)).await;
+    })
+    .await;
+    let stand = stand(model, |_| {}).await;
+    let (mut sender, _) = client(&stand).await;
+    for path in ["trailers/0", "trailers/13", "trailers/4", "headers/14", "headers/3"] {
+        let request = Request::post(format!("http://model/{path}")).body(message(Vec::new())).unwrap();
+        let answer = soon(sender.send_request(request)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        soon(answer.into_body().collect()).await.unwrap();
+    }
+    stand.until(r#"http_requests_total{code="200",method="POST"}"#, 5.0).await;
+    let causes = ["client", "model", "timeout", "unreachable"].map(|cause| stand.errors(cause));
+    assert_eq!(causes, [1.0; 4]);
+}
+
+#[tokio::test]
+async fn clients_that_read_nothing_do_not_stop_the_others() {
+    let stand = stand(grpc_model().await, |_| {}).await;
+    let mut stuck = Vec::new();
+    for _ in 0..6 {
+        let (mut sender, connection) = client(&stand).await;
+        // The answer is as long as the request, and never read.
+        let answer = soon(sender.send_request(call(8 << 20))).await.unwrap();
+        stuck.push((sender, connection, answer));
+    }
+    let (mut sender, _) = client(&stand).await;
+    for _ in 0..20 {
+        let answer = soon(sender.send_request(call(1000))).await.unwrap();
+        assert_eq!(soon(answer.into_body().collect()).await.unwrap().to_bytes().len(), 1000);
+    }
+}

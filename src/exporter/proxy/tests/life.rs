@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
-use super::support::{head, model, send, soon, stand_with};
+use super::support::{answer, head, health, model, send, soon, stand_with};
 use crate::exporter::life::{Clock, Health, PATIENCE, Rules};
 
 #[tokio::test]
@@ -47,4 +47,21 @@ async fn each_piece_of_an_answer_is_a_sign_of_life_however_long_it_streams() {
     }
     now.fetch_add(u64::from(PATIENCE) * timeout.as_secs() + 1, SeqCst);
     assert!(health.evidence(true).live(&rules).is_err(), "its silence is told all the same");
+}
+
+#[tokio::test]
+async fn a_server_in_front_that_answers_for_the_model_is_no_sign_that_it_works() {
+    for (status, told) in [("502 Bad Gateway", false), ("504 Gateway Timeout", false), ("500 Oops", true)] {
+        let model = model(move |_, mut stream| async move {
+            head(&mut stream).await;
+            send(&mut stream, &format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
+        })
+        .await;
+        let health = health();
+        let stand = stand_with(model, health.clone(), |_| {}).await;
+        let mut stream = stand.connect().await;
+        send(&mut stream, "GET / HTTP/1.1\r\nhost: m\r\n\r\n").await;
+        answer(&mut stream).await;
+        assert_eq!(health.evidence(false).answered.is_some(), told, "{status}");
+    }
 }

@@ -27,6 +27,17 @@ fn the_first_row_decides_unless_it_can_be_several_things() {
 }
 
 #[test]
+fn a_column_without_a_name_is_found_as_mlflow_writes_it_and_two_of_them_are_left_alone() {
+    assert_eq!("class $.0", found(&[r#"{"predictions": [{"0": 1}, {"0": 0}]}"#]));
+    assert_eq!("class $.0", found(&[r#"[{"0": "stay"}]"#]));
+    assert_eq!("", found(&[r#"[{"0": 1, "1": 0}]"#]));
+    assert_eq!("", found(&[r#"[{"1": 1}]"#]));
+    let mut room = Room::new(&json!(null));
+    room.answer(r#"{"predictions": [{"0": 1}, {"0": 0}, {"0": 1}]}"#);
+    assert_eq!(2.0, room.value("model_predictions_total{class=\"1\"}"));
+}
+
+#[test]
 fn ten_numbers_decide_what_one_does_not() {
     assert_eq!("", found(&["[0.7, 0.2, 0.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5]"]));
     assert_eq!("probability $", found(&["[0.7, 0.2, 0.0, 1.0, 0.5]", "[0.5, 0.5, 0.5, 0.5, 0]"]));
