@@ -9,7 +9,7 @@ use super::{
     target::{self, Target},
     traffic::{
         Output,
-        answer::{Names, classes_of, message_of},
+        answer::{Label, Names, classes_of, message_of},
         client::{Answer, Client},
         duration,
         payload::{self, Payload},
@@ -105,7 +105,7 @@ impl Predicted {
     }
 
     /// One line for each row whose class has a name.
-    fn name_rows(&self, labels: &[String], notes: &mut impl Write) {
+    fn name_rows(&self, labels: &[Label], notes: &mut impl Write) {
         for (at, label) in labels.iter().enumerate().take(ROWS_SHOWN) {
             if let Some(name) = self.names.of(label) {
                 let _ = writeln!(notes, "row {}: {name}", at + 1);
@@ -118,10 +118,10 @@ impl Predicted {
 
     /// `answer` is the body as JSON, or as text when it is none. `classes` has one entry for each row: its name, or else
     /// what the answer says.
-    fn object(&self, labels: &[String]) -> Value {
+    fn object(&self, labels: &[Label]) -> Value {
         let answer = serde_json::from_slice(&self.answer.body)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&self.answer.body).into_owned()));
-        let classes: Vec<&str> = labels.iter().map(|label| self.names.of(label).unwrap_or(label)).collect();
+        let classes: Vec<&str> = labels.iter().map(|label| self.names.of(label).unwrap_or(&label.text)).collect();
         json!({
             "status": self.answer.status.as_u16(),
             "seconds": self.seconds,

@@ -9,11 +9,26 @@ const LABEL_MAX: usize = 64;
 /// Characters of a model's message: it may hold a whole stack trace.
 const MESSAGE_MAX: usize = 400;
 
+/// What one row of an answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The class as the answer writes it.
+    pub text: String,
+    /// It is not written but told by the position of the largest number.
+    position: Option<usize>,
+}
+
+impl Label {
+    fn written(text: String) -> Self {
+        Self { text, position: None }
+    }
+}
+
 /// One label for each row of an answer; nothing when it is no answer of predictions.
 ///
 /// Texts and numbers are labels themselves, a row of numbers is read by the position of its largest, and an object by
 /// its `prediction` or `label`.
-pub fn classes_of(body: &[u8]) -> Vec<String> {
+pub fn classes_of(body: &[u8]) -> Vec<Label> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let predictions = match &answer {
         Value::Object(fields) => fields.get("predictions").unwrap_or(&Value::Null),
@@ -25,14 +40,14 @@ pub fn classes_of(body: &[u8]) -> Vec<String> {
     }
 }
 
-fn label(row: &Value) -> Option<String> {
+fn label(row: &Value) -> Option<Label> {
     match row {
-        Value::String(text) => Some(clean(text, LABEL_MAX)),
-        Value::Number(number) => Some(plain(number)),
-        Value::Bool(truth) => Some(truth.to_string()),
+        Value::String(text) => Some(Label::written(clean(text, LABEL_MAX))),
+        Value::Number(number) => Some(Label::written(plain(number))),
+        Value::Bool(truth) => Some(Label::written(truth.to_string())),
         Value::Array(cells) => match cells.as_slice() {
             [single] => label(single),
-            cells => largest(cells).map(|at| at.to_string()),
+            cells => largest(cells).map(|at| Label { text: at.to_string(), position: Some(at) }),
         },
         // Bounded by the parser's own limit of depth.
         Value::Object(fields) => fields.get("prediction").or_else(|| fields.get("label")).and_then(label),
@@ -71,19 +86,37 @@ impl Names {
     }
 
     /// The name of a label of [`classes_of`], if it has one.
-    pub fn of(&self, label: &str) -> Option<&str> {
+    pub fn of(&self, label: &Label) -> Option<&str> {
         let by_value = self.0.iter().any(|class| class.value.is_some());
-        let class = match by_value {
-            true => self.0.iter().find(|class| class.value.as_deref().is_some_and(|value| same(value, label))),
-            false => label.parse().ok().and_then(|at: usize| self.0.get(at)),
+        let class = match label.position {
+            Some(position) => self.at(position),
+            None if by_value => {
+                self.0.iter().find(|class| class.value.as_deref().is_some_and(|value| same(value, &label.text)))
+            }
+            None => label.text.parse().ok().and_then(|position: usize| self.0.get(position)),
         };
         class.map(|class| class.name.as_str())
+    }
+
+    /// As the exporter takes it: by the values where these are 0, 1, 2 …, else in the order of the list.
+    fn at(&self, position: usize) -> Option<&PredictionClass> {
+        let of = |position: usize| {
+            self.0.iter().find(|class| class.value.as_ref().and_then(|value| value.parse().ok()) == Some(position))
+        };
+        match (0..self.0.len()).all(|position| of(position).is_some()) {
+            true => of(position),
+            false => self.0.get(position),
+        }
     }
 }
 
 fn same(value: &str, label: &str) -> bool {
     let figure = |text: &str| text.trim().parse::<f64>().ok().filter(|figure| figure.is_finite());
-    value == label || figure(value).is_some_and(|value| figure(label) == Some(value))
+    // Python's truths are written True.
+    let truth = |text: &str| text.trim().to_ascii_lowercase().parse::<bool>().ok();
+    value == label
+        || figure(value).is_some_and(|value| figure(label) == Some(value))
+        || truth(value).is_some_and(|value| truth(label) == Some(value))
 }
 
 /// The words in which a server says no: the field that its kind of server uses for them, or else the text itself.

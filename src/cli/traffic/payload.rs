@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::table::Table;
+use crate::exporter::reading::is_json;
 
 /// The largest file that is read: 100 MiB, more than any request that a model server takes by default.
 pub const FILE_MAX: u64 = 100 * 1024 * 1024;
@@ -99,9 +100,13 @@ pub fn body(path: &Path) -> Result<Payload, String> {
     if path.extension().is_some_and(|kind| kind.eq_ignore_ascii_case("csv")) {
         return Ok(Payload { body: body.into(), content_type: CSV });
     }
-    serde_json::from_slice::<IgnoredAny>(&body).map_err(|error| match body.is_empty() {
-        true => format!("{}: is empty; a request has a JSON body", path.display()),
-        false => format!("{}, line {}, column {}: not JSON: {error}", path.display(), error.line(), error.column()),
+    // Python writes NaN and Infinity as such, and model servers read them.
+    let read = serde_json::from_slice::<IgnoredAny>(&body);
+    read.or_else(|error| if is_json(&body) { Ok(IgnoredAny) } else { Err(error) }).map_err(|error| {
+        match body.is_empty() {
+            true => format!("{}: is empty; a request has a JSON body", path.display()),
+            false => format!("{}, line {}, column {}: not JSON: {error}", path.display(), error.line(), error.column()),
+        }
     })?;
     Ok(Payload { body: body.into(), content_type: JSON })
 }

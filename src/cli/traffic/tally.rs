@@ -167,7 +167,7 @@ impl Tally {
             }
         }
         for class in &classes {
-            counts.class(self.names.of(class).unwrap_or(class));
+            counts.class(self.names.of(class).unwrap_or(&class.text));
         }
     }
 

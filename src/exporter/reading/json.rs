@@ -45,6 +45,12 @@ pub enum Next {
     Object,
 }
 
+/// Whether a body is one whole value.
+pub fn is_json(bytes: &[u8]) -> bool {
+    let mut scanner = Scanner::new(bytes, true);
+    scanner.skip().and_then(|()| scanner.end()).is_ok()
+}
+
 impl<'a> Scanner<'a> {
     /// `whole` is false when the body went on after `bytes`: a number at the very end may then have been longer.
     pub fn new(bytes: &'a [u8], whole: bool) -> Self {

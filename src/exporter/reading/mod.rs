@@ -39,6 +39,7 @@ pub use anything::try_anything;
 pub use blame::blame;
 pub use class::OTHER;
 pub use intake::{Intake, StartError};
+pub use json::is_json;
 pub use metrics::Skip;
 pub use path::{Path, PathError};
 pub use profile::{PROFILE_VARIABLE, merged};

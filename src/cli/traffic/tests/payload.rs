@@ -47,6 +47,13 @@ fn files_folders_and_rows_are_sent_in_turn_and_over_again() {
 }
 
 #[test]
+fn a_body_with_pythons_nan_is_sent_as_it_is() {
+    let folder = Folder::new("nan");
+    let text = "{\"inputs\": [[NaN, -Infinity, 1]]}\n";
+    assert_eq!(body(&folder.file("nan.json", text)).unwrap().body, text);
+}
+
+#[test]
 fn an_error_names_the_file_and_the_line() {
     let folder = Folder::new("errors");
     let (broken, empty) = (folder.file("broken.json", "{\n\"a\": ]\n"), folder.file("empty.json", ""));
