@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use http::{HeaderValue, header, uri::PathAndQuery};
+use http::{HeaderValue, Uri, header, uri::PathAndQuery};
 use prometheus::{
     IntCounter, IntCounterVec, Opts, Registry,
     proto::{MetricFamily, MetricType},
@@ -26,6 +26,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 pub(super) struct Dropped {
     clash: IntCounter,
     malformed: IntCounter,
+    refused: IntCounter,
     too_big: IntCounter,
     unreachable: IntCounter,
 }
@@ -42,6 +43,7 @@ impl Dropped {
         Ok(Self {
             clash: of("clash"),
             malformed: of("malformed"),
+            refused: of("refused"),
             too_big: of("too_big"),
             unreachable: of("unreachable"),
         })
@@ -83,14 +85,27 @@ impl ModelPage {
 
     async fn ask(&self, patience: Duration) -> Vec<Family> {
         let accept = (header::ACCEPT, HeaderValue::from_static("text/plain;version=0.0.4"));
-        let answer = fetch::get(&self.model, &self.path, &[accept], Some(LARGEST_PAGE), patience).await;
+        let until = Instant::now() + patience;
+        let get = async |path: &PathAndQuery| {
+            let left = until.saturating_duration_since(Instant::now());
+            fetch::get(&self.model, path, std::slice::from_ref(&accept), Some(LARGEST_PAGE), left).await
+        };
+        let mut answer = get(&self.path).await;
+        // An application that is mounted at a path has its page behind a slash, and says so. No way leads elsewhere.
+        if let Some(path) = answer.as_ref().ok().and_then(|answer| moved_to(answer, &self.model)) {
+            answer = get(&path).await;
+        }
         let answer = match answer {
             Ok(answer) if answer.status.is_success() => answer,
             Err(FetchError::TooBig(_)) => {
                 self.dropped.too_big.inc();
                 return Vec::new();
             }
-            Ok(_) | Err(_) => {
+            Ok(_) => {
+                self.dropped.refused.inc();
+                return Vec::new();
+            }
+            Err(_) => {
                 self.dropped.unreachable.inc();
                 return Vec::new();
             }
@@ -103,6 +118,14 @@ impl ModelPage {
             Vec::new()
         })
     }
+}
+
+/// Where an answer says that the page is, on the same server.
+fn moved_to(answer: &fetch::Answer, model: &str) -> Option<PathAndQuery> {
+    let location = answer.headers.get(header::LOCATION).filter(|_| answer.status.is_redirection())?;
+    let location: Uri = location.to_str().ok()?.parse().ok()?;
+    let same = location.authority().is_none_or(|authority| authority == model);
+    location.path_and_query().filter(|_| same).cloned()
 }
 
 /// Leaves out what is ours, or came before; counts each family left out.

@@ -17,12 +17,13 @@ fn ours() -> Registry {
     registry
 }
 
-/// (clash, malformed, too big, unreachable)
-fn counts(dropped: &Dropped) -> [u64; 4] {
-    [&dropped.clash, &dropped.malformed, &dropped.too_big, &dropped.unreachable].map(IntCounter::get)
+/// (clash, malformed, refused, too big, unreachable)
+fn counts(dropped: &Dropped) -> [u64; 5] {
+    let Dropped { clash, malformed, refused, too_big, unreachable } = dropped;
+    [clash, malformed, refused, too_big, unreachable].map(IntCounter::get)
 }
 
-async fn families(model: &str) -> (Vec<Family>, [u64; 4]) {
+async fn families(model: &str) -> (Vec<Family>, [u64; 5]) {
     let dropped = Dropped::new(&Registry::new()).unwrap();
     let page = ModelPage::new(model, PathAndQuery::from_static("/metrics"), dropped.clone());
     let families = page.families(Some(LONG)).await.to_vec();
@@ -39,7 +40,7 @@ fn ours_win_and_each_family_left_out_is_counted() {
     let mut page = String::new();
     write(&fitting(&registry.gather(), &[&first, &second], &dropped), &mut page);
     assert_eq!(page, "# TYPE theirs gauge\ntheirs 1\n# TYPE rest untyped\nrest 4\n");
-    assert_eq!(counts(&dropped), [4, 0, 0, 0]);
+    assert_eq!(counts(&dropped), [4, 0, 0, 0, 0]);
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn a_histogram_of_theirs_does_not_hide_behind_its_parts() {
 async fn the_models_page_is_asked_for_in_the_plain_format() {
     let model = Model::new(|_| ok("a 1\n")).await;
     let (families, counts) = families(&model.address).await;
-    assert_eq!((families.len(), counts), (1, [0; 4]));
+    assert_eq!((families.len(), counts), (1, [0; 5]));
     let asked = model.requests.lock().unwrap().join("");
     assert!(asked.starts_with("GET /metrics ") && asked.contains("accept: text/plain;version=0.0.4\r\n"), "{asked}");
 }
@@ -67,20 +68,39 @@ async fn an_openmetrics_answer_is_understood() {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let model = Model::new(move |_| answer("200 OK", kind, "# TYPE a counter\na_total 1 # {} 1\n# EOF\n")).await;
     let (families, counts) = families(&model.address).await;
-    assert_eq!((families[0].name.as_str(), counts), ("a_total", [0; 4]));
+    assert_eq!((families[0].name.as_str(), counts), ("a_total", [0; 5]));
 }
 
 #[tokio::test]
 async fn a_page_that_cannot_be_had_is_counted_by_reason() {
     let error = Model::new(|_| answer("404 Not Found", "text/plain", "a 1\n")).await;
-    assert_eq!(families(&error.address).await, (vec![], [0, 0, 0, 1]));
-    assert_eq!(families(&nowhere().await).await, (vec![], [0, 0, 0, 1]));
+    assert_eq!(families(&error.address).await, (vec![], [0, 0, 1, 0, 0]));
+    assert_eq!(families(&nowhere().await).await, (vec![], [0, 0, 0, 0, 1]));
     let html = Model::new(|_| answer("200 OK", "text/html", "<html></html>")).await;
-    assert_eq!(families(&html.address).await, (vec![], [0, 1, 0, 0]));
+    assert_eq!(families(&html.address).await, (vec![], [0, 1, 0, 0, 0]));
     let huge = Model::new(|_| ok(&"a_metric 1\n".repeat(LARGEST_PAGE / 11 + 1))).await;
-    assert_eq!(families(&huge.address).await, (vec![], [0, 0, 1, 0]));
+    assert_eq!(families(&huge.address).await, (vec![], [0, 0, 0, 1, 0]));
     let binary = Model::new(|_| b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\xff\n".into()).await;
-    assert_eq!(families(&binary.address).await, (vec![], [0, 1, 0, 0]));
+    assert_eq!(families(&binary.address).await, (vec![], [0, 1, 0, 0, 0]));
+}
+
+#[tokio::test]
+async fn a_page_that_has_moved_on_the_same_server_is_followed_once_and_nowhere_else() {
+    let moved = |location: &str| {
+        format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")
+    };
+    let mounted =
+        Model::new(move |path| if path == "/metrics/" { ok("a 1\n") } else { moved("/metrics/").into() }).await;
+    let (found, counts) = families(&mounted.address).await;
+    assert_eq!((found.len(), counts), (1, [0; 5]));
+    let circle = Model::new(move |path| moved(path).into()).await;
+    assert_eq!(families(&circle.address).await, (vec![], [0, 0, 1, 0, 0]));
+    assert_eq!(circle.asked(), 2);
+    let elsewhere = Model::new(|_| ok("a 1\n")).await;
+    let target = format!("http://{}/metrics", elsewhere.address);
+    let away = Model::new(move |_| moved(&target).into()).await;
+    assert_eq!(families(&away.address).await, (vec![], [0, 0, 1, 0, 0]));
+    assert_eq!((away.asked(), elsewhere.asked()), (1, 0));
 }
 
 #[tokio::test]
@@ -91,7 +111,7 @@ async fn a_silent_model_costs_less_than_the_scraper_waits() {
     let start = Instant::now();
     assert!(page.families(Some(Duration::from_millis(100))).await.is_empty());
     assert!(start.elapsed() < LONGEST && start.elapsed() >= Duration::from_millis(75));
-    assert_eq!(counts(&dropped), [0, 0, 0, 1]);
+    assert_eq!(counts(&dropped), [0, 0, 0, 0, 1]);
 }
 
 #[tokio::test]
