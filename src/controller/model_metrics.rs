@@ -38,6 +38,7 @@ struct Facts {
     conditions: Vec<(&'static str, bool)>,
     stable: Option<Version>,
     candidate: Option<Version>,
+    failed: bool,
     tag: String,
     since: Option<f64>,
     wanted: f64,
@@ -85,9 +86,14 @@ impl ModelMetrics {
         // One that is held back is not being introduced.
         let held = find(&status.conditions, VERSION_ACCEPTED).is_some_and(|accepted| !holds(accepted));
         facts.candidate = status.candidate.clone().filter(|_| !held);
+        let deployment = observed.deployment.as_ref();
+        // Much stalls a model whose version was introduced long ago. A change of the pods alone brings no candidate, but
+        // may miss its deadline as well.
+        let overdue = deployment.is_some_and(|facts| facts.overdue);
+        let introduced = facts.candidate.is_none() && facts.stable.is_some() && !overdue;
+        facts.failed = facts.is(STALLED) && !introduced;
         facts.tag = status.tag.clone().unwrap_or_default();
         facts.since = status.history.first().map(|version| version.since.as_second() as f64);
-        let deployment = observed.deployment.as_ref();
         facts.wanted = deployment.map_or(0.0, |facts| f64::from(facts.wanted));
         facts.available = deployment.map_or(0.0, |facts| f64::from(facts.available));
         facts.cpu = deployment.and_then(|facts| facts.cpu_limit).map(|millis| millis as f64 / 1000.0);
@@ -166,10 +172,10 @@ static FAMILIES: [Family; 11] = [
     },
     Family {
         name: "modelship_model_rollout_failed",
-        help: "1 while a version could not be introduced and somebody has to do something, else 0.",
+        help: "1 while a version, or a change of its pods, could not be introduced and somebody has to do something, else 0.",
         kind: MetricType::GAUGE,
         labels: &[],
-        show: |facts, show| show(&[], truth(facts.is(STALLED))),
+        show: |facts, show| show(&[], truth(facts.failed)),
     },
     Family {
         name: "modelship_model_stable_since_timestamp_seconds",

@@ -3,9 +3,12 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    controller::decide::{labels::labelled, world::World},
+    controller::{
+        apply::Obstacle,
+        decide::{labels::labelled, world::World},
+    },
     images::labels::PROFILE,
-    rollout::fixtures::{NAME, NAMESPACE, PodOf, digest, pushed},
+    rollout::fixtures::{NAME, NAMESPACE, PodOf, Rollout, digest, pushed},
 };
 
 struct Page {
@@ -94,6 +97,52 @@ fn metrics_of_the_training_are_those_of_the_version_that_users_get_and_one_held_
     assert_eq!(page.value("modelship_model_training_metric", &["metric=\"f1_score\""]), Some(0.9));
     assert_eq!(page.value("modelship_model_version_info", &["track=\"candidate\""]), None);
     assert_eq!(page.value("modelship_model_condition", &["type=\"VersionAccepted\""]), Some(0.0));
+}
+
+#[test]
+fn a_rollout_fails_while_something_is_introduced_and_not_by_what_breaks_later() {
+    let stalled_and_failed = |change: &dyn Fn(&mut World)| {
+        let mut world = World::serving(json!({}));
+        change(&mut world);
+        world.turn();
+        let page = Page::new();
+        page.set(&world);
+        let stalled = page.value("modelship_model_condition", &["type=\"Stalled\""]);
+        assert_eq!(stalled, Some(1.0), "{:?}", world.status.conditions);
+        page.value("modelship_model_rollout_failed", &[])
+    };
+    let conflict = || Obstacle { reason: "NameConflict", message: "not ours".into(), passing: false, retry: true };
+    let breaks = |world: &mut World| {
+        world.rollout(&Rollout { available: 0, ..Rollout::complete(1) });
+        world.pods(&[PodOf::new(1).crashing(137)]);
+    };
+    assert_eq!(stalled_and_failed(&breaks), Some(0.0), "it crashes long after its introduction");
+    let conflicts = |world: &mut World| world.obstacles = vec![conflict()];
+    assert_eq!(stalled_and_failed(&conflicts), Some(0.0), "a child's name is taken");
+    let wrong = |world: &mut World| world.change(json!({"predictions": {"path": "["}}));
+    assert_eq!(stalled_and_failed(&wrong), Some(0.0), "the spec is wrong");
+    let next = |world: &mut World| {
+        world.push(pushed(2));
+        world.turn();
+        world.rollout(&Rollout::overdue(1));
+        world.pods(&[PodOf::ready(1), PodOf::new(2).crashing(1)]);
+    };
+    assert_eq!(stalled_and_failed(&next), Some(1.0), "the next version does not get ready");
+    let change = |world: &mut World| {
+        world.change(json!({"server": {"resources": {"limits": {"memory": "1Mi"}}}}));
+        world.turn();
+        world.rollout(&Rollout::overdue(1));
+        world.pods(&[PodOf::ready(1), PodOf::new(1).crashing(137)]);
+    };
+    assert_eq!(stalled_and_failed(&change), Some(1.0), "the same version does not get ready as it is to run now");
+    let first = |world: &mut World| {
+        *world = World::new(json!({}));
+        world.push(pushed(1));
+        world.turn();
+        world.rollout(&Rollout::overdue(0));
+        world.pods(&[PodOf::new(1).crashing(1)]);
+    };
+    assert_eq!(stalled_and_failed(&first), Some(1.0), "the first version does not get ready");
 }
 
 #[test]

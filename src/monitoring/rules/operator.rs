@@ -45,7 +45,7 @@ fn rollout_failed(scope: &Scope) -> Rule {
         .pending(SETTLED)
         .summary("did not take its new version")
         .measured(
-            "A new version did not get ready in time, or failed; users get the version before it, if there was one.",
+            "A new version, or a change of its pods, did not get ready in time, or failed; users get the version before it, if there was one.",
         )
         .first(format!("First: {}; its condition Stalled names the reason.", describe(scope)))
 }
