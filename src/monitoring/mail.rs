@@ -82,7 +82,11 @@ pub fn config(
                     "groupWait": "30s",
                     "groupInterval": "5m",
                     "repeatInterval": "12h",
-                    "matchers": [{"name": "model", "value": owner.name, "matchType": "="}],
+                    // Alertmanager may have been told to add no matcher for the namespace by itself.
+                    "matchers": [
+                        {"name": "namespace", "value": owner.namespace, "matchType": "="},
+                        {"name": "model", "value": owner.name, "matchType": "="},
+                    ],
                 },
                 "receivers": [{"name": RECEIVER, "emailConfigs": [settings]}],
             },

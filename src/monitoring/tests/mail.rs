@@ -97,7 +97,8 @@ fn a_certification_authority_of_the_secret_is_the_one_that_counts() {
 fn only_the_models_own_alerts_are_sent_and_those_of_one_trouble_in_one_mail() {
     let body = told(json!({"to": ["a@example.org"]}), &defaults(), &found(None)).unwrap();
     let route = &body["spec"]["route"];
-    assert_eq!(route["matchers"], json!([{"name": "model", "value": NAME, "matchType": "="}]));
+    let equal = |name: &str, value: &str| json!({"name": name, "value": value, "matchType": "="});
+    assert_eq!(route["matchers"], json!([equal("namespace", NAMESPACE), equal("model", NAME)]));
     assert_eq!(route["groupBy"], json!(["namespace", "model"]));
 }
 
