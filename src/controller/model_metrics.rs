@@ -22,7 +22,7 @@ use crate::{
         },
         status::Version,
     },
-    rollout::PodFacts,
+    rollout::{DeploymentFacts, PodFacts},
 };
 
 /// Condition types that have a series each.
@@ -38,6 +38,7 @@ struct Facts {
     conditions: Vec<(&'static str, bool)>,
     stable: Option<Version>,
     candidate: Option<Version>,
+    introducing: bool,
     failed: bool,
     tag: String,
     since: Option<f64>,
@@ -87,6 +88,9 @@ impl ModelMetrics {
         let held = find(&status.conditions, VERSION_ACCEPTED).is_some_and(|accepted| !holds(accepted));
         facts.candidate = status.candidate.clone().filter(|_| !held);
         let deployment = observed.deployment.as_ref();
+        // A model that stops answering long after its introduction waits as well, for itself.
+        let complete = deployment.is_some_and(DeploymentFacts::complete);
+        facts.introducing = facts.is(PROGRESSING) && !complete;
         // Much stalls a model whose version was introduced long ago. A change of the pods alone brings no candidate, but
         // may miss its deadline as well.
         let overdue = deployment.is_some_and(|facts| facts.overdue);
@@ -165,10 +169,10 @@ static FAMILIES: [Family; 11] = [
     },
     Family {
         name: "modelship_model_rollout_in_progress",
-        help: "1 while a version is being introduced, else 0.",
+        help: "1 while a version, or a change of its pods, is being introduced, else 0.",
         kind: MetricType::GAUGE,
         labels: &[],
-        show: |facts, show| show(&[], truth(facts.is(PROGRESSING))),
+        show: |facts, show| show(&[], truth(facts.introducing)),
     },
     Family {
         name: "modelship_model_rollout_failed",

@@ -58,6 +58,32 @@ fn a_model_that_answers_nobody_is_told() {
 }
 
 #[test]
+fn the_gap_that_recreate_asks_for_is_not_told_before_its_rollout_has_failed() {
+    let mut recreate = alerts(json!({}));
+    recreate["rollout"] = json!({"strategy": "Recreate"});
+    let down = |name: &'static str, introducing: &str| {
+        replicas(up(name, "1x60 0x60"), "1x120", "1x60 0x60")
+            .told("stable_since_timestamp_seconds", "1700000000x120")
+            .told("rollout_in_progress", introducing)
+    };
+    let fires = |case: Case| case.fires("ModelDown");
+    check(
+        &recreate,
+        &[
+            down("for five minutes", "0x60 1x60").at("20m").silent(),
+            down("for a quarter of an hour", "0x60 1x60").silent(),
+            down("its pod is gone between the versions", "0x60 1x60").pod("b", "model_up", "1x60 stale").silent(),
+            fires(down("it has failed", "0x60 1x40 0x20").told("rollout_failed", "0x100 1x20").fires("RolloutFailed")),
+            down("it has just failed", "0x60 1x56 0x4").silent(),
+            fires(down("nothing is introduced", "0x120")),
+            fires(down("an operator that is gone said so", "0x60 1x10 stale")),
+        ],
+    );
+    let rolling = alerts(json!({}));
+    check(&rolling, &[fires(down("another strategy leaves no gap", "0x60 1x60"))]);
+}
+
+#[test]
 fn a_slow_scrape_is_told_by_pod() {
     let took = |name, values| case(name).pod("a", "scrape_duration_seconds", values);
     check(

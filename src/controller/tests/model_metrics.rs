@@ -100,6 +100,34 @@ fn metrics_of_the_training_are_those_of_the_version_that_users_get_and_one_held_
 }
 
 #[test]
+fn a_rollout_is_in_progress_while_something_is_introduced_and_not_while_a_model_has_stopped_to_answer() {
+    let mut world = World::serving(json!({"rollout": {"strategy": "Recreate"}}));
+    let in_progress = |world: &World| {
+        let page = Page::new();
+        page.set(world);
+        let progressing = page.value("modelship_model_condition", &["type=\"Progressing\""]);
+        assert_eq!(progressing, Some(1.0), "{:?}", world.status.conditions);
+        page.value("modelship_model_rollout_in_progress", &[])
+    };
+    world.rollout(&Rollout { available: 0, ..Rollout::complete(1) });
+    world.pods(&[PodOf::new(1)]);
+    world.turn();
+    assert_eq!(in_progress(&world), Some(0.0), "its server hangs");
+    world.serve(1);
+    world.push(pushed(2));
+    world.turn();
+    assert_eq!(in_progress(&world), Some(1.0), "the next version is decided");
+    world.rollout(&Rollout { wanted: 1, ..Rollout::complete(0) });
+    world.pods(&[PodOf::ready(1).leaving()]);
+    world.turn();
+    assert_eq!(in_progress(&world), Some(1.0), "the one before has stopped");
+    world.rollout(&Rollout { existing: 1, ..Rollout::introducing(0) });
+    world.pods(&[PodOf::new(2)]);
+    world.turn();
+    assert_eq!(in_progress(&world), Some(1.0), "the next one starts");
+}
+
+#[test]
 fn a_rollout_fails_while_something_is_introduced_and_not_by_what_breaks_later() {
     let stalled_and_failed = |change: &dyn Fn(&mut World)| {
         let mut world = World::serving(json!({}));

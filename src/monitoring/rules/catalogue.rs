@@ -89,7 +89,13 @@ fn line(alert: Alert, defaults: &Alerts) -> Line {
     match alert {
         Alert::ModelDown => Line {
             holds: duration(defaults.down_for),
-            ..of("no pod answers, and some should", String::new(), "downFor", "", "")
+            ..of(
+                "no pod answers, and some should; with `rollout.strategy: Recreate` not while a roll-out is in progress",
+                String::new(),
+                "downFor",
+                "",
+                "",
+            )
         },
         Alert::ModelCrashLooping => {
             of("the container restarted so often", defaults.restarts.to_string(), "restarts", "15m", "")

@@ -6,12 +6,15 @@ use super::{
     alert::{Rule, kubectl, text},
     promql::{Scope, duration, number},
 };
-use crate::api::monitoring::{Alert, valid::Alerts};
+use crate::api::{
+    monitoring::{Alert, valid::Alerts},
+    spec::Strategy,
+};
 
 /// Nobody is answered, and somebody should be.
 ///
 /// absent() would not do: it fires as well for a model that was never scraped, or was scaled to nothing.
-pub(super) fn down(scope: &Scope, alerts: &Alerts, measured: bool) -> Rule {
+pub(super) fn down(scope: &Scope, alerts: &Alerts, strategy: Strategy, measured: bool) -> Rule {
     let wanted = scope.told_once("modelship_model_replicas_wanted", "");
     let none_available =
         format!("({} == 0 and {wanted} > 0)", scope.told_once("modelship_model_replicas_available", ""));
@@ -23,13 +26,17 @@ pub(super) fn down(scope: &Scope, alerts: &Alerts, measured: bool) -> Rule {
         // Prometheus cannot reach may well answer its users.
         ways.push(format!("(0 * count(present_over_time({up}[1h])) unless count({up}) unless {wanted})"));
     }
-    // Until a first version has served, nothing is down: it is not up yet, and RolloutFailed tells if it never gets there.
-    let first = format!(
-        "({} == 1 unless {} > 0)",
-        scope.told_once("modelship_model_rollout_in_progress", ""),
-        scope.told_once("modelship_model_stable_since_timestamp_seconds", "")
-    );
-    Rule::new(Alert::ModelDown, format!("({}) unless {wanted} == 0 unless {first}", ways.join(" or ")))
+    let introducing = format!("{} == 1", scope.told_once("modelship_model_rollout_in_progress", ""));
+    let expected = match strategy {
+        // The spec asks for the gap. It ends at rollout.deadline at the latest, when the roll-out has failed.
+        Strategy::Recreate => introducing,
+        // Until a first version has served, nothing is down: it is not up yet, and RolloutFailed tells if it never gets there.
+        Strategy::Rolling => format!(
+            "({introducing} unless {} > 0)",
+            scope.told_once("modelship_model_stable_since_timestamp_seconds", "")
+        ),
+    };
+    Rule::new(Alert::ModelDown, format!("({}) unless {wanted} == 0 unless {expected}", ways.join(" or ")))
         .pending(alerts.down_for)
         .summary("answers nobody")
         .measured(format!("No pod of the model has answered for {}.", duration(alerts.down_for)))

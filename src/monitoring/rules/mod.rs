@@ -79,7 +79,7 @@ fn alerts(subject: &Subject, sources: Sources) -> Vec<Rule> {
         rules.push(resources::memory(&scope, alerts));
         rules.push(resources::throttled(&scope, alerts));
     }
-    rules.push(health::down(&scope, alerts, subject.spec.exporter.is_some()));
+    rules.push(health::down(&scope, alerts, subject.spec.strategy, subject.spec.exporter.is_some()));
     rules.extend(operator::rules(&scope, alerts));
     rules.retain(|rule| alerts.wants(rule.alert));
     rules
