@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::support::{alerts, case, check};
+use super::support::{Case, alerts, case, check};
 
 #[test]
 fn a_container_that_restarts_over_and_over_is_told() {
@@ -26,6 +26,42 @@ fn a_container_that_restarts_over_and_over_is_told() {
                 .silent(),
         ],
     );
+}
+
+/// Three restarts within a minute, then one each so many minutes.
+fn burst_and_then(minutes: usize, restarts: usize) -> String {
+    let rounds = (4..restarts + 4).map(|count| format!(" {count}x{}", minutes * 4 - 1));
+    format!("0x40 1 2 3x{}{}", minutes * 4 - 1, rounds.collect::<String>())
+}
+
+#[test]
+fn a_container_that_goes_on_crashing_at_the_kubelets_pace_is_told_until_it_stops() {
+    let restarts = |name, values: &str| case(name).told("restarts_total", values);
+    let fires = |case: Case| case.fires("ModelCrashLooping");
+    let ends = "0x40 1 2 3x23 4x23 5x23 6x200";
+    let slow = |name| restarts(name, &burst_and_then(16, 10));
+    check(
+        &alerts(json!({})),
+        &[
+            fires(restarts("each six minutes", &burst_and_then(6, 30)).at("130m")),
+            fires(restarts("each eight minutes", &burst_and_then(8, 20)).at("130m")),
+            fires(restarts("each ten minutes", &burst_and_then(10, 16)).at("130m")),
+            fires(restarts("each ten minutes, just before one", &burst_and_then(10, 16)).at("129m")),
+            fires(restarts("14 minutes after the last one", ends).at("42m")),
+            restarts("16 minutes after the last one", ends).at("46m").silent(),
+            restarts("each ten minutes, and never more than two in a quarter", "0x40 1x39 2x39 3x39 4x200")
+                .at("45m")
+                .silent(),
+            fires(
+                restarts("the operator starts anew", "0x40 1 2 3x23 4x23 stale")
+                    .told("restarts_total,pod=\"new\"", "_x93 0x23 1x23 2x23")
+                    .at("36m"),
+            ),
+        ],
+    );
+    let mut patient = alerts(json!({}));
+    patient["server"] = json!({"startupTimeout": "10m"});
+    check(&patient, &[fires(slow("each sixteen minutes, as its start may take ten").at("130m"))]);
 }
 
 #[test]

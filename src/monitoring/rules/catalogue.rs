@@ -97,9 +97,13 @@ fn line(alert: Alert, defaults: &Alerts) -> Line {
                 "",
             )
         },
-        Alert::ModelCrashLooping => {
-            of("the container restarted so often", defaults.restarts.to_string(), "restarts", "15m", "")
-        }
+        Alert::ModelCrashLooping => of(
+            "the container restarted so often; goes on until it no longer does",
+            defaults.restarts.to_string(),
+            "restarts",
+            "15m",
+            "",
+        ),
         Alert::HighErrorRatio => of(
             "this share of requests failed, by the model, by time-out, or since it could not be reached; from 10 requests and 2 failures on",
             percent(defaults.error_ratio),

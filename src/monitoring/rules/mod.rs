@@ -80,7 +80,7 @@ fn alerts(subject: &Subject, sources: Sources) -> Vec<Rule> {
         rules.push(resources::throttled(&scope, alerts));
     }
     rules.push(health::down(&scope, alerts, subject.spec.strategy, subject.spec.exporter.is_some()));
-    rules.extend(operator::rules(&scope, alerts));
+    rules.extend(operator::rules(&scope, alerts, subject.spec));
     rules.retain(|rule| alerts.wants(rule.alert));
     rules
 }

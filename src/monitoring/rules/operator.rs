@@ -6,33 +6,54 @@ use super::{
     alert::{Rule, kubectl, text},
     promql::{Scope, duration, number},
 };
-use crate::api::monitoring::{Alert, valid::Alerts};
+use crate::api::{
+    ValidSpec,
+    monitoring::{Alert, valid::Alerts},
+};
 
 /// Within which restarts are counted.
 const RESTARTS_WINDOW: Duration = Duration::from_secs(900);
+/// The longest that the kubelet waits before it starts a container anew.
+const BACK_OFF: Duration = Duration::from_secs(300);
 /// As long as one operator takes to take over from another.
 const SETTLED: Duration = Duration::from_secs(60);
 /// As long as a tracking server may be away, or a run take to end after its image was pushed, without anybody's help.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-pub(super) fn rules(scope: &Scope, alerts: &Alerts) -> [Rule; 4] {
-    [crash_looping(scope, alerts), rollout_failed(scope), held_back(scope), image_not_resolved(scope, alerts)]
+pub(super) fn rules(scope: &Scope, alerts: &Alerts, spec: &ValidSpec) -> [Rule; 4] {
+    [
+        crash_looping(scope, alerts, spec.server.startup_timeout),
+        rollout_failed(scope),
+        held_back(scope),
+        image_not_resolved(scope, alerts),
+    ]
 }
 
 fn describe(scope: &Scope) -> String {
     kubectl(scope, &format!("describe mdl {}", text(&scope.model)))
 }
 
-fn crash_looping(scope: &Scope, alerts: &Alerts) -> Rule {
-    let restarts = scope.told("modelship_model_restarts_total", "");
+/// Once the kubelet waits its longest, restarts become too rare for the bound, though the container goes on crashing: what
+/// fires goes on for as long as another one may still come.
+fn crash_looping(scope: &Scope, alerts: &Alerts, startup: Duration) -> Rule {
+    let within = |window| {
+        let restarts = scope.told("modelship_model_restarts_total", "");
+        format!("max(increase({restarts}[{}]))", duration(window))
+    };
+    let counted = within(RESTARTS_WINDOW);
     // Half a restart less, since increase() knows only about how many.
     let bound = number(f64::from(alerts.restarts) - 0.5);
-    let window = duration(RESTARTS_WINDOW);
-    Rule::new(Alert::ModelCrashLooping, format!("max(increase({restarts}[{window}])) > {bound}"))
+    let quiet = RESTARTS_WINDOW.max((BACK_OFF + startup) * 3 / 2);
+    let fired = scope.any("ALERTS", "alertname=\"ModelCrashLooping\",alertstate=\"firing\"");
+    let goes_on = format!("({counted} and {} > 0.5 and count({fired}))", within(quiet));
+    Rule::new(Alert::ModelCrashLooping, format!("{counted} > {bound} or {goes_on}"))
         .summary("starts over and over again")
         .measured(format!(
-            "Its container restarted about {{{{ printf \"%.0f\" $value }}}} times in {window}; the bound is {}.",
-            alerts.restarts
+            "Its container restarted about {{{{ printf \"%.0f\" $value }}}} times in {}; this is told from {} on, and until \
+             there was none for {}.",
+            duration(RESTARTS_WINDOW),
+            alerts.restarts,
+            duration(quiet)
         ))
         .first(format!(
             "First: {} tells how the last one ended.",
