@@ -81,7 +81,7 @@ pub enum Alert {
 pub struct Alerts {
     /// Alerts that are left out: [HighLatency].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 32))]
     pub disabled: Vec<Alert>,
     /// HighTraffic: more requests than this, as a rate (100/s, 50/m) or as a total over a window (5000/1h). Unset: off.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -32,6 +32,16 @@ fn what_is_disabled_is_not_wanted() {
 }
 
 #[test]
+fn every_alert_there_is_can_be_disabled_at_once() {
+    let crd = json!(crate::api::schema::crd());
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let disabled = &spec["properties"]["monitoring"]["properties"]["alerts"]["properties"]["disabled"];
+    let alerts = disabled["items"]["enum"].as_array().unwrap().len();
+    let most = disabled["maxItems"].as_u64().unwrap();
+    assert!(most >= u64::try_from(alerts).unwrap(), "{most} of {alerts}");
+}
+
+#[test]
 fn every_wrong_bound_is_named_with_its_remedy() {
     let alerts = |alerts: Value| json!({"alerts": alerts});
     let share = |share: Value| alerts(json!({"classShare": [share]}));
