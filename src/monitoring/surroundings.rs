@@ -196,11 +196,9 @@ impl Picking<'_> {
         let mut adopted = Labels::new();
         for collector in collectors.iter().filter(|collector| self.admits(collector)) {
             let Some(selector) = &(self.select)(collector).objects else { continue };
-            let wanted = asked_for(selector);
-            let agrees = |(key, value): (&String, &String)| {
-                own.get(key).or_else(|| adopted.get(key)).is_none_or(|present| present == value)
-            };
-            if wanted.iter().all(agrees) {
+            let present = |key: &str| own.get(key).or_else(|| adopted.get(key));
+            let wanted = asked_for(selector, present);
+            if wanted.iter().all(|(key, value)| present(key).is_none_or(|present| present == value)) {
                 adopted.extend(wanted.into_iter().filter(|(key, _)| !own.contains_key(key)));
             }
         }
@@ -226,15 +224,19 @@ fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
-/// The labels that satisfy a selector most simply.
-fn asked_for(selector: &LabelSelector) -> Labels {
+/// The labels that satisfy a selector most simply, beside those that are present.
+fn asked_for<'a>(selector: &LabelSelector, present: impl Fn(&str) -> Option<&'a String>) -> Labels {
     let mut labels: Labels = selector.match_labels.clone().unwrap_or_default();
     for LabelSelectorRequirement { key, operator, values } in selector.match_expressions.iter().flatten() {
-        let first = values.as_ref().and_then(|values| values.first());
-        match (operator.as_str(), first) {
-            ("In", Some(value)) => drop(labels.entry(key.clone()).or_insert_with(|| value.clone())),
-            ("Exists", _) => drop(labels.entry(key.clone()).or_insert_with(|| "true".to_owned())),
-            _ => {}
+        let values = values.as_deref().unwrap_or_default();
+        let missing = match (operator.as_str(), labels.get(key).or_else(|| present(key))) {
+            ("In", Some(value)) if values.contains(value) => None,
+            ("In", _) => values.first().cloned(),
+            ("Exists", None) => Some("true".to_owned()),
+            _ => None,
+        };
+        if let Some(value) = missing {
+            labels.entry(key.clone()).or_insert(value);
         }
     }
     labels
@@ -322,6 +324,18 @@ mod tests {
             (json!({"matchExpressions": [{"key": "scrape", "operator": "Exists"}]}), json!({"scrape": "true"})),
             (json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}), json!({})),
             (json!({"matchLabels": {"app": "model"}}), json!({})),
+            (
+                json!({
+                    "matchLabels": {"release": "kps"},
+                    "matchExpressions": [
+                        {"key": "app", "operator": "Exists"},
+                        {"key": "app", "operator": "In", "values": ["website", "model"]},
+                        {"key": "release", "operator": "Exists"},
+                        {"key": "release", "operator": "In", "values": ["other", "kps"]},
+                    ],
+                }),
+                json!({"release": "kps"}),
+            ),
             (json!({}), json!({})),
         ];
         for (selector, adopted) in rows {
@@ -343,6 +357,21 @@ mod tests {
         assert_eq!(found, labels(json!({"release": "kps", "team": "ml"})));
         assert!(!picking(&none).picks(&second, &found));
         assert_eq!(picking(&none).complaint(&second), "monitoring/team wants release=team");
+    }
+
+    #[test]
+    fn a_value_that_the_first_wants_is_kept_where_the_second_takes_it_too() {
+        let (none, adopted) = (Labels::new(), labels(json!({"release": "kps", "team": "ml"})));
+        let first = prometheus("kps", json!({"matchLabels": {"release": "kps"}}), json!({}));
+        for second in [
+            json!({"key": "release", "operator": "Exists"}),
+            json!({"key": "release", "operator": "In", "values": ["team", "kps"]}),
+        ] {
+            let selector = json!({"matchLabels": {"team": "ml"}, "matchExpressions": [second]});
+            let second = prometheus("team", selector, json!({}));
+            assert_eq!(picking(&none).adopt(&[first.clone(), second.clone()], &none), adopted);
+            assert!(picking(&none).picks(&second, &adopted));
+        }
     }
 
     #[test]
