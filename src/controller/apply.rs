@@ -131,7 +131,7 @@ impl Applier<'_> {
         }
     }
 
-    /// Brings one child to its intent, unless it is there already, or is not ours, or others contest it.
+    /// Brings one child to its intent, unless it is not ours.
     async fn bring(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
         let index = self.caches.children(child.kind);
         let key = (child.namespace.clone(), child.name.clone());
@@ -152,6 +152,11 @@ impl Applier<'_> {
             applied.obstacles.push(conflict(child));
             return Ok(());
         }
+        self.settle(child, &live, applied).await
+    }
+
+    /// Brings an object that is ours to its intent, unless it is there already, or others contest it.
+    pub(super) async fn settle(&self, child: &Child, live: &Live, applied: &mut Applied) -> Result<(), Error> {
         if live.deleting {
             applied.obstacles.push(Obstacle {
                 reason: "WaitingForDeletion",
@@ -161,7 +166,7 @@ impl Applier<'_> {
             });
             return Ok(());
         }
-        match self.ledger.outcome(child, &live) {
+        match self.ledger.outcome(child, live) {
             Some(Outcome::Holds) => return Ok(()),
             Some(Outcome::Contested { field, manager }) => {
                 applied.obstacles.push(contested(child, &field, &manager));
@@ -170,29 +175,29 @@ impl Applier<'_> {
             None => {}
         }
         let Some(difference) = first_difference(&child.body, &live.value()) else {
-            self.ledger.note(child, &live, Outcome::Holds);
+            self.ledger.note(child, live, Outcome::Holds);
             return Ok(());
         };
-        if live.intent.as_deref() == Some(&child.hash) || self.ledger.held(child, &live) {
+        if live.intent.as_deref() == Some(&child.hash) || self.ledger.held(child, live) {
             let field = difference.to_string();
-            if !self.ledger.may_put_back(child, &live) {
+            if !self.ledger.may_put_back(child, live) {
                 let manager = "somebody else, again and again".to_owned();
                 applied.obstacles.push(contested(child, &field, &manager));
-                self.ledger.note(child, &live, Outcome::Contested { field, manager });
+                self.ledger.note(child, live, Outcome::Contested { field, manager });
                 return Ok(());
             }
             applied.notes.push(put_back(child, &field));
         }
         match self.send(child, applied).await {
-            Err(error) if error.is_verdict() && names_clash(child, &live) => {
-                index.wrote(self.writer.replace_ports(child).await?);
+            Err(error) if error.is_verdict() && names_clash(child, live) => {
+                self.caches.children(child.kind).wrote(self.writer.replace_ports(child).await?);
                 self.send(child, applied).await
             }
             other => other,
         }
     }
 
-    async fn send(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
+    pub(super) async fn send(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
         let (live, managed) = self.writer.apply(child).await?;
         let outcome = match first_difference(&child.body, &live.value()) {
             None => Outcome::Holds,

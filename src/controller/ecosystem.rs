@@ -44,7 +44,7 @@ use crate::{
 pub struct Ecosystem {
     kinds: Mutex<BTreeMap<OptionalKind, Presence>>,
     settled: watch::Sender<bool>,
-    /// Told of whatever changes: a kind, or who selects what.
+    /// Told of whatever changes but for single models: a kind, who selects what, what is the operator's own.
     changes: watch::Sender<()>,
     prometheuses: Arc<Index<Collector>>,
     alertmanagers: Arc<Index<Collector>>,
@@ -73,6 +73,10 @@ impl Ecosystem {
 
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    pub(super) fn changed(&self) {
+        self.changes.send_replace(());
     }
 
     /// In the order of their names.
@@ -174,8 +178,9 @@ impl Watcher {
     }
 
     async fn tell(&self, hint: Hint) {
-        if hint == Hint::All {
-            self.caches.ecosystem.changes.send_replace(());
+        // What belongs to no model is the operator's own.
+        if !matches!(hint, Hint::Model(_)) {
+            self.caches.ecosystem.changed();
         }
         // Nobody listens any more at the end.
         let _ = self.hints.send(hint).await;
@@ -351,8 +356,8 @@ impl Indexed for Instance {
     fn key(&self) -> Key {
         (self.namespace.clone(), self.name.clone())
     }
-    fn group(&self) -> Option<Key> {
-        Some((self.namespace.clone(), self.prometheus.clone()))
+    fn group(&self) -> Key {
+        (self.namespace.clone(), self.prometheus.clone())
     }
     fn uid(&self) -> &str {
         &self.name

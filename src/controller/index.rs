@@ -17,8 +17,8 @@ pub type Key = (String, String);
 /// What the index needs to know of an entry.
 pub trait Indexed: PartialEq {
     fn key(&self) -> Key;
-    /// The model that the entry belongs to.
-    fn group(&self) -> Option<Key>;
+    /// The model that the entry belongs to; without a name all models of that namespace, without a namespace all there are.
+    fn group(&self) -> Key;
     fn uid(&self) -> &str;
     /// Resource version; a lower one never replaces a higher one.
     fn version(&self) -> u64;
@@ -144,15 +144,14 @@ impl<T: Indexed> Inner<T> {
                 self.remove(&key, changed);
             }
         }
-        if let Some(group) = entry.group() {
-            self.groups.entry(group.clone()).or_default().insert(key.clone());
-            changed.insert(group);
-        }
+        let group = entry.group();
+        self.groups.entry(group.clone()).or_default().insert(key.clone());
+        changed.insert(group);
         self.entries.insert(key, Arc::new(entry));
     }
 
     fn remove(&mut self, key: &Key, changed: &mut BTreeSet<Key>) {
-        let Some(group) = self.entries.remove(key).and_then(|entry| entry.group()) else { return };
+        let Some(group) = self.entries.remove(key).map(|entry| entry.group()) else { return };
         if let Some(keys) = self.groups.get_mut(&group) {
             keys.remove(key);
             if keys.is_empty() {
@@ -174,8 +173,8 @@ mod tests {
         fn key(&self) -> Key {
             ("ns".into(), self.0.into())
         }
-        fn group(&self) -> Option<Key> {
-            Some(("ns".into(), "churn".into()))
+        fn group(&self) -> Key {
+            ("ns".into(), "churn".into())
         }
         fn uid(&self) -> &str {
             self.1

@@ -106,8 +106,8 @@ impl Indexed for Live {
     fn key(&self) -> Key {
         Live::key(self)
     }
-    fn group(&self) -> Option<Key> {
-        Some((self.namespace.clone(), self.model.clone()?))
+    fn group(&self) -> Key {
+        (self.namespace.clone(), self.model.clone().unwrap_or_default())
     }
     fn uid(&self) -> &str {
         &self.uid
@@ -121,8 +121,8 @@ impl Indexed for PodFacts {
     fn key(&self) -> Key {
         (self.namespace.clone(), self.name.clone())
     }
-    fn group(&self) -> Option<Key> {
-        Some((self.namespace.clone(), self.model.clone()))
+    fn group(&self) -> Key {
+        (self.namespace.clone(), self.model.clone())
     }
     // Pods are never written by us, and their names are not used twice: every event is newer than the one before.
     fn uid(&self) -> &str {
@@ -156,9 +156,9 @@ impl Indexed for NodeFacts {
     fn key(&self) -> Key {
         (String::new(), self.name.clone())
     }
-    fn group(&self) -> Option<Key> {
+    fn group(&self) -> Key {
         // One group for all: any node concerns every model.
-        Some(Key::default())
+        Key::default()
     }
     fn uid(&self) -> &str {
         &self.name
@@ -185,9 +185,9 @@ impl Indexed for NamespaceFacts {
     fn key(&self) -> Key {
         (String::new(), self.name.clone())
     }
-    fn group(&self) -> Option<Key> {
+    fn group(&self) -> Key {
         // It concerns all models within.
-        Some((self.name.clone(), String::new()))
+        (self.name.clone(), String::new())
     }
     fn uid(&self) -> &str {
         &self.name
@@ -201,9 +201,9 @@ impl Indexed for Collector {
     fn key(&self) -> Key {
         (self.namespace.clone(), self.name.clone())
     }
-    fn group(&self) -> Option<Key> {
+    fn group(&self) -> Key {
         // Any of them concerns every model.
-        Some(Key::default())
+        Key::default()
     }
     fn uid(&self) -> &str {
         &self.name

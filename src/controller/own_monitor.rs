@@ -10,14 +10,21 @@ use k8s_openapi::{
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
-use super::{Error, credentials::bounded, observe::Caches, writer::Writer};
+use super::{
+    Error,
+    apply::{Applied, Applier},
+    credentials::bounded,
+    ledger::Ledger,
+    observe::Caches,
+    writer::Writer,
+};
 use crate::{
     api::names,
     monitoring::{
         OptionalKind, Presence,
         surroundings::{Labels, Picking, Surroundings},
     },
-    resources::{Child, ChildKind},
+    resources::{Child, ChildKind, Owner},
 };
 
 /// How soon a write that failed is tried again.
@@ -36,6 +43,7 @@ pub struct OwnMonitor {
     pub writer: Writer,
     pub caches: Arc<Caches>,
     pub service: OwnService,
+    pub ledger: Ledger,
 }
 
 impl OwnMonitor {
@@ -70,13 +78,23 @@ impl OwnMonitor {
             return Err(Error::Setup(format!("there is no Service {}/{}", self.service.namespace, self.service.name)));
         };
         let child = monitor(&service, &around);
-        let live = self.caches.children(ChildKind::ServiceMonitor).get(&(child.namespace.clone(), child.name.clone()));
-        if live.is_some_and(|live| live.intent.as_deref() == Some(&child.hash)) {
-            return Ok(());
+        let owner = Owner {
+            namespace: service.namespace().unwrap_or_default(),
+            name: service.name_any(),
+            uid: service.uid().unwrap_or_default(),
+        };
+        let applier = Applier { writer: &self.writer, caches: &self.caches, ledger: &self.ledger, owner: &owner };
+        let mut applied = Applied::default();
+        match self.caches.children(ChildKind::ServiceMonitor).get(&(child.namespace.clone(), child.name.clone())) {
+            Some(live) => applier.settle(&child, &live, &mut applied).await?,
+            None => applier.send(&child, &mut applied).await?,
         }
-        let (live, _) = self.writer.apply(&child).await?;
-        self.caches.children(ChildKind::ServiceMonitor).wrote(live);
-        Ok(())
+        if !applied.notes.is_empty() {
+            tracing::info!(
+                "the ServiceMonitor of the operator's own metrics was changed by hand and has been put back"
+            );
+        }
+        applied.obstacles.pop().map_or(Ok(()), |obstacle| Err(Error::Obstructed(obstacle.message)))
     }
 }
 

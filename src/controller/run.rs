@@ -120,7 +120,8 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     tasks.spawn(passing.on(stream::select(children, optional).boxed()));
     if let Some(service) = own_service {
         let writer = context.writer.clone();
-        tasks.spawn(OwnMonitor { client: client.clone(), writer, caches: caches.clone(), service }.run());
+        let (caches, ledger) = (caches.clone(), Ledger::default());
+        tasks.spawn(OwnMonitor { client: client.clone(), writer, caches, service, ledger }.run());
     }
     tasks.spawn(sights.run(caches.clone(), hints.clone()));
     tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());

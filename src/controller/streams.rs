@@ -85,7 +85,7 @@ pub(super) fn ours() -> watcher::Config {
 }
 
 /// The watches of all children that every cluster has a place for, of pods, nodes and namespaces.
-pub fn children(scope: &Scope, caches: &Caches, metrics: &Metrics) -> Hints {
+pub fn children(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints {
     let mut streams: Vec<Hints> = ChildKind::CORE
         .into_iter()
         .map(|kind| {
@@ -108,7 +108,10 @@ pub fn children(scope: &Scope, caches: &Caches, metrics: &Metrics) -> Hints {
         }
     });
     let reduce = |namespace| Some(NamespaceFacts::of(&namespace));
-    streams.push(feed("Namespace", namespaces, caches.namespaces.clone(), reduce, metrics.clone()));
+    let (caches, index) = (caches.clone(), caches.namespaces.clone());
+    let hints = feed("Namespace", namespaces, index, reduce, metrics.clone());
+    // Which Prometheus looks into the operator's own namespace may be another one now.
+    streams.push(hints.inspect(move |_| caches.ecosystem.changed()).boxed());
     futures::stream::select_all(streams).boxed()
 }
 

@@ -3,7 +3,7 @@
 
 use k8s_openapi::{
     api::{
-        core::v1::Secret,
+        core::v1::{Namespace, Secret, Service},
         rbac::v1::{ClusterRole, ClusterRoleBinding},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -12,7 +12,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
-use modelship::{api::conditions, monitoring::OptionalKind, resources::ChildKind};
+use modelship::{api::conditions, controller::own_monitor::OwnService, monitoring::OptionalKind, resources::ChildKind};
 use serde_json::{Value, json};
 
 use crate::{
@@ -282,6 +282,60 @@ async fn a_definition_that_lacks_a_field_is_told_and_the_model_serves() {
     child(&world, ChildKind::PrometheusRule, "the rules", |_| true).await;
     install(&world, &[OptionalKind::ServiceMonitor]).await;
     told(&world, "True", "Selected").await;
+    operator.stop().await;
+    remove_all(&world).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_operators_own_servicemonitor_is_made_anew_put_back_and_follows_its_namespace() {
+    use OptionalKind::{Prometheus, ServiceMonitor};
+    const NAME: &str = "harbour-metrics";
+    let world = World::new("own").await;
+    remove_all(&world).await;
+    install(&world, &[ServiceMonitor, Prometheus]).await;
+    let mut selects = selecting("kps");
+    selects["serviceMonitorNamespaceSelector"] = json!({"matchLabels": {"scraped": "yes"}});
+    collector(&world, Prometheus, selects).await;
+    let service: Service = serde_json::from_value(json!({
+        "metadata": {"name": NAME, "labels": {"app.kubernetes.io/name": "modelship"}},
+        "spec": {"clusterIP": "None", "ports": [{"name": "metrics", "port": 8080}]},
+    }))
+    .expect("a Service");
+    world.api::<Service>().create(&PostParams::default(), &service).await.expect("the Service is taken");
+    let own = OwnService { namespace: world.namespace.clone(), name: NAME.into() };
+    let operator = Operator::start_with(&world, Options { own_service: Some(own), ..Options::default() });
+    let until = async |what: &str, holds: &dyn Fn(&Value) -> bool| {
+        eventually(what, || async {
+            match world
+                .children(ChildKind::ServiceMonitor)
+                .get_opt(NAME)
+                .await
+                .ok()
+                .flatten()
+                .map(|object| json!(object))
+            {
+                Some(found) if holds(&found) => Ok(found),
+                other => Err(other),
+            }
+        })
+        .await
+    };
+    let path = |found: &Value| found["spec"]["endpoints"][0]["path"].clone();
+    let first = until("the ServiceMonitor", &|found| path(found) == "/metrics").await;
+    assert_eq!(label(&first), &Value::Null, "nobody looks into the namespace yet");
+
+    let scraped = json!({"metadata": {"labels": {"scraped": "yes"}}});
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.patch(&world.namespace, &PatchParams::default(), &Patch::Merge(&scraped)).await.expect("it is taken");
+    until("the label that is selected", &|found| label(found) == "kps").await;
+
+    world.delete(ChildKind::ServiceMonitor, NAME).await;
+    let uid = |found: &Value| found["metadata"]["uid"].clone();
+    until("the ServiceMonitor to be made anew", &|found| uid(found) != uid(&first) && label(found) == "kps").await;
+
+    world.patch(ChildKind::ServiceMonitor, NAME, json!({"spec": {"endpoints": []}})).await;
+    until("its endpoint to be put back", &|found| path(found) == "/metrics").await;
     operator.stop().await;
     remove_all(&world).await;
     world.end().await;

@@ -8,6 +8,7 @@ use modelship::{
         self, Error, Settings,
         decide::{Release, Render},
         lease::LeaseSettings,
+        own_monitor::OwnService,
     },
     images::{self, Mirrors},
     monitoring::MailDefaults,
@@ -29,6 +30,8 @@ pub struct Options {
     pub docker_hub: String,
     /// Whose rights it has; an administrator's unless a test needs fewer.
     pub group: String,
+    /// What stands in front of its own metrics.
+    pub own_service: Option<OwnService>,
 }
 
 impl Default for Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             render: template::render,
             docker_hub: setting("MODELSHIP_TEST_REGISTRY"),
             group: "system:masters".into(),
+            own_service: None,
         }
     }
 }
@@ -56,7 +60,7 @@ impl Operator {
     }
 
     pub fn start_with(world: &World, options: Options) -> Self {
-        let Options { tap, render, docker_hub, group } = options;
+        let Options { tap, render, docker_hub, group, own_service } = options;
         let mut config = world.config.clone();
         // A user of its own in the audit log.
         config.auth_info.impersonate = Some(format!("operator-{}", world.namespace));
@@ -92,7 +96,7 @@ impl Operator {
                 mail: MailDefaults::default(),
                 renderer: Default::default(),
             },
-            own_service: None,
+            own_service,
             metrics: metrics.clone(),
         };
         let (stop, stopped) = watch::channel(false);
