@@ -34,7 +34,7 @@ use super::{
 use crate::{
     monitoring::{
         OptionalKind, Presence, Surroundings,
-        surroundings::{Collector, INSTANCE_OF},
+        surroundings::{Collector, INSTANCE_OF, SHARD},
     },
     resources::ChildKind,
     telemetry::Metrics,
@@ -84,9 +84,15 @@ impl Ecosystem {
         in_order(&self.prometheuses)
     }
 
-    /// Where a Prometheus, by namespace and name, can be asked.
-    pub fn address_of(&self, prometheus: &Key) -> Option<IpAddr> {
-        self.instances.group(prometheus).iter().find_map(|instance| instance.address)
+    /// Where a Prometheus, by namespace and name, can be asked: at a pod of each shard. `None` while one of its shards
+    /// cannot be: what is not seen may be there.
+    pub fn addresses_of(&self, prometheus: &Key) -> Option<Vec<IpAddr>> {
+        let mut shards: BTreeMap<String, Option<IpAddr>> = BTreeMap::new();
+        for instance in self.instances.group(prometheus) {
+            let address = shards.entry(instance.shard.clone()).or_default();
+            *address = address.or(instance.address);
+        }
+        shards.into_values().collect::<Option<Vec<_>>>().filter(|addresses| !addresses.is_empty())
     }
 
     /// All that is known, but for the model itself and its namespace.
@@ -330,6 +336,8 @@ struct Instance {
     namespace: String,
     name: String,
     prometheus: String,
+    /// Empty where there are no shards.
+    shard: String,
     /// `None` while it is not ready.
     address: Option<IpAddr>,
 }
@@ -347,6 +355,7 @@ impl Instance {
             namespace: pod.namespace().unwrap_or_default(),
             name: pod.name_any(),
             prometheus: pod.labels().get(INSTANCE_OF).filter(|_| of_prometheus).cloned().unwrap_or_default(),
+            shard: pod.labels().get(SHARD).cloned().unwrap_or_default(),
             address: address.filter(|_| ready),
         }
     }
@@ -364,5 +373,58 @@ impl Indexed for Instance {
     }
     fn version(&self) -> u64 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str, kind: &str, shard: Option<&str>, address: &str, ready: bool) -> Instance {
+        let mut labels = json!({INSTANCE_OF: "main", "app.kubernetes.io/name": kind});
+        if let Some(shard) = shard {
+            labels[SHARD] = json!(shard);
+        }
+        let ready = if ready { "True" } else { "False" };
+        let pod = json!({
+            "metadata": {"namespace": "monitoring", "name": name, "labels": labels},
+            "status": {"podIP": address, "conditions": [{"type": "Ready", "status": ready}]},
+        });
+        Instance::of(&serde_json::from_value(pod).unwrap())
+    }
+
+    fn addresses(pods: impl IntoIterator<Item = Instance>) -> Option<Vec<String>> {
+        let ecosystem = Ecosystem::default();
+        for pod in pods {
+            ecosystem.instances.observe(Event::Apply(pod));
+        }
+        let found = ecosystem.addresses_of(&("monitoring".into(), "main".into()));
+        found.map(|found| found.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn of_each_shard_a_pod_that_is_ready_is_asked() {
+        let all = [
+            pod("a-0", "prometheus", Some("0"), "10.0.0.1", false),
+            pod("a-1", "prometheus", Some("0"), "10.0.0.2", true),
+            pod("b-0", "prometheus", Some("1"), "10.0.0.3", true),
+            pod("b-1", "prometheus", Some("1"), "10.0.0.4", true),
+            pod("mail-0", "alertmanager", None, "10.0.0.5", true),
+        ];
+        assert_eq!(addresses(all).unwrap(), ["10.0.0.2", "10.0.0.3"]);
+        let one = [pod("a-0", "prometheus", None, "10.0.0.1", true), pod("a-1", "prometheus", None, "10.0.0.2", true)];
+        assert_eq!(addresses(one).unwrap(), ["10.0.0.1"]);
+    }
+
+    #[test]
+    fn nobody_is_asked_while_a_shard_is_silent() {
+        let silent = [
+            pod("a-0", "prometheus", Some("0"), "10.0.0.1", true),
+            pod("b-0", "prometheus", Some("1"), "10.0.0.2", false),
+        ];
+        assert_eq!(addresses(silent), None);
+        assert_eq!(addresses([]), None);
     }
 }

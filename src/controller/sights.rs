@@ -49,6 +49,17 @@ struct Answer {
     containers: bool,
 }
 
+impl Answer {
+    /// Adds what another shard of the same Prometheus said.
+    fn add(&mut self, shard: Self) {
+        for (model, up) in shard.scraped {
+            *self.scraped.entry(model).or_default() |= up;
+        }
+        self.evaluated.extend(shard.evaluated);
+        self.containers |= shard.containers;
+    }
+}
+
 struct Entry {
     model: Key,
     expectation: Expectation,
@@ -222,13 +233,25 @@ impl Sights {
         let mut answers = BTreeMap::new();
         for prometheus in caches.ecosystem.prometheuses().iter() {
             let name = (prometheus.namespace.clone(), prometheus.name.clone());
-            let Some(address) = caches.ecosystem.address_of(&name).filter(|_| asked.contains(&name)) else { continue };
-            match self.ask(address, &prometheus.prefix).await {
+            if !asked.contains(&name) {
+                continue;
+            }
+            let Some(shards) = caches.ecosystem.addresses_of(&name) else { continue };
+            match self.ask_shards(&shards, &prometheus.prefix).await {
                 Ok(answer) => drop(answers.insert(name, answer)),
                 Err(error) => tracing::debug!(%prometheus, %error, "it cannot be asked what it scrapes"),
             }
         }
         answers
+    }
+
+    /// What all shards know together: none of them knows all.
+    async fn ask_shards(&self, shards: &[IpAddr], prefix: &str) -> Result<Answer, String> {
+        let mut whole = Answer::default();
+        for address in shards {
+            whole.add(self.ask(*address, prefix).await?);
+        }
+        Ok(whole)
     }
 
     async fn ask(&self, address: IpAddr, prefix: &str) -> Result<Answer, String> {

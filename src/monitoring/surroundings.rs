@@ -102,6 +102,8 @@ pub struct Collector {
 
 /// The label by which prometheus-operator marks the pods of a Prometheus.
 pub const INSTANCE_OF: &str = "operator.prometheus.io/name";
+/// The label that says which shard of it a pod is; each shard scrapes targets of its own.
+pub const SHARD: &str = "operator.prometheus.io/shard";
 
 impl Collector {
     /// Reduces a Prometheus or an Alertmanager to what it selects.

@@ -91,6 +91,39 @@ fn of_two_that_select_a_model_one_is_enough() {
 }
 
 #[test]
+fn what_one_shard_knows_the_whole_prometheus_knows() {
+    let merlot = key("cellar", "merlot");
+    let shards = || {
+        [
+            Answer {
+                scraped: HashMap::from([(model(), true), (merlot.clone(), false)]),
+                evaluated: HashSet::from([model()]),
+                containers: false,
+            },
+            Answer {
+                scraped: HashMap::from([(merlot.clone(), true)]),
+                evaluated: HashSet::from([merlot.clone()]),
+                containers: true,
+            },
+            Answer { scraped: HashMap::from([(model(), false)]), ..Answer::default() },
+        ]
+    };
+    let expected = Answer {
+        scraped: HashMap::from([(model(), true), (merlot.clone(), true)]),
+        evaluated: HashSet::from([model(), merlot.clone()]),
+        containers: true,
+    };
+    let whole = |shards: Vec<Answer>| {
+        shards.into_iter().fold(Answer::default(), |mut whole, shard| {
+            whole.add(shard);
+            whole
+        })
+    };
+    assert_eq!(whole(shards().into()), expected);
+    assert_eq!(whole(shards().into_iter().rev().collect()), expected);
+}
+
+#[test]
 fn metrics_of_containers_that_stay_away_concern_every_model() {
     let mut book = book();
     let without = |containers| {
