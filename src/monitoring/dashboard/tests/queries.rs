@@ -37,6 +37,15 @@ fn every_query_is_promql_once_grafana_has_put_in_its_variables() {
 }
 
 #[test]
+fn where_nothing_is_told_no_query_makes_up_a_figure() {
+    for board in all() {
+        for query in queries(&board) {
+            assert!(!query.contains("vector("), "{query}");
+        }
+    }
+}
+
+#[test]
 fn every_metric_that_is_asked_for_exists() {
     let known: BTreeSet<&str> = exported().chain(OTHERS.split_whitespace()).collect();
     for board in all() {
