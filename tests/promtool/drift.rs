@@ -103,3 +103,46 @@ fn predictions_that_moved_from_the_reference_are_told() {
         ],
     );
 }
+
+#[test]
+fn what_the_version_before_predicted_does_not_count_for_the_reference_of_the_next() {
+    let pod = |case: Case, pod: &str, id: &str, shares: [(&str, &str, &str); 2], until: &str| {
+        shares.into_iter().fold(case, |case, (bin, share, counts)| {
+            let labels = format!("bin=\"{bin}\",reference=\"{id}\"");
+            case.pod(pod, &format!("model_prediction_reference_ratio,{labels}"), &format!("{share}{until}")).pod(
+                pod,
+                &format!("model_predictions_binned_total,{labels}"),
+                counts,
+            )
+        })
+    };
+    let before = |case: Case| {
+        let bins = [("(-Inf, 10]", "0.5", "0+100x240 stale"), ("(10, +Inf)", "0.5", "0+100x240 stale")];
+        pod(case, "a", "4f2a9c10", bins, "x240 stale")
+    };
+    let after = |case: Case, low: &'static str, high: &'static str| {
+        pod(before(case), "b", "b81e07d3", [("(-Inf, 12]", "0.5", low), ("(12, +Inf)", "0.5", high)], "x480")
+    };
+    let next = |name, low, high| after(case(name), low, high).every("15s").at("80m");
+    check(
+        &alerts(json!({})),
+        &[
+            next("as its own reference has it", "_x240 0+100x240", "_x240 0+100x240").silent(),
+            next("otherwise than its own reference", "_x240 0+100x240", "_x240 0+1x240").fires("PredictionDrift"),
+            next("too few of its own to tell", "_x240 0 1x239", "_x240 0+1x100 100x140").silent(),
+            pod(
+                case("the same bins with other shares"),
+                "a",
+                "4f2a9c10",
+                [("stay", "0.9", "0+90x240 stale"), ("churn", "0.1", "0+10x240 stale")],
+                "x240 stale",
+            )
+            .pod("b", "model_prediction_reference_ratio,bin=\"stay\",reference=\"b81e07d3\"", "_x240 0.2x240")
+            .pod("b", "model_prediction_reference_ratio,bin=\"churn\",reference=\"b81e07d3\"", "_x240 0.8x240")
+            .pod("b", "model_predictions_binned_total,bin=\"stay\",reference=\"b81e07d3\"", "_x240 0+20x240")
+            .pod("b", "model_predictions_binned_total,bin=\"churn\",reference=\"b81e07d3\"", "_x240 0+80x240")
+            .at("80m")
+            .silent(),
+        ],
+    );
+}

@@ -1,16 +1,20 @@
 //! Counts predictions by the bins of the reference, so that a drift can be told from the two series of each bin alone.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec};
 
-use super::{class::OTHER, reference::Reference};
+use super::{
+    class::OTHER,
+    reference::{self, Reference},
+};
 
 /// The bins of the reference there is; none without one.
 pub(super) struct Bins {
     counted: IntCounterVec,
     shares: GaugeVec,
-    shown: BTreeSet<String>,
+    /// The reference's id.
+    shown: String,
     /// Of classes; that of the others is among them.
     classes: HashMap<String, IntCounter>,
     /// Of numbers: the upper bounds, and a counter more.
@@ -20,29 +24,22 @@ pub(super) struct Bins {
 
 impl Bins {
     pub fn new(counted: IntCounterVec, shares: GaugeVec) -> Self {
-        Self {
-            counted,
-            shares,
-            shown: BTreeSet::new(),
-            classes: HashMap::new(),
-            bounds: Vec::new(),
-            ranges: Vec::new(),
-        }
+        Self { counted, shares, shown: String::new(), classes: HashMap::new(), bounds: Vec::new(), ranges: Vec::new() }
     }
 
-    /// Takes another reference. Bins that it lacks vanish; the counts of those that stay go on.
+    /// Takes another reference, whose counts begin anew: under the bins of another one they would be told as a drift. The
+    /// same one goes on.
     pub fn set(&mut self, reference: Option<&Reference>) {
         let shares = reference.map(Reference::shares).unwrap_or_default();
-        let wanted: BTreeSet<String> = shares.iter().map(|(bin, _)| bin.clone()).collect();
-        for gone in self.shown.difference(&wanted) {
-            // Both are there, so neither removal can fail.
-            let _ = (self.counted.remove_label_values(&[gone]), self.shares.remove_label_values(&[gone]));
+        let id = reference::id(&shares);
+        if id != self.shown {
+            self.counted.reset();
+            self.shares.reset();
         }
-        self.shown = wanted;
         (self.classes, self.bounds, self.ranges) = Default::default();
         for (bin, share) in shares {
-            self.shares.with_label_values(&[&bin]).set(share);
-            let counter = self.counted.with_label_values(&[&bin]);
+            self.shares.with_label_values(&[&bin, &id]).set(share);
+            let counter = self.counted.with_label_values(&[&bin, &id]);
             match reference {
                 Some(Reference::Classes(_)) => drop(self.classes.insert(bin, counter)),
                 _ => self.ranges.push(counter),
@@ -51,6 +48,7 @@ impl Bins {
         if let Some(Reference::Bounds { bounds, .. }) = reference {
             self.bounds.clone_from(bounds);
         }
+        self.shown = id;
     }
 
     /// The bin of a class.

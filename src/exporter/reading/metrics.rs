@@ -96,7 +96,14 @@ impl Metrics {
                 "model_prediction_reference_ratio",
                 "The share of predictions that the reference has in this bin, from 0 to 1. Absent without a reference.",
             ),
-            &["bin"],
+            &["bin", "reference"],
+        )?;
+        let binned = IntCounterVec::new(
+            Opts::new(
+                "model_predictions_binned_total",
+                "Predictions by bin of the reference: a class, or a range of numbers. Absent without a reference.",
+            ),
+            &["bin", "reference"],
         )?;
         Ok(Self {
             read: counter(
@@ -117,12 +124,7 @@ impl Metrics {
                 "Predictions by class; __other__ holds those of classes that are not declared, or too many.",
                 "class",
             )?,
-            binned: counters(
-                registry,
-                "model_predictions_binned_total",
-                "Predictions by bin of the reference: a class, or a range of numbers. Absent without a reference.",
-                "bin",
-            )?,
+            binned: registered(registry, binned)?,
             reference: registered(registry, reference)?,
             probability: histogram(
                 registry,

@@ -1,6 +1,7 @@
 //! How predictions were spread when the model was made: the field `predictions.reference` of the settings.
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{
     class::{self, OTHER},
@@ -33,6 +34,15 @@ impl Reference {
         let total: f64 = counts.iter().map(|(_, count)| count).sum();
         counts.into_iter().map(|(bin, count)| (bin, count / total)).collect()
     }
+}
+
+/// Tells apart the bins of one reference from another's of the same name, in few characters.
+pub(super) fn id(shares: &[(String, f64)]) -> String {
+    let mut hash = Sha256::new();
+    for (bin, share) in shares {
+        hash.update(format!("{bin:?} {share}\n"));
+    }
+    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A bin of numbers as a label: above the first number, up to the second.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     alert::Rule,
-    promql::{Scope, duration, increase, number, quote},
+    promql::{Scope, duration, number, quote},
     recording::record,
 };
 use crate::api::monitoring::{Alert, valid::Drift};
@@ -22,25 +22,26 @@ const LASTING: Duration = Duration::from_secs(600);
 const PSI: &str = "model:prediction_drift:psi";
 const SAMPLES: &str = "model:prediction_drift:samples";
 
-/// Counts are added over all pods before shares are taken. Pods bring the same reference, which is why the largest serves;
-/// a bin that it lacks, such as that of all other classes, has the share 0 in it.
+/// Counts are added over all pods of one reference before shares are taken: another version brings bins of its own, and
+/// what the one before predicted lies in others. Only references count that a pod has now; a bin that one lacks, such as
+/// that of all other classes, has the share 0 in it.
 pub(super) fn records(scope: &Scope, drift: &Drift) -> Vec<Value> {
     let counts = scope.served("model_predictions_binned_total", "");
-    let all = increase(&counts, drift.window);
-    let by_bin = format!("sum by (bin) (increase({counts}[{}]))", duration(drift.window));
-    let now = format!("clamp_min({by_bin} / on () group_left () ({all} > 0), {FLOOR})");
-    let reference = scope.served("model_prediction_reference_ratio", "");
-    // Without any reference there is nothing to compare with, rather than bins that all have the share 0.
-    let bins = format!("(0 * {by_bin} and on () count({reference}))");
-    let reference = format!("clamp_min((max by (bin) ({reference}) or {bins}), {FLOOR})");
-    let psi = format!("sum(({now} - {reference}) * ln({now} / {reference}))");
-    vec![record(scope, PSI, psi), record(scope, SAMPLES, all)]
+    let counted = |by: &str| format!("sum by ({by}) (increase({counts}[{}]))", duration(drift.window));
+    let (all, by_bin) = (counted("reference"), counted("reference,bin"));
+    let now = format!("clamp_min({by_bin} / on (reference) group_left () ({all} > 0), {FLOOR})");
+    let live = scope.served("model_prediction_reference_ratio", "");
+    let bins = format!("(0 * {by_bin} and on (reference) {live})");
+    let reference = format!("clamp_min((max by (reference,bin) ({live}) or {bins}), {FLOOR})");
+    let psi = format!("sum by (reference) (({now} - {reference}) * ln({now} / {reference}))");
+    vec![record(scope, PSI, psi), record(scope, SAMPLES, format!("{all} and on (reference) {live}"))]
 }
 
 pub(super) fn rule(scope: &Scope, drift: &Drift) -> Rule {
     let recorded =
-        |name: &str| format!("max({name}{{namespace={},model={}}})", quote(&scope.namespace), quote(&scope.model));
-    let expr = format!("{} >= {} and {} >= {}", recorded(PSI), number(drift.psi), recorded(SAMPLES), drift.minimum);
+        |name: &str| format!("{name}{{namespace={},model={}}}", quote(&scope.namespace), quote(&scope.model));
+    let expr =
+        format!("max({} >= {} and {} >= {})", recorded(PSI), number(drift.psi), recorded(SAMPLES), drift.minimum);
     Rule::new(Alert::PredictionDrift, expr)
         .pending(LASTING)
         .summary("predicts differently from what its training data lets expect")

@@ -1,6 +1,6 @@
 //! The bins of a reference: shares, counts, and what a change of settings leaves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ const SHARE: &str = "model_prediction_reference_ratio";
 fn by_bin(room: &Room, family: &str) -> BTreeMap<String, f64> {
     let page = room.page();
     let of_family = page.iter().filter_map(|(series, value)| {
-        let bin = series.strip_prefix(family)?.strip_prefix("{bin=\"")?.strip_suffix("\"}")?;
+        let bin = series.strip_prefix(family)?.strip_prefix("{bin=\"")?.split_once("\",reference=\"")?.0;
         Some((bin.to_owned(), *value))
     });
     of_family.collect()
@@ -99,15 +99,30 @@ fn a_bound_belongs_to_the_range_below_it() {
     assert_eq!("(-Inf, 0]=2 (0, 10]=2 (10, +Inf)=1", told(&room, COUNTED));
 }
 
+/// The references whose series are shown.
+fn references(room: &Room) -> BTreeSet<String> {
+    let page = room.page();
+    let of = |series: &String| Some(series.split_once(",reference=\"")?.1.strip_suffix("\"}")?.to_owned());
+    page.keys().filter_map(of).collect()
+}
+
 #[test]
-fn with_another_reference_old_bins_vanish_and_those_that_stay_go_on() {
-    let mut room = Room::new(&json!({"kind": "class", "reference": {"classes": {"stay": 8, "churn": 2}}}));
+fn another_reference_counts_anew_under_a_mark_of_its_own_and_leaves_nothing_of_the_one_before() {
+    let class = |counts: Value| json!({"kind": "class", "reference": {"classes": counts}});
+    let mut room = Room::new(&class(json!({"stay": 8, "churn": 2})));
     room.answer("[\"stay\", \"churn\", \"new\"]");
-    room.set(&json!({"kind": "class", "reference": {"classes": {"stay": 1, "new": 1}}}));
-    assert_eq!("__other__=1 new=0 stay=1", told(&room, COUNTED));
+    let first = references(&room);
+    room.set(&class(json!({"stay": 1, "new": 1})));
+    let second = references(&room);
+    assert_eq!((first.len(), second.len(), first.intersection(&second).count()), (1, 1, 0));
+    assert_eq!("__other__=0 new=0 stay=0", told(&room, COUNTED));
     assert_eq!("__other__=0 new=0.5 stay=0.5", told(&room, SHARE));
     room.answer("[\"stay\", \"churn\", \"new\"]");
-    assert_eq!("__other__=2 new=1 stay=2", told(&room, COUNTED));
+    assert_eq!("__other__=1 new=1 stay=1", told(&room, COUNTED));
+    room.set(&class(json!({"new": 2, "stay": 2})));
+    assert_eq!("__other__=1 new=1 stay=1", told(&room, COUNTED), "the same shares are the same reference");
+    room.set(&class(json!({"stay": 1, "new": 3})));
+    assert_eq!("__other__=0 new=0 stay=0", told(&room, COUNTED), "the same bins with other shares are another one");
     room.set(&json!({"kind": "class"}));
     room.answer("[\"stay\"]");
     assert_eq!(("", ""), (told(&room, COUNTED).as_str(), told(&room, SHARE).as_str()));

@@ -135,8 +135,8 @@ pub(super) fn idle(subject: &Subject) -> Vec<Series> {
         pod.counter("model_predictions_total", ",class=\"__other__\"", 0.0),
         pod.counter("model_prediction_probability_bucket", ",le=\"0.5\"", 0.0),
         pod.counter("model_prediction_probability_count", "", 0.0),
-        pod.counter("model_predictions_binned_total", ",bin=\"a\"", 0.0),
-        pod.series("model_prediction_reference_ratio", ",bin=\"a\"", 1.0, 0.0),
+        pod.counter("model_predictions_binned_total", ",bin=\"a\",reference=\"4f2a9c10\"", 0.0),
+        pod.series("model_prediction_reference_ratio", ",bin=\"a\",reference=\"4f2a9c10\"", 1.0, 0.0),
         pod.container("container_cpu_cfs_periods_total", 0.0, 0.0),
         pod.container("container_cpu_cfs_throttled_periods_total", 0.0, 0.0),
         pod.told("modelship_model_replicas_wanted", "", 1.0, 0.0),
@@ -243,7 +243,9 @@ fn class_share(pod: &Pod, share: &ClassShare) -> Trouble {
 fn drift(pod: &Pod, minimum: u32) -> Trouble {
     let many = MANY + 2.0 * f64::from(minimum);
     let predicted = |a: f64, b: f64| {
-        let of = |metric: &str, bin: &str, begins, grows| pod.series(metric, &format!(",bin=\"{bin}\""), begins, grows);
+        let of = |metric: &str, bin: &str, begins, grows| {
+            pod.series(metric, &format!(",bin=\"{bin}\",reference=\"4f2a9c10\""), begins, grows)
+        };
         vec![
             of("model_prediction_reference_ratio", "a", 1.0, 0.0),
             of("model_prediction_reference_ratio", "b", 0.0, 0.0),
