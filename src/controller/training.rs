@@ -69,13 +69,16 @@ impl<'a> View<'a> {
 
     /// Its labels; `None` while they are not known.
     fn labels(&self, digest: &Digest) -> Option<&'a Labels> {
-        let repository = self.spec.image.repository.to_string();
-        self.observed.labels(&template::pinned(self.spec, digest), &repository, self.seen)
+        self.observed.labels(&template::pinned(self.spec, digest), &self.repository(), self.seen)
+    }
+
+    fn repository(&self) -> String {
+        self.spec.image.repository.to_string()
     }
 
     /// The version that users get, if it is of this repository.
     fn stable(&self) -> Option<&'a Version> {
-        let repository = self.spec.image.repository.to_string();
+        let repository = self.repository();
         self.observed.status.stable.as_ref().filter(|stable| stable.repository == repository)
     }
 
@@ -86,7 +89,7 @@ impl<'a> View<'a> {
 
     /// The version as users had it, if they did.
     fn past(&self, digest: &Digest) -> Option<&'a PastVersion> {
-        let repository = self.spec.image.repository.to_string();
+        let repository = self.repository();
         let mut history = self.observed.status.history.iter();
         history.find(|past| past.repository == repository && past.digest == digest.as_str())
     }

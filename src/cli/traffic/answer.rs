@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value};
 
-use crate::api::spec::PredictionClass;
+use crate::{api::spec::PredictionClass, exporter::reading::by_position};
 
 /// Characters of a class's label, as in the CRD.
 const LABEL_MAX: usize = 64;
@@ -78,35 +78,29 @@ fn plain(number: &Number) -> String {
 
 /// What a ModelDeployment calls the classes that stand in answers as values, or as positions.
 #[derive(Clone, Debug, Default)]
-pub struct Names(Vec<PredictionClass>);
+pub struct Names {
+    classes: Vec<PredictionClass>,
+    /// Which of them a position means, as the exporter takes it.
+    places: Vec<usize>,
+}
 
 impl Names {
     pub fn new(classes: &[PredictionClass]) -> Self {
-        Self(classes.to_vec())
+        let places = by_position(classes.iter().map(|class| class.value.as_deref()));
+        Self { classes: classes.to_vec(), places }
     }
 
     /// The name of a label of [`classes_of`], if it has one.
     pub fn of(&self, label: &Label) -> Option<&str> {
-        let by_value = self.0.iter().any(|class| class.value.is_some());
+        let by_value = self.classes.iter().any(|class| class.value.is_some());
         let class = match label.position {
-            Some(position) => self.at(position),
+            Some(position) => self.places.get(position).and_then(|place| self.classes.get(*place)),
             None if by_value => {
-                self.0.iter().find(|class| class.value.as_deref().is_some_and(|value| same(value, &label.text)))
+                self.classes.iter().find(|class| class.value.as_deref().is_some_and(|value| same(value, &label.text)))
             }
-            None => label.text.parse().ok().and_then(|position: usize| self.0.get(position)),
+            None => label.text.parse().ok().and_then(|position: usize| self.classes.get(position)),
         };
         class.map(|class| class.name.as_str())
-    }
-
-    /// As the exporter takes it: by the values where these are 0, 1, 2 …, else in the order of the list.
-    fn at(&self, position: usize) -> Option<&PredictionClass> {
-        let of = |position: usize| {
-            self.0.iter().find(|class| class.value.as_ref().and_then(|value| value.parse().ok()) == Some(position))
-        };
-        match (0..self.0.len()).all(|position| of(position).is_some()) {
-            true => of(position),
-            false => self.0.get(position),
-        }
     }
 }
 

@@ -180,15 +180,21 @@ impl Classes {
     }
 }
 
-/// The names of the declared classes by position: by their values when these are 0, 1, 2 …, else as they are listed.
+/// The names of the declared classes by position.
 fn in_order(reading: &Reading) -> Vec<String> {
-    let mut names: Vec<Option<String>> = vec![None; reading.classes.len()];
-    for class in &reading.classes {
-        let position = class.value.as_ref().and_then(|value| value.parse::<usize>().ok());
-        if let Some(place) = position.and_then(|position| names.get_mut(position)) {
-            *place = Some(class.name.clone());
+    let places = by_position(reading.classes.iter().map(|class| class.value.as_deref()));
+    places.into_iter().filter_map(|place| Some(reading.classes.get(place)?.name.clone())).collect()
+}
+
+/// Which of the listed classes a position means, by their values: by these when they are 0, 1, 2 …, else as they are listed.
+pub fn by_position<'a>(values: impl ExactSizeIterator<Item = Option<&'a str>>) -> Vec<usize> {
+    let listed = 0..values.len();
+    let mut places: Vec<Option<usize>> = vec![None; values.len()];
+    for (place, value) in values.enumerate() {
+        let position = value.and_then(|value| value.parse::<usize>().ok());
+        if let Some(slot) = position.and_then(|position| places.get_mut(position)) {
+            *slot = Some(place);
         }
     }
-    let all: Option<Vec<String>> = names.into_iter().collect();
-    all.unwrap_or_else(|| reading.classes.iter().map(|class| class.name.clone()).collect())
+    places.into_iter().collect::<Option<_>>().unwrap_or_else(|| listed.collect())
 }

@@ -38,6 +38,7 @@ mod tests;
 pub use anything::try_anything;
 pub use blame::blame;
 pub use class::OTHER;
+pub use classes::by_position;
 pub use intake::{Intake, StartError};
 pub use json::is_json;
 pub use metrics::Skip;
