@@ -48,11 +48,11 @@ bench-exporter: ## CPU, latency and memory of the exporter beside nginx and Flas
 bench-monitoring: ## series, rule evaluation and bytes that watching models costs
 	@tests/bench/monitoring
 
-build: ## compile the binary, target/debug/modelship
+build: ## compile both programs, target/debug/modelship and modelship-exporter
 	cargo build --locked
 
 fmt: ## format the sources
-	cargo fmt
+	cargo fmt --all
 
 generate: ## rewrite the CRD, the chart's copy of it, and manifests/default
 	@tests/cluster/run build-tool helm

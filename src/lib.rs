@@ -9,7 +9,8 @@
 //! * [`resources`]: one pure function for each child object.
 //! * [`monitoring`]: what watches a model: scraping, rules, dashboard, e-mail. Pure.
 //! * [`controller`]: the loop; the only room that talks to the Kubernetes API.
-//! * [`exporter`]: the sidecar in front of every model: it forwards requests and measures them and their predictions.
+//! * [`exporter`]: the sidecar in front of every model: it forwards requests and measures them and their predictions. A crate and
+//!   a program of its own: it runs beside every model, and what of a program's file is mapped counts as memory of each.
 //! * [`cli`]: the subcommands.
 //! * [`telemetry`]: logs, metrics and health.
 //! * `outside`: HTTP to servers outside the cluster.
@@ -20,7 +21,6 @@
 pub mod api;
 pub mod cli;
 pub mod controller;
-pub mod exporter;
 pub mod images;
 pub mod mlflow;
 pub mod monitoring;
@@ -29,3 +29,5 @@ pub mod resources;
 pub mod rollout;
 pub mod telemetry;
 pub mod yaml;
+
+pub use modelship_exporter as exporter;

@@ -1,6 +1,8 @@
 //! Logs, metrics and health. Served from a thread of its own: a busy reconciler must not look dead to the kubelet.
 
-use std::{io::IsTerminal as _, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
+
+pub use modelship_exporter::log::{LogFormat, log};
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use prometheus::{
@@ -136,31 +138,6 @@ async fn page(State(metrics): State<Metrics>) -> impl IntoResponse {
             (StatusCode::INTERNAL_SERVER_ERROR, [("content-type", "text/plain")], error.to_string().into_bytes())
         }
     }
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
-/// Sends logs to standard error.
-///
-/// # Errors
-/// When the filter cannot be read; the message shows a right one.
-pub fn log(format: LogFormat, filter: &str) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| {
-        format!("--log-filter '{filter}' cannot be read ({error}); write for example info,modelship=debug")
-    })?;
-    let stderr = std::io::stderr;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr().is_terminal()).with_writer(stderr);
-    match format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

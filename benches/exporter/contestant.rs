@@ -112,7 +112,7 @@ fn flask(setting: &Setting, model: SocketAddr) -> Contestant {
     let address = free_address();
     let mut command = Command::new(&setting.python);
     command
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/exporter/flask/exporter.py"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/exporter/flask/exporter.py"))
         .args([address.port().to_string(), format!("http://{model}")]);
     Contestant::new(NAMES[FLASK], address, Process::start("flask", &setting.folder, command))
 }

@@ -21,7 +21,7 @@ pub const MANAGER: &str = "modelship";
 pub const SCALE_MANAGER: &str = "modelship-scale";
 
 /// Container names are part of autoscalers' specs and of users' `podTemplate`s.
-pub const MODEL_CONTAINER: &str = "model";
+pub use modelship_exporter::names::MODEL_CONTAINER;
 pub const EXPORTER_CONTAINER: &str = "exporter";
 
 /// The named port that the Service targets; the pod template decides which container bears it.
@@ -30,13 +30,7 @@ pub const METRICS_PORT: &str = "metrics";
 /// The model's own port, where the exporter stands in front of it.
 pub const MODEL_PORT: &str = "model";
 
-/// Where the exporter takes requests, in every pod.
-pub const EXPORTER_HTTP: u16 = 9800;
-/// Where the exporter shows its metrics.
-pub const EXPORTER_METRICS: u16 = 9801;
-/// Where the exporter answers probes and `/drained`.
-pub const EXPORTER_PROBES: u16 = 9802;
-pub const EXPORTER_PORTS: [u16; 3] = [EXPORTER_HTTP, EXPORTER_METRICS, EXPORTER_PROBES];
+pub use modelship_exporter::names::{EXPORTER_HTTP, EXPORTER_METRICS, EXPORTER_PORTS, EXPORTER_PROBES};
 
 /// The longest `metadata.name`: leaves room for the suffixes of children within 63 characters.
 pub const NAME_MAX: usize = 45;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use kube_quantity::ParsedQuantity;
+pub use modelship_exporter::units::duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -15,21 +16,6 @@ pub const RATIO_PATTERN: &str = "^[0-9]{1,3}(\\.[0-9]{1,3})?%$";
 pub const TRAFFIC_PATTERN: &str = "^[0-9]+(\\.[0-9]+)?/([smh]|([0-9]+(s|m|h))+)$";
 /// Figures are strings: floating-point numbers do not survive every client of the Kubernetes API unchanged.
 pub const FIGURE_PATTERN: &str = "^-?[0-9]+(\\.[0-9]+)?$";
-
-/// Parses `1h30m`, `90s`, `500ms`.
-///
-/// # Errors
-/// A sentence that says what was expected.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is not a duration; write a number with a unit, such as 30s, 5m or 1h30m");
-    // What DURATION_PATTERN allows; jiff alone would also read days, words and signs.
-    let plain = text.chars().all(|c| c.is_ascii_digit() || matches!(c, 's' | 'm' | 'h'));
-    if !plain || text.is_empty() || text.len() > 16 || text.ends_with(|c: char| c.is_ascii_digit()) {
-        return Err(wrong());
-    }
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(signed).map_err(|_| wrong())
-}
 
 /// Parses `70%` into 70.
 ///
@@ -178,21 +164,6 @@ impl<'de> Deserialize<'de> for Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_read_with_every_unit() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-    }
-
-    #[test]
-    fn a_duration_without_a_unit_is_refused_with_an_example() {
-        for wrong in ["", "5", "-5s", "5 minutes", "P1D", "1d"] {
-            let message = duration(wrong).unwrap_err();
-            assert!(message.contains("such as 30s"), "{wrong}: {message}");
-        }
-    }
 
     #[test]
     fn quantities_compare_by_amount() {

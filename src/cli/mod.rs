@@ -1,10 +1,8 @@
-//! The subcommands of `modelship`, also reachable as `kubectl modelship …`; and `modelship-exporter`, a program of its own:
-//! it runs beside every model, and what of a program's file is mapped counts as memory of each.
+//! The subcommands of `modelship`, also reachable as `kubectl modelship …`.
 
 mod alerts;
 mod controller;
 mod crds;
-mod exporter;
 mod init;
 mod metrics;
 mod panels;
@@ -75,19 +73,10 @@ pub fn run() -> ExitCode {
         Command::Wait(arguments) => return wait::run(&arguments),
         Command::TestAlert(arguments) => return test_alert::run(&arguments),
     };
-    end("modelship", outcome)
-}
-
-/// Runs the command line of `modelship-exporter`.
-pub fn exporter() -> ExitCode {
-    end("modelship-exporter", exporter::run(exporter::Arguments::parse()))
-}
-
-fn end(program: &str, outcome: Result<(), String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("{program}: {message}");
+            eprintln!("modelship: {message}");
             ExitCode::FAILURE
         }
     }
@@ -115,6 +104,5 @@ mod tests {
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         super::Arguments::command().debug_assert();
-        super::exporter::Arguments::command().debug_assert();
     }
 }

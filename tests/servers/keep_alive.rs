@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use modelship::exporter::{
+use modelship_exporter::{
     blame::Errors,
     life::{Clock, Drain, Health, Settings},
     proxy::{Metrics, Options, Proxy, Rooms},
@@ -28,7 +28,7 @@ struct Uvicorn(Child, SocketAddr);
 impl Uvicorn {
     fn start() -> Self {
         let python = std::env::var("MODELSHIP_TEST_PYTHON").expect("run these tests by 'make test' or tests/run");
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/servers");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/servers");
         let mut command = Command::new(python);
         command.args(["-m", "uvicorn", "--app-dir", folder, "--port", "0", "--no-access-log", "answering:app"]);
         command.env("PYTHONDONTWRITEBYTECODE", "1");

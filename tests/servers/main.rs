@@ -1,14 +1,11 @@
-//! The exporter as a whole, on loopback: beside a real model server, with nothing to do, and with what a version brings along;
-//! and the operator's client of MLflow before a real tracking server. `tests/run unit` installs the servers and runs these.
+//! The exporter as a whole, on loopback: beside real model servers, with nothing to do, and with what a version brings along.
+//! `tests/run unit` installs the servers and runs these.
 
 mod exporter;
 mod files;
 mod idle;
 mod keep_alive;
-mod mlflow;
 mod profile;
-#[path = "../support/mlflow.rs"]
-mod tracking;
 
 /// A client as any user of the model has one.
 fn client() -> reqwest::Client {

@@ -53,7 +53,7 @@ impl Health {
     }
 
     /// What is known now. `in_flight`: whether the model owes an answer.
-    pub(in crate::exporter) fn evidence(&self, in_flight: bool) -> Evidence {
+    pub(crate) fn evidence(&self, in_flight: bool) -> Evidence {
         let Inner { clock, healthy, unhealthy, answered, refused, busy } = &*self.0;
         let now = clock.now();
         if in_flight {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use crate::exporter::{
+use crate::{
     exchange::{Captured, Exchange},
     reading::Intake,
 };

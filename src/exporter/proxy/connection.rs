@@ -29,7 +29,7 @@ use super::{
     serve::Shared,
     socket::Socket,
 };
-use crate::exporter::blame::Cause;
+use crate::blame::Cause;
 
 /// What a client sends first that speaks HTTP/2 without being asked to (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -23,7 +23,7 @@ use super::{
     told,
     upload::Upload,
 };
-use crate::exporter::blame::Cause;
+use crate::blame::Cause;
 
 /// How often a request is sent whose connection was closed before any of it was taken.
 const TRIES: usize = 5;

@@ -21,7 +21,7 @@ use super::{
     patience::{Limits, Stage, Watches},
     pool::Pool,
 };
-use crate::exporter::{
+use crate::{
     blame::Errors,
     life::{Drain, Health, Settings},
 };

@@ -17,7 +17,7 @@ use super::{
     metrics::Ended,
     patience::{Phase, Watch, Watched},
 };
-use crate::exporter::{blame::Cause, life::InFlight};
+use crate::{blame::Cause, life::InFlight};
 
 /// nginx's code for a client that went away before its answer.
 const CLIENT_WENT_AWAY: u16 = 499;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode, header};
 
-use crate::exporter::blame::Cause;
+use crate::blame::Cause;
 
 /// Many images have a server in front of the model's own, as MLflow's have nginx, which says itself that the model is away
 /// (502, or 503 as a page for people) or late (504). Then it was not the model that answered.

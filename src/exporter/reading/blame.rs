@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::json::{Next, Scanner, Stop};
-use crate::exporter::{blame::Cause, exchange::Captured};
+use crate::{blame::Cause, exchange::Captured};
 
 /// How MLflow's message begins when the model raised: the same words from 1.x to 3.x, with status 400. Anywhere else
 /// in a message the words may be the client's own, since messages repeat rows of the request.

@@ -21,7 +21,7 @@ use super::{
     request::Format,
     settings::{Decided, Reading},
 };
-use crate::exporter::{
+use crate::{
     blame::{Cause, Errors},
     exchange::{Captured, Exchange},
 };

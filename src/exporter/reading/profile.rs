@@ -13,7 +13,7 @@ pub const PROFILE_VARIABLE: &str = "MODELSHIP_PROFILE";
 /// contradict each other; of other names of classes only what the profile says by its own names does not.
 ///
 /// ```
-/// # use modelship::exporter::reading::merged;
+/// # use modelship_exporter::reading::merged;
 /// # use serde_json::json;
 /// let profile = json!({"kind": "class", "path": "$.label"});
 /// let profile = profile.as_object().unwrap();

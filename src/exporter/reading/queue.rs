@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{request::Format, settings::Reading};
-use crate::exporter::exchange::Captured;
+use crate::exchange::Captured;
 
 /// How long work gathers before it is read. At 50,000 requests a second 250 gather.
 const PAUSE: Duration = Duration::from_millis(5);

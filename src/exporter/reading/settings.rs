@@ -115,7 +115,7 @@ impl Reading {
 /// may be those of a newer version.
 ///
 /// ```
-/// # use modelship::exporter::reading::check;
+/// # use modelship_exporter::reading::check;
 /// # use serde_json::json;
 /// assert!(check(&json!({"kind": "class", "classes": [{"value": 0, "name": "stay"}]})).is_ok());
 /// assert!(check(&json!({"kind": "klass"})).is_err());

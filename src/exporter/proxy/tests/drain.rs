@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::support::{Stand, answer, field, head, hello, model, rest, send, soon, stand, until};
-use crate::exporter::proxy::Options;
+use crate::proxy::Options;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: m\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

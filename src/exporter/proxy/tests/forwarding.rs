@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use tokio::io::AsyncWriteExt as _;
 
 use super::support::{answer, answering, ask, field, head, hello, model, rest, send, stand};
-use crate::exporter::life::Settings;
+use crate::life::Settings;
 
 const GET: &str = "GET /x HTTP/1.1\r\nhost: m\r\n\r\n";
 

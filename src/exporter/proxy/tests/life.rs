@@ -11,7 +11,7 @@ use std::{
 use tokio::{io::AsyncReadExt as _, sync::mpsc};
 
 use super::support::{answer, head, health, model, send, soon, stand_with};
-use crate::exporter::life::{Clock, Health, PATIENCE, Rules};
+use crate::life::{Clock, Health, PATIENCE, Rules};
 
 #[tokio::test]
 async fn each_piece_of_an_answer_is_a_sign_of_life_however_long_it_streams() {

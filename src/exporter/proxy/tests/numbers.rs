@@ -3,7 +3,7 @@ use http_body_util::{BodyExt as _, Full};
 use prometheus::Registry;
 
 use super::support::{answering, ask, field, stand};
-use crate::exporter::proxy::Metrics;
+use crate::proxy::Metrics;
 
 fn post(path: &str, body: &str) -> String {
     let length = body.len();

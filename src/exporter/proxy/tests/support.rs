@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::exporter::{
+use crate::{
     blame::Errors,
     exchange::Exchange,
     life::{Clock, Drain, Health, Settings},

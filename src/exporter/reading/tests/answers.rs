@@ -4,7 +4,7 @@ use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use super::Room;
-use crate::exporter::reading::request::{Format, rows};
+use crate::reading::request::{Format, rows};
 
 #[test]
 fn rows_of_requests_are_counted_in_every_shape() {

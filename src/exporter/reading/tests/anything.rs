@@ -14,7 +14,7 @@ use super::{
     request::Format,
     settings::check,
 };
-use crate::exporter::exchange::Captured;
+use crate::exchange::Captured;
 
 /// `choice` chooses settings, whether the bodies are whole, and where they are cut in two; a NUL in `bodies` parts
 /// request and answer.

@@ -9,7 +9,7 @@ use prometheus::Registry;
 use serde_json::json;
 
 use super::{body, exchange, value};
-use crate::exporter::{
+use crate::{
     blame::Errors,
     exchange::Exchange,
     reading::{Intake, Reading, check, queue::Bounds},

@@ -13,7 +13,7 @@ use super::{
     request::Format,
     settings::{Decided, check},
 };
-use crate::exporter::exchange::{Captured, Exchange};
+use crate::exchange::{Captured, Exchange};
 
 mod answers;
 mod door;

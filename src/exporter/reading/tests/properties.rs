@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{Room, body, exchange, page};
-use crate::exporter::{
+use crate::{
     blame::Errors,
     reading::{Intake, Reading, anything::try_anything},
 };
@@ -172,6 +172,6 @@ fn ever_new_declared_classes_leave_a_bounded_number_of_series() {
 
 #[test]
 fn a_status_from_500_on_is_the_models() {
-    let blame = crate::exporter::reading::blame(StatusCode::BAD_GATEWAY, &body("", None));
-    assert_eq!(crate::exporter::blame::Cause::Model, blame);
+    let blame = crate::reading::blame(StatusCode::BAD_GATEWAY, &body("", None));
+    assert_eq!(crate::blame::Cause::Model, blame);
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Room;
-use crate::exporter::reading::check;
+use crate::reading::check;
 
 const COUNTED: &str = "model_predictions_binned_total";
 const SHARE: &str = "model_prediction_reference_ratio";

@@ -3,7 +3,7 @@
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::exporter::reading::{Decided, Kind, Path, Reading, blame, check};
+use crate::reading::{Decided, Kind, Path, Reading, blame, check};
 
 #[test]
 fn bad_settings_are_refused_with_the_field_and_the_way_to_mend_it() {
@@ -85,7 +85,7 @@ fn a_decision_can_be_recorded_and_handed_back() {
 
 #[test]
 fn a_crash_inside_the_model_is_the_models_fault_in_every_mlflow_and_an_echo_of_its_words_is_not() {
-    use crate::exporter::blame::Cause::{Client, Model};
+    use crate::blame::Cause::{Client, Model};
     let words = "Encountered an unexpected error while evaluating the model. Verify that the serialized input \
                  Dataframe is compatible with the model for inference.";
     let trace = "Traceback (most recent call last):\\n  File".repeat(200);

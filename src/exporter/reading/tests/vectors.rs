@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{body, page};
-use crate::exporter::{
+use crate::{
     blame::{Cause, Errors},
     exchange::Exchange,
     reading::{Intake, blame, check},
@@ -32,7 +32,8 @@ struct File {
 }
 
 fn recorded() -> Vec<Recorded> {
-    let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/mlflow-3.17-wire.json"));
+    let file =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/mlflow-3.17-wire.json"));
     serde_json::from_str::<File>(&file.unwrap()).unwrap().exchanges
 }
 

@@ -13,15 +13,13 @@ use serde_json::{Map, Value};
 use tokio::{runtime, sync::watch};
 
 use crate::{
-    api::{names, units},
-    exporter::{
-        blame::Errors,
-        life::{self, Life, Rules, Settings},
-        process,
-        proxy::{self, Proxy, Rooms},
-        reading::{self, Intake, PROFILE_VARIABLE, Reading},
-    },
-    telemetry::{self, LogFormat},
+    blame::Errors,
+    life::{self, Life, Rules, Settings},
+    log::{LogFormat, log},
+    names, process,
+    proxy::{self, Proxy, Rooms},
+    reading::{self, Intake, PROFILE_VARIABLE, Reading},
+    units,
 };
 
 /// The model's own limit is to answer first: its words say what took so long.
@@ -104,7 +102,7 @@ fn everywhere(port: u16) -> SocketAddr {
 
 /// The three threads: requests, reading, and the rest of life. Returns when the pod's end is over.
 pub fn run(arguments: Arguments) -> Result<(), String> {
-    telemetry::log(arguments.log_format, &arguments.log_filter)?;
+    log(arguments.log_format, &arguments.log_filter)?;
     let files = raise_file_limit();
     let registry = Registry::new();
     let told = |error: prometheus::Error| error.to_string();
@@ -218,4 +216,14 @@ fn connections(files: u64) -> usize {
 
 fn current_thread() -> Result<runtime::Runtime, String> {
     runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        super::Arguments::command().debug_assert();
+    }
 }

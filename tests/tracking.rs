@@ -1,11 +1,14 @@
-//! What a real tracking server says, read by the operator's client.
+//! What a real tracking server says, read by the operator's client. `tests/run unit` installs MLflow and runs these.
+
+#[path = "support/mlflow.rs"]
+mod mlflow;
 
 use std::time::Duration;
 
 use modelship::mlflow::{Client, Login, Problem, Run, Server, TrackingUri, Which, problem::reason};
 use serde_json::json;
 
-use crate::tracking::{Mlflow, PASSWORD, USER};
+use mlflow::{Mlflow, PASSWORD, USER};
 
 fn server(mlflow: &Mlflow, username: &str, password: &str) -> Server {
     let uri = TrackingUri::parse(&format!("http://{}/", mlflow.host)).expect("an address");
