@@ -42,8 +42,8 @@ fuzz: ## look for inputs that crash the readers of predictions; FUZZ_SECONDS=60
 bench: ## figures of the controller against a real API server
 	@tests/bench/run
 
-bench-exporter: ## CPU, latency and memory of the exporter beside nginx and Flask
-	@tests/bench/exporter
+bench-exporter: ## CPU, latency and memory of the exporter beside nginx and Flask; AGAINST=COMMIT: beside a build of that commit
+	@tests/bench/exporter $(if $(AGAINST),--against $(AGAINST))
 
 bench-monitoring: ## series, rule evaluation and bytes that watching models costs
 	@tests/bench/monitoring

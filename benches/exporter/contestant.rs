@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -38,7 +39,9 @@ pub const NGINX: usize = 1;
 pub const FLASK: usize = 2;
 pub const OFF: usize = 3;
 pub const ON: usize = 4;
-pub const NAMES: [&str; 5] = ["direct", "nginx", "Flask", "reading off", "reading on"];
+/// Another build of modelship, reading, where one is given.
+pub const EARLIER: usize = 5;
+pub const NAMES: [&str; 6] = ["direct", "nginx", "Flask", "reading off", "reading on", "earlier"];
 
 /// What modelship counted, beside what it was asked.
 pub struct Account {
@@ -62,8 +65,11 @@ impl Contestants {
         all.push(nginx(NAMES[NGINX], "nginx", address, setting, &proxy(address, upstream)));
         all.push(flask(setting, upstream));
         setting.write_settings();
-        all.push(modelship(NAMES[OFF], "modelship-off", setting, upstream, false));
-        all.push(modelship(NAMES[ON], "modelship-on", setting, upstream, true));
+        all.push(modelship(NAMES[OFF], "modelship-off", setting, &setting.modelship, upstream, false));
+        all.push(modelship(NAMES[ON], "modelship-on", setting, &setting.modelship, upstream, true));
+        if let Some(earlier) = &setting.earlier {
+            all.push(modelship(NAMES[EARLIER], "modelship-earlier", setting, earlier, upstream, true));
+        }
         all[NGINX..].iter_mut().for_each(wait);
         Self(all)
     }
@@ -117,9 +123,16 @@ fn flask(setting: &Setting, model: SocketAddr) -> Contestant {
     Contestant::new(NAMES[FLASK], address, Process::start("flask", &setting.folder, command))
 }
 
-fn modelship(name: &'static str, file: &'static str, setting: &Setting, model: SocketAddr, reads: bool) -> Contestant {
+fn modelship(
+    name: &'static str,
+    file: &'static str,
+    setting: &Setting,
+    program: &Path,
+    model: SocketAddr,
+    reads: bool,
+) -> Contestant {
     let (address, page) = (free_address(), free_address());
-    let mut command = Command::new(&setting.modelship);
+    let mut command = Command::new(program);
     command
         .args(["--upstream", &model.to_string(), "--listen", &address.to_string()])
         .args(["--metrics-listen", &page.to_string(), "--probes-listen", &free_address().to_string()])

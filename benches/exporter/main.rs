@@ -31,9 +31,12 @@ struct Arguments {
     /// Few and short rounds, for a look within a minute and a half.
     #[arg(long)]
     quick: bool,
-    /// Measure this build of modelship instead of the one beside the benchmark.
+    /// Measure this build of modelship-exporter instead of the one beside the benchmark.
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_modelship-exporter"))]
     binary: PathBuf,
+    /// Measure this build of modelship-exporter, too, and hold the first one against it.
+    #[arg(long, value_name = "PATH")]
+    earlier: Option<PathBuf>,
     /// `cargo bench` says this to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -67,7 +70,8 @@ const QUICK: Plan = Plan {
 fn main() {
     let arguments = Arguments::parse();
     let plan = if arguments.quick { QUICK } else { FULL };
-    let mut contestants = Contestants::start(&Setting::from_environment(arguments.binary));
+    let mut contestants =
+        Contestants::start(&Setting::from_environment(&arguments.binary, arguments.earlier.as_deref()));
     progress("one connection");
     let alone = rounds::alone(&mut contestants, plan.alone);
     progress(&format!("{SOME} connections"));

@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use super::{
     MANY, SOME,
-    contestant::{Account, DIRECT, NAMES, NGINX, OFF, ON},
+    contestant::{Account, DIRECT, EARLIER, NGINX, OFF, ON},
     print::{median, method, title},
     rounds::{Memory, Round, Turn},
     table::{Aim, head, row, rows},
@@ -35,7 +35,7 @@ impl Report {
              with kept connections to the model, no access log. Flask: Flask, prometheus_client and requests, run by \
              waitress. reading off, reading on: `modelship-exporter`, the release build, without and with the \
              reading of \
-             predictions. The clients (one thread), the model (one process) and the proxy share {cores} CPUs; \
+             predictions. earlier: another build of it, reading, where one was given. The clients (one thread), the model (one process) and the proxy share {cores} CPUs; \
              nothing is \
              pinned. In each round every one has its turn, in turning order. Aims are held against the median.",
         ));
@@ -57,13 +57,33 @@ impl Report {
             self.some.len(),
             self.many.len()
         ));
-        head();
+        head(self.after.len());
         let aims = [Aim::AtMost(OFF, 1.05), Aim::AtMost(ON, 1.4)];
         for (connections, rounds) in [(SOME, &self.some), (MANY, &self.many)] {
             rows(&format!("{connections} connections"), &columns(rounds, |turn, _| turn.cpu), 2, &[]);
             let ratio = |turn: &Turn, round: &Round| turn.cpu / of(round, NGINX).cpu;
             let aims = if connections == SOME { &aims[..] } else { &[] };
             rows("    ratio", &columns(rounds, ratio), 3, aims);
+        }
+        self.beside_earlier();
+    }
+
+    /// Where another build was measured, too.
+    fn beside_earlier(&self) {
+        if self.after.len() <= EARLIER {
+            return;
+        }
+        title("Beside the earlier build");
+        method(
+            "CPU time per request, and the 99th percentile of a request's time in µs; ratio: to the earlier build's in the same round.",
+        );
+        head(self.after.len());
+        for (connections, rounds, aim) in [(SOME, &self.some, 1.03), (MANY, &self.many, 0.9)] {
+            let cpu = |turn: &Turn, round: &Round| turn.cpu / of(round, EARLIER).cpu;
+            rows(&format!("{connections} connections, CPU ratio"), &columns(rounds, cpu), 3, &[Aim::AtMost(ON, aim)]);
+            row(&format!("{connections} connections, p99"), &columns(rounds, |turn, _| turn.p99), 0, &[], median);
+            let p99 = |turn: &Turn, round: &Round| turn.p99 / of(round, EARLIER).p99;
+            rows("    p99 ratio", &columns(rounds, p99), 3, &[Aim::AtMost(ON, aim)]);
         }
     }
 
@@ -74,7 +94,7 @@ impl Report {
              round. {} rounds.",
             self.alone.len()
         ));
-        head();
+        head(self.after.len());
         row("p50, median", &columns(&self.alone, |turn, _| turn.p50), 1, &[], median);
         row("p99, median", &columns(&self.alone, |turn, _| turn.p99), 1, &[], median);
         let added = |turn: &Turn, round: &Round| turn.p50 - of(round, DIRECT).p50;
@@ -89,7 +109,7 @@ impl Report {
     fn throughput(&self) {
         title("Requests per second");
         method("In the rounds of the CPU time: clients, model and proxy together take all the CPUs there are.");
-        head();
+        head(self.after.len());
         for (connections, rounds) in [(SOME, &self.some), (MANY, &self.many)] {
             rows(&format!("{connections} connections"), &columns(rounds, |turn, _| turn.rate), 0, &[]);
         }
@@ -105,7 +125,7 @@ impl Report {
              all processes that run the same file share (RssAnon).",
             self.requests
         ));
-        head();
+        head(self.after.len());
         let proxies = |value: fn(&Memory) -> f64| -> Vec<Vec<f64>> {
             let skipped = |which: usize, memory: &Memory| if which == DIRECT { vec![] } else { vec![value(memory)] };
             self.after.iter().enumerate().map(|(which, memory)| skipped(which, memory)).collect()
@@ -147,5 +167,5 @@ fn columns(rounds: &[Round], figure: impl Fn(&Turn, &Round) -> f64) -> Vec<Vec<f
         let values = rounds.iter().filter_map(|round| round[which].as_ref().map(|turn| figure(turn, round)));
         values.collect()
     };
-    (0..NAMES.len()).map(column).collect()
+    (0..rounds.first().map_or(0, Vec::len)).map(column).collect()
 }

@@ -19,19 +19,22 @@ pub struct Setting {
     /// Of an environment that has what the Flask exporter imports.
     pub python: PathBuf,
     pub modelship: PathBuf,
+    /// A build of another commit, to be measured beside it.
+    pub earlier: Option<PathBuf>,
 }
 
 impl Setting {
     /// As `tests/bench/exporter` says.
-    pub fn from_environment(modelship: PathBuf) -> Self {
+    pub fn from_environment(modelship: &Path, earlier: Option<&Path>) -> Self {
         let path =
             |name: &str| PathBuf::from(std::env::var(name).expect("the benchmark is run by tests/bench/exporter"));
-        let modelship = modelship.canonicalize().expect("the build of modelship that is to be measured");
+        let build = |path: &Path| path.canonicalize().expect("the build of modelship-exporter that is to be measured");
         Self {
             folder: path("MODELSHIP_BENCH_FOLDER"),
             nginx: path("MODELSHIP_BENCH_NGINX"),
             python: path("MODELSHIP_BENCH_PYTHON"),
-            modelship,
+            modelship: build(modelship),
+            earlier: earlier.map(build),
         }
     }
 

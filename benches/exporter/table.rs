@@ -11,8 +11,9 @@ pub enum Aim {
     Below(usize, f64),
 }
 
-pub fn head() {
-    let names: Vec<String> = NAMES.iter().map(|name| format!("{name:>12}")).collect();
+/// The names of so many contestants.
+pub fn head(contestants: usize) {
+    let names: Vec<String> = NAMES.iter().take(contestants).map(|name| format!("{name:>12}")).collect();
     println!("\n{:WIDTH$}{}  aim", "", names.concat());
 }
 
@@ -44,8 +45,8 @@ pub fn row(what: &str, columns: &[Vec<f64>], digits: usize, aims: &[Aim], of: im
 impl Aim {
     fn verdict(self, values: &[Option<f64>]) -> Option<String> {
         let (which, met, text) = match self {
-            Self::AtMost(which, aim) => (which, values[which]? <= aim, format!("≤ {aim}")),
-            Self::Below(which, aim) => (which, values[which]? < aim, format!("< {aim}")),
+            Self::AtMost(which, aim) => (which, (*values.get(which)?)? <= aim, format!("≤ {aim}")),
+            Self::Below(which, aim) => (which, (*values.get(which)?)? < aim, format!("< {aim}")),
         };
         let of = NAMES[which].trim_start_matches("reading ");
         Some(format!("{of} {text} {}", if met { "met" } else { "missed" }))
