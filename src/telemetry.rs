@@ -1,10 +1,14 @@
 //! Logs, metrics and health. Served from a thread of its own: a busy reconciler must not look dead to the kubelet.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use modelship_exporter::life::serve::{self, Answer, Handle, Turns, text, with_type};
 pub use modelship_exporter::log::{LogFormat, log};
-
-use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
@@ -107,35 +111,41 @@ impl Metrics {
 /// # Errors
 /// When the address cannot be bound.
 pub fn serve(address: SocketAddr, metrics: Metrics) -> std::io::Result<()> {
-    let listener = std::net::TcpListener::bind(address)?;
+    serve_on(TcpListener::bind(address)?, metrics)
+}
+
+fn serve_on(listener: TcpListener, metrics: Metrics) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _entered = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
     std::thread::Builder::new().name("telemetry".into()).spawn(move || {
-        let served = runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            axum::serve(listener, routes(metrics)).await
-        });
-        if let Err(error) = served {
-            tracing::error!(%error, "metrics and health are no longer served");
-        }
+        let never = tokio::sync::watch::Sender::new(false);
+        runtime.block_on(serve::serve(listener, Page { metrics, turns: Turns::default() }, never.subscribe()));
     })?;
     Ok(())
 }
 
-fn routes(metrics: Metrics) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        // A controller that waits for the lease is ready to take it: with one replica there is nobody else to route to.
-        .route("/readyz", get(|| async { "ok\n" }))
-        .route("/metrics", get(page))
-        .with_state(metrics)
+struct Page {
+    metrics: Metrics,
+    turns: Turns,
 }
 
-async fn page(State(metrics): State<Metrics>) -> impl IntoResponse {
-    match metrics.page() {
-        Ok(page) => (StatusCode::OK, [("content-type", prometheus::TEXT_FORMAT)], page),
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, [("content-type", "text/plain")], error.to_string().into_bytes())
+impl Handle for Page {
+    async fn handle(&self, request: Request<Incoming>) -> Answer {
+        match request.uri().path() {
+            // A controller that waits for the lease is ready to take it: with one replica there is nobody else to route to.
+            "/healthz" | "/readyz" => text(StatusCode::OK, "ok"),
+            "/metrics" => {
+                let _turn = self.turns.next().await;
+                match self.metrics.page() {
+                    Ok(page) => with_type(StatusCode::OK, prometheus::TEXT_FORMAT, page),
+                    Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+                }
+            }
+            _ => text(StatusCode::NOT_FOUND, "nothing is here; there are:\n/metrics\n/healthz\n/readyz"),
         }
     }
 }
@@ -155,5 +165,28 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("modelship_leader 1"));
+    }
+
+    #[test]
+    fn whoever_hangs_on_the_port_keeps_no_probe_out_and_goes() {
+        use std::{
+            io::{Read as _, Write as _},
+            net::TcpStream,
+            time::Duration,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        serve_on(listener, Metrics::new().unwrap()).unwrap();
+        let mut hanging: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut probe = TcpStream::connect(address).unwrap();
+        probe.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        probe.write_all(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        probe.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("ok\n"), "{answer}");
+        hanging[0].set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let ended = hanging[0].read(&mut [0]);
+        let waited_in_vain = ended.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(!waited_in_vain, "the longest idle one is closed");
     }
 }

@@ -7,7 +7,7 @@
 //! * `drain`: from the first SIGTERM to the last answer.
 //! * `probes`: what the kubelet asks.
 //! * `page`, `merge`, `exposition`, `python`: the metrics page, with the model's own metrics.
-//! * `serve`, `fetch`, `clock`: a small server, a small client, and time.
+//! * `serve`, `seat`, `fetch`, `clock`: a small server and its connections, a small client, and time.
 //! * `sitecustomize.py`: makes a Python model tell of its garbage collector.
 
 mod check;
@@ -21,7 +21,8 @@ mod page;
 mod probes;
 mod python;
 mod run;
-mod serve;
+mod seat;
+pub mod serve;
 mod settings;
 mod verdict;
 

@@ -19,7 +19,7 @@ use super::{
     health::Health,
     merge::{Dropped, ModelPage, fitting},
     python::PythonPages,
-    serve::{Answer, Handle, text, with_type},
+    serve::{Answer, Handle, Turns, text, with_type},
     verdict::Rules,
 };
 
@@ -32,6 +32,7 @@ pub(super) struct Page {
     pub dropped: Dropped,
     pub model: Option<ModelPage>,
     pub python: Option<Mutex<PythonPages>>,
+    pub turns: Turns,
 }
 
 impl Handle for Page {
@@ -52,6 +53,7 @@ impl Page {
             Some(page) => Some(page.families(patience).await),
             None => None,
         };
+        let _turn = self.turns.next().await;
         let (python, malformed) = self.python.as_ref().map_or_else(Default::default, |pages| {
             pages.lock().unwrap_or_else(PoisonError::into_inner).families(SystemTime::now())
         });

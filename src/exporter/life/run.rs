@@ -25,7 +25,7 @@ use super::{
     page::{Page, Up},
     probes::{Asked, Probes},
     python::PythonPages,
-    serve::serve,
+    serve::{Turns, serve},
     settings::{Follower, Settings, Validate},
     verdict::Rules,
 };
@@ -103,6 +103,7 @@ impl Life {
             registry: registry.clone(),
             model: model_metrics.map(|path| ModelPage::new(&model, path, dropped.clone())),
             python: python_metrics.map(|at| Mutex::new(PythonPages::new(&at, shared_proc.as_deref()))),
+            turns: Turns::default(),
             dropped,
         };
         let answers = Probes {

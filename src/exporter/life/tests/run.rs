@@ -305,3 +305,55 @@ async fn what_the_probes_ask_is_no_answer_of_the_model_to_a_request() {
     assert_eq!((answered, in_flight), (None, false));
     assert!(!world.registry.gather().iter().any(|family| family.name().starts_with("http_")));
 }
+
+#[tokio::test]
+async fn whatever_hangs_on_either_port_probes_and_scrapes_are_answered_within_a_second() {
+    // The model's own page hangs, too.
+    let model = Model::new(|_| Vec::new()).await;
+    let world = world(&model.address, |options| {
+        options.model_metrics = Some(PathAndQuery::from_static("/own"));
+    });
+    let heads = ["", "GET /metrics HTTP/1.1\r\n", "GET /metrics HTTP/1.1\r\n\r\n", "GET /drained HTTP/1.1\r\n\r\n"];
+    let mut hanging = Vec::new();
+    for head in heads {
+        for address in [&world.metrics, &world.probes] {
+            for _ in 0..300 {
+                let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+                hanging.push(stream);
+            }
+        }
+        for path in ["/healthz", "/live", "/ready"] {
+            let path = PathAndQuery::from_static(path);
+            let answer = fetch::get(&world.probes, &path, &[], None, Duration::from_secs(1)).await;
+            assert!(answer.is_ok(), "{path} after {head:?}: {answer:?}");
+        }
+    }
+    drop(hanging);
+    assert!(world.page().await.contains("\nmodel_up "));
+}
+
+#[tokio::test]
+async fn many_scrapes_at_once_do_not_hold_up_a_probe() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    const SCRAPES: usize = 40;
+    let world = world(&nowhere().await, |_| {});
+    let options = prometheus::Opts::new("wide", "A page that takes its time.");
+    let wide = prometheus::IntGaugeVec::new(options, &["of"]).unwrap();
+    (0..5000).for_each(|of| wide.with_label_values(&[&of.to_string()]).set(of));
+    world.registry.register(Box::new(wide)).unwrap();
+    let done = Arc::new(AtomicUsize::new(0));
+    let scrapes = (0..SCRAPES).map(|_| {
+        let (metrics, done) = (world.metrics.clone(), done.clone());
+        tokio::spawn(async move {
+            let path = PathAndQuery::from_static("/metrics");
+            fetch::get(&metrics, &path, &[], Some(1 << 20), LONG).await.unwrap();
+            done.fetch_add(1, SeqCst);
+        })
+    });
+    let scrapes: Vec<_> = scrapes.collect();
+    until("the first page", async || done.load(SeqCst) > 0).await;
+    assert_eq!(world.probe("/healthz").await, 200);
+    assert!(done.load(SeqCst) < SCRAPES, "the probe came last");
+    futures::future::join_all(scrapes).await;
+}

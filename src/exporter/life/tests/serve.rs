@@ -23,6 +23,11 @@ impl Handle for Slow {
             self.1.notify_one();
             self.0.notified().await;
         }
+        if request.uri().path() == "/large" {
+            // Shared by all who ask.
+            static LARGE: [u8; 8 << 20] = [b'x'; 8 << 20];
+            return with_type(StatusCode::OK, "text/plain", &LARGE[..]);
+        }
         text(StatusCode::OK, "answered")
     }
 }
@@ -92,4 +97,86 @@ async fn at_the_end_what_is_under_way_is_answered_and_nothing_new_is_taken() {
     assert!(slow.await.unwrap().ends_with("answered\n"));
     tokio::time::timeout(LONG, task).await.unwrap().unwrap();
     drop(idle);
+}
+
+/// More than any limit of a server like this.
+const MANY: usize = 300;
+/// What the kubelet may take a probe to take.
+const AT_ONCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+async fn asks(address: SocketAddr) -> Vec<u8> {
+    let path = PathAndQuery::from_static("/");
+    let answer = fetch::get(&address.to_string(), &path, &[], Some(99), AT_ONCE).await;
+    answer.expect("answered within a second").body.to_vec()
+}
+
+async fn hanging(address: SocketAddr, says: &[u8]) -> Vec<TcpStream> {
+    let mut hanging = Vec::new();
+    for _ in 0..MANY {
+        // Small, so that an answer that is not read fills it.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = tokio::time::timeout(LONG, socket.connect(address)).await.unwrap().unwrap();
+        stream.write_all(says).await.unwrap();
+        hanging.push(stream);
+    }
+    hanging
+}
+
+#[tokio::test]
+async fn whoever_hangs_on_the_port_keeps_nobody_out() {
+    let large = "GET /large HTTP/1.1\r\n\r\n".repeat(3);
+    let endless = "GET /slow HTTP/1.1\r\n\r\n";
+    for says in
+        ["", "G", "GET / HTTP/1.1\r\nhost: a\r\n", &large, "POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\n", endless]
+    {
+        let server = server().await;
+        let hanging = hanging(server.address, says.as_bytes()).await;
+        for _ in 0..3 {
+            assert_eq!(asks(server.address).await, b"answered\n", "{says:?}");
+        }
+        drop(hanging);
+    }
+}
+
+#[tokio::test]
+async fn heads_that_come_byte_by_byte_keep_nobody_out() {
+    let server = server().await;
+    let mut slow = hanging(server.address, b"GET / HTTP/1.1\r\n").await;
+    for byte in b"host: model" {
+        for stream in &mut slow {
+            // Some are closed already.
+            drop(stream.write_all(&[*byte]).await);
+        }
+        assert_eq!(asks(server.address).await, b"answered\n");
+    }
+}
+
+#[tokio::test]
+async fn the_longest_idle_connection_goes_first_and_none_that_is_being_answered() {
+    let Server { address, go, waits, stop, task } = server().await;
+    let served = tokio::spawn(async move { say(address, "GET /slow HTTP/1.1\r\nconnection: close\r\n\r\n").await });
+    waits.notified().await;
+    let mut idle = Vec::new();
+    for _ in 1..MOST_CONNECTIONS {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    // The first of them asks, so the second has been idle for longest.
+    let mut answer = [0; 15];
+    idle[0].write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    idle[0].read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    assert_eq!(asks(address).await, b"answered\n");
+    let ended = tokio::time::timeout(LONG, idle[1].read(&mut answer)).await.unwrap();
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    for at in [0, 2, MOST_CONNECTIONS - 2] {
+        idle[at].write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut rest = String::new();
+        idle[at].read_to_string(&mut rest).await.unwrap();
+        assert!(rest.ends_with("answered\n"), "{at}: {rest}");
+    }
+    go.notify_one();
+    assert!(served.await.unwrap().ends_with("answered\n"));
+    stop.send_replace(true);
+    tokio::time::timeout(LONG, task).await.unwrap().unwrap();
 }
