@@ -1,6 +1,13 @@
 //! The model's own metrics beside the exporter's, on one page. Ours win, and nothing of the model's breaks ours.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderValue, Uri, header, uri::PathAndQuery};
 use prometheus::{
@@ -10,7 +17,7 @@ use prometheus::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    exposition::{Family, parse},
+    exposition::{Family, Format, Read, parse},
     fetch::{self, FetchError},
 };
 
@@ -25,6 +32,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct Dropped {
     clash: IntCounter,
+    line: IntCounter,
     malformed: IntCounter,
     refused: IntCounter,
     too_big: IntCounter,
@@ -35,13 +43,15 @@ impl Dropped {
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let options = Opts::new(
             "modelship_exporter_model_metrics_dropped_total",
-            "Metrics of the model that were left out: single ones whose name is taken (clash), else whole pages.",
+            "Metrics of the model that were left out: single ones whose name is taken (clash), single lines that Prometheus \
+             would refuse the page for (line), else whole pages.",
         );
         let all = IntCounterVec::new(options, &["reason"])?;
         registry.register(Box::new(all.clone()))?;
         let of = |reason: &str| all.with_label_values(&[reason]);
         Ok(Self {
             clash: of("clash"),
+            line: of("line"),
             malformed: of("malformed"),
             refused: of("refused"),
             too_big: of("too_big"),
@@ -60,12 +70,15 @@ pub(super) struct ModelPage {
     model: String,
     path: PathAndQuery,
     dropped: Dropped,
+    /// Whether it was told that some of the page is wrong.
+    told: AtomicBool,
     last: Mutex<Option<(Instant, Arc<Vec<Family>>)>>,
 }
 
 impl ModelPage {
+    /// `model`: the host and port that the page is on.
     pub fn new(model: &str, path: PathAndQuery, dropped: Dropped) -> Self {
-        Self { model: model.to_owned(), path, dropped, last: Mutex::new(None) }
+        Self { model: model.to_owned(), path, dropped, told: AtomicBool::new(false), last: Mutex::new(None) }
     }
 
     /// What is on it, nothing when it cannot be had. `patience` is what the scraper has.
@@ -112,11 +125,27 @@ impl ModelPage {
         };
         let kind = answer.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let openmetrics = kind.starts_with(b"application/openmetrics-text");
-        let families = str::from_utf8(&answer.body).ok().and_then(|page| parse(page, openmetrics).ok());
-        families.unwrap_or_else(|| {
-            self.dropped.malformed.inc();
-            Vec::new()
-        })
+        let read = parse(&answer.body, if openmetrics { Format::OpenMetrics } else { Format::Text });
+        self.count(&read);
+        read.families
+    }
+
+    fn count(&self, Read { families, wrong, first_wrong }: &Read) {
+        match families.is_empty() {
+            true => self.dropped.malformed.inc_by(u64::from(*wrong > 0)),
+            false => self.dropped.line.inc_by(*wrong),
+        }
+        let first = first_wrong.unwrap_or_default();
+        if self.told.swap(*wrong > 0, Ordering::Relaxed) || *wrong == 0 {
+            return;
+        }
+        let path = self.path.as_str();
+        tracing::warn!(
+            path,
+            first,
+            lines = wrong,
+            "lines of the model's metrics page are left out: Prometheus refuses them"
+        );
     }
 }
 

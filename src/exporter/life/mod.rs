@@ -6,7 +6,7 @@
 //! * `health`, `verdict`, `check`: whether the model is up, dead or ready; what is known, what follows, and asking it.
 //! * `drain`: from the first SIGTERM to the last answer.
 //! * `probes`: what the kubelet asks.
-//! * `page`, `merge`, `exposition`, `python`: the metrics page, with the model's own metrics.
+//! * `page`, `merge`, `exposition`, `python`: the metrics page, with the model's own metrics; `line`, `sample`: its grammar.
 //! * `serve`, `seat`, `fetch`, `clock`: a small server and its connections, a small client, and time.
 //! * `sitecustomize.py`: makes a Python model tell of its garbage collector.
 
@@ -16,11 +16,13 @@ mod drain;
 mod exposition;
 mod fetch;
 mod health;
+mod line;
 mod merge;
 mod page;
 mod probes;
 mod python;
 mod run;
+mod sample;
 mod seat;
 pub mod serve;
 mod settings;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, header};
 use hyper::body::Incoming;
 use prometheus::{
     IntGauge, Registry, TEXT_FORMAT, TextEncoder,
@@ -25,6 +25,8 @@ use super::{
 
 /// The scraper's own patience, in seconds.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+/// What a scraper accepts that can read names in quotes.
+const QUOTED: &str = "escaping=allow-utf-8";
 
 /// Answers scrapes.
 pub(super) struct Page {
@@ -40,7 +42,7 @@ impl Handle for Page {
         if request.uri().path() != "/metrics" {
             return text(StatusCode::NOT_FOUND, "nothing is here; there is:\n/metrics  metrics for Prometheus");
         }
-        match self.page(patience(&request)).await {
+        match self.page(patience(&request), reads_quoted(&request)).await {
             Ok(page) => with_type(StatusCode::OK, TEXT_FORMAT, page),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
@@ -48,7 +50,7 @@ impl Handle for Page {
 }
 
 impl Page {
-    async fn page(&self, patience: Option<Duration>) -> Result<String, prometheus::Error> {
+    async fn page(&self, patience: Option<Duration>, quoted: bool) -> Result<String, prometheus::Error> {
         let model = match &self.model {
             Some(page) => Some(page.families(patience).await),
             None => None,
@@ -62,7 +64,7 @@ impl Page {
         let mut page = TextEncoder::new().encode_to_string(&ours)?;
         // Python's own first: it is of all workers, what the model shows may be of one.
         let theirs: [&[_]; 2] = [&python, model.as_ref().map_or(&[], |model| model.as_slice())];
-        exposition::write(&fitting(&ours, &theirs, &self.dropped), &mut page);
+        exposition::write(&fitting(&ours, &theirs, &self.dropped), quoted, &mut page);
         Ok(page)
     }
 }
@@ -70,6 +72,11 @@ impl Page {
 fn patience(request: &Request<Incoming>) -> Option<Duration> {
     let seconds = request.headers().get(TIMEOUT_HEADER)?.to_str().ok()?.parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn reads_quoted(request: &Request<Incoming>) -> bool {
+    let accepted = request.headers().get_all(header::ACCEPT).into_iter().filter_map(|accept| accept.to_str().ok());
+    accepted.flat_map(|accept| accept.split([',', ';'])).any(|part| part.trim().eq_ignore_ascii_case(QUOTED))
 }
 
 /// Whether the model is up, decided when somebody looks.

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::exposition::{Family, Kind, Sample, parse};
+use super::exposition::{Family, Format, Kind, Sample, parse};
 
 const MOST_FILES: usize = 512;
 const LARGEST_FILE: u64 = 64 << 10;
@@ -144,14 +144,15 @@ impl PythonPages {
         if !about.is_file() || file.take(LARGEST_FILE + 1).read_to_end(&mut text)? as u64 > LARGEST_FILE {
             return Ok(None);
         }
-        let families = String::from_utf8(text).ok().and_then(|text| parse(&text, false).ok());
+        let read = parse(&text, Format::Text);
         let ours = |family: &Family| {
             let plain = matches!(family.kind, Kind::Counter | Kind::Gauge);
-            let finite = family.samples.iter().all(|sample| sample.value.is_finite() && sample.value >= 0.0);
-            family.name.starts_with("python_") && plain && finite
+            let good = |sample: &Sample| sample.plain && sample.value.is_finite() && sample.value >= 0.0;
+            family.name.starts_with("python_") && plain && family.samples.iter().all(good)
         };
         let modified = about.modified()?;
-        Ok(families.filter(|families| families.iter().all(ours)).map(|families| (families, modified)))
+        let good = read.wrong == 0 && read.families.iter().all(ours);
+        Ok(good.then_some((read.families, modified)))
     }
 }
 

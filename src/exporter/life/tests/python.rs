@@ -45,7 +45,7 @@ fn text(collected: u32) -> String {
 fn shown(pages: &mut PythonPages) -> (String, usize) {
     let (families, malformed) = pages.families(SystemTime::now());
     let mut page = String::new();
-    write(&families, &mut page);
+    write(&families, false, &mut page);
     (page, malformed)
 }
 

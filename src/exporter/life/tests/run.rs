@@ -199,7 +199,7 @@ fn every_series_is_there_at_the_start() {
     let dropped = |reason: &str| format!("modelship_exporter_model_metrics_dropped_total{{reason=\"{reason}\"}} 0");
     let mut expected = vec!["model_up 0".to_owned()];
     expected.extend(["generation", "valid"].map(|name| format!("modelship_exporter_config_{name} 0")));
-    expected.extend(["clash", "malformed", "refused", "too_big", "unreachable"].map(dropped));
+    expected.extend(["clash", "line", "malformed", "refused", "too_big", "unreachable"].map(dropped));
     assert_eq!(shown, expected);
 }
 
