@@ -23,7 +23,7 @@ pub(super) const MOST_REQUIREMENTS: usize = 16;
 #[x_kube(validation = Rule::new("has(self.model) ? !has(self.run) && has(self.alias) != has(self.version) : !has(self.alias) && !has(self.version)")
     .message("spec.mlflow has either run, or model with one of alias and version"))]
 pub struct Mlflow {
-    /// Server of MLflow or DagsHub, such as https://dagshub.com/OWNER/REPO.mlflow. Unset: metrics come from the image's labels.
+    /// MLflow's or DagsHub's server: https://dagshub.com/OWNER/REPO.mlflow. Unset: metrics come from the image's labels.
     #[serde(default, rename = "trackingURI", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@]+(/[^?#]*)?$')")
@@ -33,7 +33,7 @@ pub struct Mlflow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub credentials_secret: Option<String>,
-    /// Registered model whose alias or version says which run a new image comes from.
+    /// Registered model whose alias or version says which run an image comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub model: Option<String>,
@@ -46,7 +46,7 @@ pub struct Mlflow {
     /// The default without model: its label names an image's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunSource>,
-    /// What metrics must reach before users get a version: {f1_score: {min: 0.8, notBelowStableBy: 0.01}}; also max, notAboveStableBy.
+    /// What metrics must reach before users get a version: {f1: {min: 0.8, notBelowStableBy: 0.01}}; also max, notAboveStableBy.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::requirements")]
     pub require: BTreeMap<String, Bounds>,

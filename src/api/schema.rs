@@ -99,9 +99,11 @@ pub fn crd() -> CustomResourceDefinition {
     let mut crd = ModelDeployment::crd();
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
-            without_null(schema);
+            trimmed(schema);
             describe_versions_once(schema);
         }
+        // A terminal never shows them, and the columns are named in the README.
+        version.additional_printer_columns.iter_mut().flatten().for_each(|column| column.description = None);
     }
     crd
 }
@@ -120,16 +122,22 @@ fn describe_versions_once(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// An optional field may be absent, not null: the API server then drops a null, and CEL's `has()` tells the truth.
-fn without_null(schema: &mut JSONSchemaProps) {
+/// An optional field may be absent, not null: the API server then drops a null, and CEL's `has()` tells the truth. Nor is
+/// there room for what is said twice: a format where a number has bounds.
+fn trimmed(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    if schema.minimum.is_some() && schema.maximum.is_some() {
+        schema.format = None;
+    }
     schema.enum_.iter_mut().for_each(|values| values.retain(|value| !value.0.is_null()));
-    schema.properties.iter_mut().flatten().for_each(|(_, property)| without_null(property));
+    schema.properties.iter_mut().flatten().for_each(|(_, property)| trimmed(property));
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        without_null(items);
+        // What each is, the list says.
+        items.description.take_if(|_| schema.description.is_some());
+        trimmed(items);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        without_null(values);
+        trimmed(values);
     }
 }
 

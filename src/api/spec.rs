@@ -18,7 +18,7 @@ use super::{
     units::{FIGURE_PATTERN, Quantity},
 };
 
-/// The wanted state of one model: which image to follow, how to run it, how to reach it.
+/// What is wanted: which image to follow, how to run it, how to reach it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "modelship.dev",
@@ -96,7 +96,7 @@ pub struct ModelDeploymentSpec {
     /// The Service that clients call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
-    /// How many copies run. Unset: 1 at first, and whatever an autoscaler or `kubectl scale` of the Deployment sets later.
+    /// How many copies run. Unset: 1 at first, then what an autoscaler or `kubectl scale` of the Deployment sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
@@ -115,10 +115,10 @@ pub struct ModelDeploymentSpec {
     /// What watches the model: scraping, rules, dashboard, e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
-    /// Where training is tracked, and what its metrics must reach before users get a version.
+    /// Where training is tracked, and what it must reach before users get a version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mlflow: Option<Mlflow>,
-    /// Merged last into the pod template, for everything that the fields above do not name (affinity, volumes, sidecars …).
+    /// Merged last into the pod template, for all that has no field here (affinity, volumes, sidecars …).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::pod_template")]
     pub pod_template: Option<Value>,
@@ -128,7 +128,7 @@ pub struct ModelDeploymentSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
-    /// Repository without tag or digest: `alice/credit-scoring-model` (Docker Hub), `ghcr.io/team/model`, `registry.example.org:5000/model`.
+    /// Without tag or digest: `alice/credit-scoring-model` (Docker Hub), `ghcr.io/team/model`, `registry.example.org:5000/model`.
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(validation = Rule::new("!self.contains('@')")
         .message("spec.image.repository carries a digest; put the digest under image.pin"))]
@@ -142,20 +142,20 @@ pub struct Image {
     /// Which pushes count as new versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<Follow>,
-    /// How often the registry is asked (one HEAD request), such as 1m. Default 1m, at least 5s.
+    /// How often the registry is asked (one HEAD request). Default 1m, at least 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
         .message("spec.image.pollInterval must lie between 5s and 24h"))]
     pub poll_interval: Option<String>,
-    /// Secrets of type kubernetes.io/dockerconfigjson in this namespace. Those of the ServiceAccount are used too.
+    /// Secrets of type kubernetes.io/dockerconfigjson in this namespace. The ServiceAccount's are used too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub pull_secrets: Vec<LocalReference>,
     /// false: stay on the version that runs. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_update: Option<bool>,
-    /// Run exactly this digest, whatever is pushed: sha256:… . Remove the field to follow the tag again.
+    /// Run exactly this digest, whatever is pushed: sha256:… . Without it the tag is followed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')")
@@ -169,7 +169,7 @@ pub struct Image {
 pub struct Follow {
     /// Every push to this tag is a new version. Default latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')")
         .message("spec.image.follow.tag may hold only letters, digits, '_', '.' and '-', and must not start with '.' or '-'"))]
     pub tag: Option<String>,
@@ -186,7 +186,7 @@ pub struct LocalReference {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Server {
-    /// mlflow (default): an image of `mlflow models build-docker` or of MLflow's scoring server. openInference: the V2 protocol. http: anything else.
+    /// mlflow (default): MLflow's scoring server, as in images of `mlflow models build-docker`. openInference: the V2 protocol. http: all else.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<ServerType>,
     /// The port that the server listens on. Default 8080.
@@ -195,9 +195,9 @@ pub struct Server {
     #[x_kube(validation = Rule::new("!(self in [9800, 9801, 9802])")
         .message("spec.server.port: 9800, 9801 and 9802 belong to Modelship's exporter in the same pod; let the model listen on another port"))]
     pub port: Option<i32>,
-    /// The path that answers 200 once the model is loaded. Default by type: /ping for mlflow, /v2/health/ready for openInference; for http the port is probed.
+    /// The path that answers 200 once the model is loaded. Default: /ping for mlflow, /v2/health/ready for openInference; for http the port is probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('/')")
         .message("spec.server.healthPath must start with '/'"))]
     pub health_path: Option<String>,
@@ -213,7 +213,7 @@ pub struct Server {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')")
         .message("spec.server.timeout must lie between 1s and 1h"))]
     pub timeout: Option<String>,
-    /// Worker processes of an MLflow server. Default: the CPU limit rounded up (else the request, else 1); left to itself MLflow starts one for every core of the node.
+    /// Worker processes of an MLflow server. Default: the CPU limit (else the request) rounded up, else 1; MLflow's own is one for each core of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub workers: Option<i32>,
@@ -224,16 +224,16 @@ pub struct Server {
     /// CPU and memory of the model container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// A metrics page of the model server itself, such as /metrics: shown along with the exporter's.
+    /// A metrics page of the server's own, such as /metrics: shown along with the exporter's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('/')")
         .message("spec.server.metricsPath must start with '/'"))]
     pub metrics_path: Option<String>,
-    /// true: python_gc_* and python_info of an unmodified Python image, by a small module on PYTHONPATH. Default false.
+    /// true: python_gc_* and python_info of any Python image, by a small module on PYTHONPATH. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_metrics: Option<bool>,
-    /// false: the pod's containers do not see each other's processes, and process_* metrics are left out. Default true.
+    /// false: containers do not see each other's processes, and process_* metrics are left out. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_process_namespace: Option<bool>,
     /// ServiceAccount of the pods. Default: the namespace's own; its token is not mounted.
@@ -286,7 +286,7 @@ pub struct KeyReference {
     pub name: String,
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
-    /// true: the pod starts without the variable when the object or key is missing.
+    /// true: the pod starts without it when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optional: Option<bool>,
 }
@@ -343,16 +343,16 @@ pub enum ServiceType {
 #[x_kube(validation = Rule::new("!has(self.reference) || (has(self.kind) && self.kind in ['number', 'probability'] ? self.kind == 'probability' || !has(self.reference.classes) : !has(self.reference.bounds))")
     .message("spec.predictions.reference: bounds are for kind number or probability, which must be set; classes are for all kinds but number"))]
 pub struct Predictions {
-    /// class: a label for each row. number: a figure for each row. probability: one figure from 0 to 1 for each row. probabilities: a row of them, one for each class.
+    /// For each row: a label (class), a figure (number), one figure from 0 to 1 (probability), or one for each class (probabilities).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<PredictionKind>,
     /// Where the prediction is within one row of the answer, when rows are objects: $.prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('$')")
         .message("spec.predictions.path starts with '$', the row: $.prediction, $[0], $['a b']"))]
     pub path: Option<String>,
-    /// Names of classes: by the value that stands for them, or, without values, by position in a row of probabilities.
+    /// Names of classes: by the value that stands for them, or without values by position in a row of probabilities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub classes: Vec<PredictionClass>,
@@ -368,11 +368,11 @@ pub struct Predictions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 30), inner(regex(pattern = FIGURE_PATTERN), length(max = 24)))]
     pub bins: Vec<String>,
-    /// How many classes are counted by name when none are declared; others count as __other__. Default 50.
+    /// How many classes are counted by name when none are declared; the rest is __other__. Default 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 200))]
     pub max_classes: Option<i32>,
-    /// How predictions were spread over the training data; what drift is measured against.
+    /// How predictions were spread in training; what drift is measured against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
 }
@@ -423,7 +423,7 @@ pub struct PredictionClass {
 /// The sidecar that measures requests and predictions.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 pub struct Exporter {
-    /// false: requests go straight to the model, and nothing is measured. Default true.
+    /// false: requests go straight to the model and are not measured. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// CPU and memory of the sidecar. Default: requests of 10m and 24Mi, no limits.
@@ -451,10 +451,10 @@ pub struct Autoscaling {
 /// How one version replaces another.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 pub struct Rollout {
-    /// Rolling (default): the new version starts before the old one stops. Recreate: the old one stops first, for nodes that cannot hold two copies.
+    /// Rolling (default): the new version starts before the old one stops. Recreate: the old one stops first, where nodes cannot hold two copies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
-    /// How long a new version may take to become available before the roll-out counts as stuck. Default: the start-up timeout plus 5m for the pull.
+    /// How long a new version may take to serve before the roll-out counts as stuck. Default: startupTimeout plus 5m for the pull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")

@@ -18,7 +18,7 @@ pub struct Monitoring {
     pub enabled: Option<bool>,
     /// The label job of the model's series. Default ml_model_exporter, which all models share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')")
         .message("spec.monitoring.job may hold only letters, digits, '_', '.' and '-', and begins and ends with a letter or digit"))]
     pub job: Option<String>,
@@ -28,7 +28,7 @@ pub struct Monitoring {
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('5m')")
         .message("spec.monitoring.scrapeInterval must lie between 1s and 5m"))]
     pub scrape_interval: Option<String>,
-    /// Labels of the objects that Prometheus and Alertmanager select by. Unset: those that the ones found in the cluster ask for.
+    /// Labels by which Prometheus and Alertmanager select. Unset: those that the ones in the cluster ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('modelship.dev/') && !key.startsWith('app.kubernetes.io/'))")
@@ -83,7 +83,7 @@ pub struct Alerts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub disabled: Vec<Alert>,
-    /// HighTraffic: more requests than this, as a rate (100/s, 50/m) or as a total over a window (5000/1h). Unset: off.
+    /// HighTraffic: more requests than this, as a rate (100/s, 50/m) or a total over a window (5000/1h). Unset: off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::traffic")]
     pub high_traffic: Option<String>,
@@ -98,11 +98,11 @@ pub struct Alerts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::ratio")]
     pub error_ratio: Option<String>,
-    /// HighLatency: the time within which 95 of 100 requests are answered. Default 1s; below 10s.
+    /// HighLatency: within which 95 of 100 requests are answered. Default 1s; below 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub latency_p95: Option<String>,
-    /// ErrorBudgetBurn: the share of requests that should be answered well, such as 99.5%. Unset: off.
+    /// ErrorBudgetBurn: the share of requests to be answered well, such as 99.5%. Unset: off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::ratio")]
     pub objective: Option<String>,
@@ -110,15 +110,15 @@ pub struct Alerts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub down_for: Option<String>,
-    /// ModelCrashLooping: restarts of the model's container within 15 minutes. Default 3.
+    /// ModelCrashLooping: the model's restarts within 15 minutes. Default 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub restarts: Option<i32>,
-    /// ImageNotResolved: the registry does not say which version is wanted for so long. Default 15m.
+    /// ImageNotResolved: the registry names no version for so long. Default 15m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub image_unresolved_for: Option<String>,
-    /// SlowScrape: the time that one scrape takes. Default half of the scrape's timeout.
+    /// SlowScrape: how long one scrape takes. Default half of its timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub scrape_duration: Option<String>,
@@ -126,11 +126,11 @@ pub struct Alerts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::ratio")]
     pub memory: Option<String>,
-    /// CpuThrottled: periods in which the container was held back, of all. Default 25%.
+    /// CpuThrottled: periods in which the model was held back, of all. Default 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::ratio")]
     pub cpu_throttling: Option<String>,
-    /// TooManyOpenFiles: open files of the model's processes, of those allowed. Default 80%.
+    /// TooManyOpenFiles: open files of the model, of those allowed. Default 80%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::ratio")]
     pub open_files: Option<String>,
@@ -138,7 +138,7 @@ pub struct Alerts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub class_share: Vec<ClassShare>,
-    /// PredictionDrift: predictions are distributed otherwise than predictions.reference.
+    /// PredictionDrift: predictions are spread otherwise than predictions.reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
 }
@@ -174,7 +174,7 @@ pub struct ClassShare {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// The population stability index from which on it is worth an alert. Default 0.25.
+    /// The population stability index from which on it is told. Default 0.25.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = FIGURE_PATTERN), length(max = 24))]
     pub psi: Option<String>,
@@ -223,7 +223,7 @@ pub struct Email {
     #[x_kube(validation = Rule::new("self.matches('^[^ :/]+:[0-9]{1,5}$')")
         .message("spec.monitoring.email.smarthost is a host and its port: smtp.example.org:587"))]
     pub smarthost: Option<String>,
-    /// A Secret of this namespace with the keys username and password, and, where wanted, smarthost, from, and ca.crt (the mail server's own certification authority).
+    /// A Secret of this namespace with username and password, and maybe smarthost, from, and ca.crt (the mail server's own authority).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret: Option<String>,
