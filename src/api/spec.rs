@@ -230,6 +230,12 @@ pub struct Server {
     #[x_kube(validation = Rule::new("self.startsWith('/')")
         .message("spec.server.metricsPath must start with '/'"))]
     pub metrics_path: Option<String>,
+    /// The port of that page where it is another: Triton 8002, MLServer and TorchServe 8082. metricsPath is then /metrics by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    #[x_kube(validation = Rule::new("!(self in [9800, 9801, 9802])")
+        .message("spec.server.metricsPort: 9800, 9801 and 9802 are the exporter's own; name the port of the model server's page"))]
+    pub metrics_port: Option<i32>,
     /// true: python_gc_* and python_info of any Python image, by a small module on PYTHONPATH. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python_metrics: Option<bool>,

@@ -28,6 +28,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Added to the start-up timeout for pulling the image: MLflow images weigh hundreds of megabytes.
 const PULL_ALLOWANCE: Duration = Duration::from_secs(300);
 const SERVER_PORT: u16 = 8080;
+const METRICS_PATH: &str = "/metrics";
 const SERVICE_PORT: u16 = 80;
 const TARGET_CPU_PERCENT: i32 = 70;
 
@@ -98,6 +99,8 @@ pub struct Server {
     pub service_account: Option<String>,
     /// A metrics page of the model's own.
     pub metrics_path: Option<String>,
+    /// The port of that page; `None`: that of the model.
+    pub metrics_port: Option<u16>,
     pub python_metrics: bool,
     pub share_process_namespace: bool,
 }
@@ -286,6 +289,11 @@ fn server(server: spec::Server, findings: &mut Findings) -> Server {
             format!("{port} belongs to Modelship's exporter in the same pod; let the model listen on another port"),
         );
     }
+    let metrics_port =
+        server.metrics_port.map(|port| findings.port("spec.server.metricsPort", Some(port), SERVER_PORT));
+    if metrics_port.is_some_and(|port| names::EXPORTER_PORTS.contains(&port)) {
+        findings.add("spec.server.metricsPort", "is the exporter's own; name the port of the model server's page");
+    }
     if server.health_path.as_deref().is_some_and(|path| !path.starts_with('/')) {
         findings.add("spec.server.healthPath", "must start with '/'");
     }
@@ -312,7 +320,8 @@ fn server(server: spec::Server, findings: &mut Findings) -> Server {
         env: server.env,
         resources,
         service_account: server.service_account,
-        metrics_path: server.metrics_path,
+        metrics_path: server.metrics_path.or_else(|| metrics_port.map(|_| METRICS_PATH.to_owned())),
+        metrics_port,
         python_metrics: server.python_metrics.unwrap_or(false),
         share_process_namespace: server.share_process_namespace.unwrap_or(true),
     }

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    num::NonZeroU16,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -53,6 +54,9 @@ pub struct Arguments {
     /// A metrics page of the model's own, shown along with the exporter's.
     #[arg(long, value_name = "PATH")]
     model_metrics_path: Option<PathAndQuery>,
+    /// The port of that page. Default: the model server's.
+    #[arg(long, value_name = "PORT", requires = "model_metrics_path")]
+    model_metrics_port: Option<NonZeroU16>,
     /// A directory in which the model's Python processes leave their metrics.
     #[arg(long, value_name = "DIRECTORY")]
     python_metrics: Option<PathBuf>,
@@ -152,9 +156,11 @@ fn life(arguments: Arguments, profile: Profile, registry: &Registry) -> Result<L
     let options = life::Options {
         metrics: bind("--metrics-listen", arguments.metrics_listen)?,
         probes: bind("--probes-listen", arguments.probes_listen)?,
+        model_metrics: arguments
+            .model_metrics_path
+            .map(|path| (at_port(&arguments.upstream, arguments.model_metrics_port), path)),
         model: arguments.upstream,
         health_path: arguments.health_path,
-        model_metrics: arguments.model_metrics_path,
         python_metrics: arguments.python_metrics,
         shared_proc: Some(PathBuf::from("/proc")).filter(|_| std::process::id() != 1),
         settings: arguments.settings,
@@ -164,6 +170,12 @@ fn life(arguments: Arguments, profile: Profile, registry: &Registry) -> Result<L
     };
     let validate = move |settings: &Settings| profile.reading(settings).map(drop);
     Life::new(options, Arc::new(validate), registry).map_err(|error| error.to_string())
+}
+
+/// The same host with another port, if there is one.
+fn at_port(authority: &str, port: Option<NonZeroU16>) -> String {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    port.map_or_else(|| authority.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Reads by the settings of the start; a thread of its own hands later ones on.
@@ -221,6 +233,14 @@ fn current_thread() -> Result<runtime::Runtime, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+
+    #[test]
+    fn a_page_on_another_port_is_on_the_models_host() {
+        let port = std::num::NonZeroU16::new(8002);
+        assert_eq!(super::at_port("127.0.0.1:8080", port), "127.0.0.1:8002");
+        assert_eq!(super::at_port("[::1]:8080", port), "[::1]:8002");
+        assert_eq!(super::at_port("127.0.0.1:8080", None), "127.0.0.1:8080");
+    }
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {

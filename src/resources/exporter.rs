@@ -93,6 +93,7 @@ fn arguments(spec: &ValidSpec) -> Vec<String> {
     ];
     arguments.extend(server.health_path.iter().map(|path| format!("--health-path={path}")));
     arguments.extend(server.metrics_path.iter().map(|path| format!("--model-metrics-path={path}")));
+    arguments.extend(server.metrics_port.iter().map(|port| format!("--model-metrics-port={port}")));
     if server.python_metrics {
         arguments.push(format!("--python-metrics={PYTHON_PATH}"));
     }

@@ -43,8 +43,8 @@ pub struct Options {
     pub model: String,
     /// Where the model says that it is well; without one it is when its port opens.
     pub health_path: Option<PathAndQuery>,
-    /// Where the model shows metrics of its own.
-    pub model_metrics: Option<PathAndQuery>,
+    /// The host and port, and the path, where the model shows metrics of its own.
+    pub model_metrics: Option<(String, PathAndQuery)>,
     /// Where `sitecustomize.py` writes.
     pub python_metrics: Option<PathBuf>,
     /// `/proc` when the pod shares one PID namespace.
@@ -101,7 +101,7 @@ impl Life {
         let check = Check { model: model.clone(), path: health_path, health: health.clone() };
         let page = Page {
             registry: registry.clone(),
-            model: model_metrics.map(|path| ModelPage::new(&model, path, dropped.clone())),
+            model: model_metrics.map(|(at, path)| ModelPage::new(&at, path, dropped.clone())),
             python: python_metrics.map(|at| Mutex::new(PythonPages::new(&at, shared_proc.as_deref()))),
             turns: Turns::default(),
             dropped,

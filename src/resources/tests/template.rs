@@ -120,6 +120,22 @@ fn without_the_exporter_the_model_bears_the_port_and_is_asked_itself() {
 }
 
 #[test]
+fn a_page_on_another_port_is_told_with_its_path_or_the_usual_one() {
+    let arguments = |server: Value| {
+        let template = rendered(json!({"server": server}));
+        let all = template["spec"]["containers"][1]["args"].as_array().unwrap().clone();
+        let told = all.iter().filter_map(Value::as_str).filter(|argument| argument.contains("metrics"));
+        told.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let [path, port] = ["--model-metrics-path", "--model-metrics-port"];
+    assert_eq!(arguments(json!({"metricsPort": 8002})), [format!("{path}=/metrics"), format!("{port}=8002")]);
+    let triton = json!({"port": 8000, "metricsPort": 8000, "metricsPath": "/own"});
+    assert_eq!(arguments(triton), [format!("{path}=/own"), format!("{port}=8000")]);
+    assert_eq!(arguments(json!({"metricsPath": "/own"})), [format!("{path}=/own")]);
+    assert_eq!(arguments(json!({})), [""; 0]);
+}
+
+#[test]
 fn the_exporter_is_told_of_the_server_as_the_user_describes_it() {
     let server = json!({
         "type": "http", "port": 5001, "healthPath": "/up", "timeout": "2m", "metricsPath": "/stats",

@@ -161,8 +161,9 @@ async fn the_page_has_the_models_metrics_and_pythons_beside_ours() {
         _ => ok("\n"),
     });
     let model = model.await;
+    let address = model.address.clone();
     let world = world(&model.address, |options| {
-        options.model_metrics = Some(PathAndQuery::from_static("/own"));
+        options.model_metrics = Some((address, PathAndQuery::from_static("/own")));
         options.python_metrics = Some(python.path().to_owned());
     });
     until("up", async || world.page().await.contains("\nmodel_up 1\n")).await;
@@ -310,8 +311,9 @@ async fn what_the_probes_ask_is_no_answer_of_the_model_to_a_request() {
 async fn whatever_hangs_on_either_port_probes_and_scrapes_are_answered_within_a_second() {
     // The model's own page hangs, too.
     let model = Model::new(|_| Vec::new()).await;
+    let address = model.address.clone();
     let world = world(&model.address, |options| {
-        options.model_metrics = Some(PathAndQuery::from_static("/own"));
+        options.model_metrics = Some((address, PathAndQuery::from_static("/own")));
     });
     let heads = ["", "GET /metrics HTTP/1.1\r\n", "GET /metrics HTTP/1.1\r\n\r\n", "GET /drained HTTP/1.1\r\n\r\n"];
     let mut hanging = Vec::new();
