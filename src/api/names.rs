@@ -12,6 +12,10 @@ pub const INTENT: &str = "modelship.dev/intent";
 /// Annotation on a Deployment whose `spec.replicas` Modelship sends.
 pub const SENDS_REPLICAS: &str = "modelship.dev/sends-replicas";
 
+/// Label of the operator's own pods, by which NetworkPolicies of models know them: `operator`.
+pub const COMPONENT: &str = "modelship.dev/component";
+pub const OPERATOR: &str = "operator";
+
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MODELSHIP: &str = "modelship";
 

@@ -332,6 +332,9 @@ pub struct Service {
     #[x_kube(validation = Rule::new("self.all(path, path.startsWith('/') && path.size() <= 256 && self[path].startsWith('/') && self[path].size() <= 256)")
         .message("spec.service.aliases maps paths to paths: both start with '/' and have at most 256 characters"))]
     pub aliases: BTreeMap<String, String>,
+    /// true: a NetworkPolicy lets anyone ask for predictions, and for metrics Prometheus, the operator and the model's own pods; nothing else gets in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<bool>,
 }
 
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]

@@ -111,6 +111,8 @@ pub struct Service {
     pub kind: ServiceType,
     pub annotations: BTreeMap<String, String>,
     pub aliases: BTreeMap<String, String>,
+    /// Whether the pods' ports are closed to whom they are not for.
+    pub network_policy: bool,
 }
 
 /// Who decides the number of replicas.
@@ -391,6 +393,7 @@ fn service(service: spec::Service, findings: &mut Findings) -> Service {
         kind: service.kind.unwrap_or(ServiceType::ClusterIP),
         annotations: service.annotations,
         aliases: service.aliases,
+        network_policy: service.network_policy.unwrap_or(false),
     }
 }
 

@@ -65,6 +65,7 @@ impl Applier<'_> {
             service,
             metrics_service,
             settings,
+            network_policy,
             workload,
             budget,
             autoscaler,
@@ -81,8 +82,8 @@ impl Applier<'_> {
         for orphan in orphans.iter().filter(|orphan| orphan.kind == ChildKind::HorizontalPodAutoscaler) {
             self.delete(orphan).await?;
         }
-        // The settings before the pods that read them.
-        for child in [service].into_iter().chain(metrics_service).chain(settings) {
+        // The settings before the pods that read them, and what shields pods before there are any.
+        for child in [service].into_iter().chain(metrics_service).chain(settings).chain(network_policy) {
             self.child(child, &mut applied).await?;
         }
         if let Some(workload) = workload {

@@ -23,6 +23,7 @@ use crate::{
     resources::{
         Child, ChildKind, Owner, autoscaler, deployment, disruption_budget,
         exporter::{self, Sidecar},
+        network_policy,
         revision::{self, Revision},
         service, template,
     },
@@ -50,6 +51,7 @@ pub struct Plan {
     pub metrics_service: Option<Child>,
     /// The exporter's settings.
     pub settings: Option<Child>,
+    pub network_policy: Option<Child>,
     /// The stored template and the Deployment around it; absent while no version is known.
     pub workload: Option<Workload>,
     pub budget: Option<Child>,
@@ -142,16 +144,21 @@ pub fn decide(
     let watched = completed.as_ref().unwrap_or(spec);
     let found = readings::handed_on(watched, observed.found.as_ref(), target.digest.as_ref());
     let (metrics_service, settings) = (exporter::metrics_service(owner, spec), exporter::settings(owner, spec, found));
+    let network_policy = network_policy::build(owner, spec);
     let monitoring =
         monitoring::bundle(&release.renderer, owner, watched, &observed.around, &release.mail, &observed.mail);
     let watching = monitoring.iter().flat_map(|bundle| &bundle.children);
-    let parts: Vec<&Child> =
-        [&budget, &autoscaler, &metrics_service, &settings].into_iter().flatten().chain(watching).collect();
+    let parts: Vec<&Child> = [&budget, &autoscaler, &network_policy, &metrics_service, &settings]
+        .into_iter()
+        .flatten()
+        .chain(watching)
+        .collect();
     Plan {
         service: service::build(owner, spec),
         orphans: orphans(spec, observed, workload.as_ref(), &parts),
         metrics_service,
         settings,
+        network_policy,
         workload,
         budget,
         autoscaler,
@@ -221,7 +228,10 @@ fn orphans(spec: &ValidSpec, observed: &Observed, workload: Option<&Workload>, p
             let known = live.kind.optional().is_some_and(|kind| observed.around.presence(kind) == Presence::Ready);
             known && !monitoring::bundle::wants(&observed.owner, spec, live.kind, &live.name)
         }
-        ChildKind::PodDisruptionBudget | ChildKind::HorizontalPodAutoscaler | ChildKind::ConfigMap => !asked(live),
+        ChildKind::PodDisruptionBudget
+        | ChildKind::HorizontalPodAutoscaler
+        | ChildKind::NetworkPolicy
+        | ChildKind::ConfigMap => !asked(live),
         // Without a known version nothing is tidied up, and never what another release has stored in its own way.
         ChildKind::ControllerRevision => {
             let readable = observed.revisions.iter().any(|revision| revision.name == live.name);

@@ -15,6 +15,7 @@ pub enum ChildKind {
     Service,
     PodDisruptionBudget,
     HorizontalPodAutoscaler,
+    NetworkPolicy,
     ControllerRevision,
     ConfigMap,
     ServiceMonitor,
@@ -24,11 +25,12 @@ pub enum ChildKind {
 
 impl ChildKind {
     /// Those that every cluster has a place for.
-    pub const CORE: [Self; 6] = [
+    pub const CORE: [Self; 7] = [
         Self::Deployment,
         Self::Service,
         Self::PodDisruptionBudget,
         Self::HorizontalPodAutoscaler,
+        Self::NetworkPolicy,
         Self::ControllerRevision,
         Self::ConfigMap,
     ];
@@ -56,6 +58,7 @@ impl ChildKind {
             Self::Service => "Service",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
             Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Self::NetworkPolicy => "NetworkPolicy",
             Self::ControllerRevision => "ControllerRevision",
             Self::ConfigMap => "ConfigMap",
             Self::ServiceMonitor => "ServiceMonitor",
@@ -73,6 +76,7 @@ impl ChildKind {
             Self::Service => ("", "v1", "services"),
             Self::PodDisruptionBudget => ("policy", "v1", "poddisruptionbudgets"),
             Self::HorizontalPodAutoscaler => ("autoscaling", "v2", "horizontalpodautoscalers"),
+            Self::NetworkPolicy => ("networking.k8s.io", "v1", "networkpolicies"),
             Self::ControllerRevision => ("apps", "v1", "controllerrevisions"),
             _ => ("", "v1", "configmaps"),
         };

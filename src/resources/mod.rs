@@ -10,6 +10,7 @@ pub mod disruption_budget;
 pub mod exporter;
 pub mod hash;
 pub mod merge;
+pub mod network_policy;
 pub mod owner;
 pub mod revision;
 pub mod service;

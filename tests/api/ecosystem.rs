@@ -229,7 +229,7 @@ async fn a_kind_that_the_operator_may_not_list_is_named_and_the_rest_works() {
     let role: ClusterRole = serde_json::from_value(json!({
         "metadata": {"name": group},
         "rules": [
-            {"apiGroups": ["apps", "policy", "autoscaling", "modelship.dev", "events.k8s.io", "coordination.k8s.io", "apiextensions.k8s.io"],
+            {"apiGroups": ["apps", "policy", "autoscaling", "networking.k8s.io", "modelship.dev", "events.k8s.io", "coordination.k8s.io", "apiextensions.k8s.io"],
              "resources": ["*"], "verbs": ["*"]},
             // An older chart's role, which knows nothing of namespaces.
             {"apiGroups": [""], "resources": ["services", "configmaps", "pods", "nodes", "secrets", "serviceaccounts"], "verbs": ["*"]},

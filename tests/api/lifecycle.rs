@@ -3,7 +3,7 @@
 use modelship::resources::ChildKind;
 use serde_json::{Value, json};
 
-use crate::support::{Kubelet, Operator, World, kubelet, registry};
+use crate::support::{Kubelet, Operator, World, eventually, kubelet, registry};
 
 /// A spec that follows `alice/<namespace>:latest`, so that no two tests share a tag.
 pub fn spec(world: &World) -> Value {
@@ -50,6 +50,30 @@ async fn the_next_push_under_the_same_tag_rolls_out() {
     let digests: Vec<&str> = status.history.iter().map(|past| past.digest.as_str()).collect();
     assert_eq!(digests, [second.as_str(), first.as_str()]);
     assert_eq!(world.replica_sets().await.len(), 2);
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_network_policy_comes_and_goes_without_a_roll_out() {
+    let world = World::new("shield").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let mut wanted = spec(&world);
+    wanted["service"] = json!({"networkPolicy": true});
+    world.apply("churn", wanted).await;
+    world.serves("churn", &digest).await;
+    let policy = world.child(ChildKind::NetworkPolicy, "churn").await.expect("a NetworkPolicy");
+    assert_eq!(policy["spec"]["podSelector"]["matchLabels"], json!({"modelship.dev/model": "churn"}));
+    let open = &policy["spec"]["ingress"][0];
+    assert_eq!((&open["from"], &open["ports"][0]["port"]), (&Value::Null, &json!(9800)), "users get in from anywhere");
+    world.apply("churn", spec(&world)).await;
+    eventually("the policy to go", || async {
+        world.child(ChildKind::NetworkPolicy, "churn").await.map_or(Ok(()), Err)
+    })
+    .await;
+    assert_eq!(world.replica_sets().await.len(), 1);
     operator.stop().await;
     world.end().await;
 }

@@ -14,6 +14,7 @@ use crate::{
     resources::{
         Owner, autoscaler, deployment, disruption_budget,
         exporter::{self, Sidecar},
+        network_policy,
         revision::Revision,
         service, template,
     },
@@ -169,7 +170,8 @@ fn children(
     let revision = Revision::new(owner, 1, template::inputs_hash(stored, &image), image, rendered).child(owner);
     let services = [Some(service::build(owner, spec)), exporter::metrics_service(owner, spec)];
     let all = services.into_iter().chain([exporter::settings(owner, spec, None), Some(revision), Some(deployment)]);
-    let parts = [disruption_budget::build(owner, spec), autoscaler::build(owner, spec)];
+    let parts =
+        [disruption_budget::build(owner, spec), autoscaler::build(owner, spec), network_policy::build(owner, spec)];
     let watching = bundle::everything(owner, watched, &MailDefaults::default(), &MailSecret::None);
     for shortcoming in &watching.shortcomings {
         eprintln!("modelship: {}: {}", owner.name, shortcoming.message);

@@ -251,6 +251,21 @@ fn a_budget_and_an_autoscaler_that_are_switched_off_are_orphans() {
 }
 
 #[test]
+fn a_network_policy_comes_and_goes_and_the_pods_stay_as_they_are() {
+    let mut world = World::serving(json!({}));
+    let template = world.plan().workload.unwrap().revision.name;
+    assert_eq!(world.plan().network_policy, None);
+    world.change(json!({"service": {"networkPolicy": true}}));
+    assert!(world.plan().network_policy.is_some());
+    world.turn();
+    world.change(json!({"service": {"networkPolicy": true}, "exporter": {"enabled": false}}));
+    assert_eq!(orphans(&world.plan()), [(ChildKind::NetworkPolicy, NAME)], "the port is for users alone");
+    world.change(json!({"service": {"networkPolicy": false}}));
+    assert_eq!(orphans(&world.plan()), [(ChildKind::NetworkPolicy, NAME)]);
+    assert_eq!(world.plan().workload.unwrap().revision.name, template);
+}
+
+#[test]
 fn what_is_being_deleted_is_not_deleted_again() {
     let mut world = World::serving(json!({"replicas": 2}));
     world.change(json!({"replicas": 1}));

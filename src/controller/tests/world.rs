@@ -200,7 +200,8 @@ impl World {
 
     fn apply(&mut self, plan: &Plan) {
         let workload = plan.workload.iter().flat_map(|workload| [&workload.revision, &workload.deployment]);
-        let first = [&plan.service].into_iter().chain(&plan.metrics_service).chain(&plan.settings);
+        let first =
+            [&plan.service].into_iter().chain(&plan.metrics_service).chain(&plan.settings).chain(&plan.network_policy);
         let watching = plan.monitoring.iter().flat_map(|bundle| &bundle.children);
         for child in first.chain(workload).chain(&plan.budget).chain(&plan.autoscaler).chain(watching) {
             self.write(child);

@@ -77,7 +77,7 @@ fn the_inputs_are_the_users_words_and_the_image_and_nothing_else() {
     assert_ne!(plain, hash(json!({"image": {"pullSecrets": [{"name": "x"}]}})));
     for does_not in [
         json!({"replicas": 3}),
-        json!({"service": {"port": 1, "aliases": {"/predict": "/invocations"}}}),
+        json!({"service": {"port": 1, "aliases": {"/predict": "/invocations"}, "networkPolicy": true}}),
         json!({"predictions": {"kind": "class"}}),
         json!({"image": {"pollInterval": "9s"}}),
     ] {
