@@ -86,7 +86,7 @@ class Running:
         deadline = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                break
+                raise SystemExit(f"the server ended before it answered:\n{self.said()}")
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
                 connection.request("GET", path)

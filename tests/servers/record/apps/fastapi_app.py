@@ -1,0 +1,144 @@
+"""FastAPI as teams write it: one route for each habit. Customers of less than a year go, nine times of ten."""
+
+from fastapi import FastAPI, HTTPException
+from fastapi.middleware.gzip import GZipMiddleware
+from pydantic import BaseModel
+
+app = FastAPI()
+gzipped = FastAPI()
+gzipped.add_middleware(GZipMiddleware, minimum_size=500)
+
+
+class Customer(BaseModel):
+    tenure: float
+    charges: float = 30.0
+
+
+class Batch(BaseModel):
+    customers: list[Customer]
+
+
+class Feedback(BaseModel):
+    right: bool
+
+
+def label(one):
+    return "churn" if one.tenure < 12 else "stay"
+
+
+def probability(one):
+    return 0.9 if one.tenure < 12 else 0.1
+
+
+@app.get("/health")
+@gzipped.get("/health")
+def health():
+    return {"status": "ok"}
+
+
+@app.post("/predict")
+def predict(one: Customer):
+    return {"prediction": label(one)}
+
+
+@app.post("/predict/batch")
+@gzipped.post("/predict/batch")
+def batch(many: Batch):
+    return {"predictions": [label(one) for one in many.customers]}
+
+
+@app.post("/created", status_code=201)
+def created(one: Customer):
+    return {"prediction": label(one)}
+
+
+@app.post("/bare/text")
+def bare_text(one: Customer):
+    return "yes" if one.tenure < 12 else "no"
+
+
+@app.post("/bare/boolean")
+def bare_boolean(one: Customer):
+    return one.tenure < 12
+
+
+@app.post("/bare/number")
+def bare_number(one: Customer):
+    return one.tenure * 2.5 + 0.25
+
+
+@app.post("/bare/list")
+def bare_list(many: Batch):
+    return [label(one) for one in many.customers]
+
+
+@app.post("/beside-a-list")
+def beside_a_list(one: Customer):
+    return {"predictions": [label(one)], "probability": probability(one)}
+
+
+@app.post("/named")
+def named(one: Customer):
+    return {"churn_probability": probability(one)}
+
+
+@app.post("/confident")
+def confident(one: Customer):
+    p = probability(one)
+    return {"label": label(one), "confidence": max(p, 1 - p)}
+
+
+@app.post("/wrapped")
+def wrapped(one: Customer):
+    return {"status": "success", "data": {"prediction": label(one)}}
+
+
+@app.post("/by-class")
+def by_class(one: Customer):
+    p = probability(one)
+    return {"prediction": label(one), "probabilities": {"churn": p, "stay": 1 - p}}
+
+
+@app.post("/price")
+def price(one: Customer):
+    """Whole for some rows, and an int as Python prints it."""
+    worth = one.tenure * one.charges
+    return {"prediction": int(worth) if worth == int(worth) else worth}
+
+
+@app.get("/asked")
+def asked(tenure: float):
+    return {"prediction": label(Customer(tenure=tenure))}
+
+
+@app.post("/polite")
+def polite(one: Customer):
+    """An error that is told with 200, as many do."""
+    try:
+        return {"prediction": ["churn", "stay"][[True, False].index(one.tenure < 12 if one.tenure >= 0 else None)]}
+    except ValueError as error:
+        return {"error": str(error)}
+
+
+@app.post("/raises")
+def raises(one: Customer):
+    if one.tenure < 0:
+        raise ValueError("a tenure below 0")
+    if one.charges < 0:
+        raise HTTPException(400, "charges must not be below 0")
+    return {"prediction": label(one)}
+
+
+@app.post("/feedback")
+def feedback(one: Feedback):
+    return {"result": "ok"}
+
+
+@app.post("/login")
+def login(one: Feedback):
+    return one.right
+
+
+@app.post("/token")
+def token(one: Feedback):
+    return {"access_token": "abc", "token_type": "bearer"}
