@@ -254,10 +254,9 @@ def main():
         print("\n".join(different))
         print(f"{len(recorded) - len(different)} records as they were, {len(different)} differences")
         raise SystemExit(1 if different else 0)
-    by_hand = [one for name, one in before.items() if not one["recorded"]]
-    new = {one["name"]: one for one in recorded}
-    known = {**before, **new}
-    records = [known[name] for name in order if name in known] + by_hand
+    known = {**before, **{one["name"]: one for one in recorded}}
+    # Those of servers that are not installed here stay as they are.
+    records = [known.pop(name) for name in order if name in known] + list(known.values())
     about = (
         "Answers of real model servers and MLflow flavours, recorded by tests/servers/record/run. `predictions` are what the "
         "model predicted for each row, in order, written by hand; those with `recorded: false` could not be installed and "

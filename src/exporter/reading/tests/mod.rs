@@ -22,6 +22,7 @@ mod profile;
 mod properties;
 mod reference;
 mod said;
+mod servers;
 mod vectors;
 
 /// A reader with a registry of its own.

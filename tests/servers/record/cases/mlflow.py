@@ -18,6 +18,10 @@ def three_and_one(new, old, newer, **more):
     ]
 
 
+# Customers who differ in all: what a model of whole numbers says cannot be told from classes before there are many.
+MANY = [[float(tenure), 30.0] for tenure in range(1, 25)]
+
+
 def flavour(name, kind, note, *predictions, **more):
     return Record(name, kind, note, three_and_one(*predictions), **more)
 
@@ -54,15 +58,18 @@ RECORDS = [
     flavour("sklearn-zero-one", "class", "LogisticRegression with 0 and 1 as classes", "1", "0", "1"),
     flavour("sklearn-boolean", "class", "KNeighborsClassifier with booleans as classes", "true", "false", "true"),
     flavour("sklearn-regressor", "number", "LinearRegression", 36.25, 70.25, 50.25),
-    flavour(
+    Record(
         "sklearn-tree-whole",
         "number",
         "DecisionTreeRegressor on whole targets: every answer is a whole number",
-        10.0,
-        27.0,
-        12.0,
+        three_and_one(10.0, 27.0, 12.0) + [Exchange("many rows", split(*MANY), rows(*[t + 7.0 for t, _ in MANY]))],
     ),
-    flavour("sklearn-one-neighbour", "number", "KNeighborsRegressor(1) on whole targets", 10.0, 27.0, 12.0),
+    Record(
+        "sklearn-one-neighbour",
+        "number",
+        "KNeighborsRegressor(1) on whole targets",
+        three_and_one(10.0, 27.0, 12.0) + [Exchange("many rows", split(*MANY), rows(*[t + 7.0 for t, _ in MANY]))],
+    ),
     flavour("sklearn-proba", "probabilities", "predict_proba by pyfunc_predict_fn", "churn", "stay", "churn", settings=CLASSES),
     flavour(
         "sklearn-proba-three",
@@ -171,13 +178,24 @@ RECORDS = [
     flavour("pyfunc-series-probability", "probability", "A Series called churn_probability", 0.9, 0.1, 0.9, settings={"kind": "probability", "path": "$.churn_probability", "classes": ["stay", "churn"]}),
     flavour("pyfunc-tuple", "class", "(labels, probabilities): looks like two rows; both are of all three customers", "churn", "stay", "churn", settings={"kind": "class", "path": "$[0]"}),
     flavour("pyfunc-objects", "class", "Objects with a label and a probability", "churn", "stay", "churn"),
-    flavour("pyfunc-frame", "class", "A frame with an identifier, a probability and a decision", "churn", "stay", "churn", settings={"path": "$.decision"}),
+    flavour("pyfunc-frame", "class", "A frame with an identifier, a probability and a decision", "churn", "stay", "churn", settings={"path": "$.decision"}, by_itself=False),
     flavour("pyfunc-dict-of-columns", "class", "An object of columns", "churn", "stay", "churn"),
     flavour("pyfunc-probability", "probability", "A list of probabilities", 0.9, 0.1, 0.9, settings=POSITIVE),
     flavour("pyfunc-class-probabilities", "probabilities", "Objects of class and probability", "churn", "stay", "churn"),
     flavour("pyfunc-top-k", "class", "Lists of label and score, the likeliest first", "churn", "stay", "churn"),
     flavour("pyfunc-label-lists", "labels", "Lists of texts, of any length", ["film", "sport"], ["music"], ["film", "sport"]),
-    flavour("pyfunc-percent-text", "none", "Texts with a number in each: no class, and no number", None, None, None),
+    Record(
+        "pyfunc-percent-text",
+        "none",
+        "Texts with a number in each: not classes, there would be one for every customer",
+        [
+            Exchange(
+                "many rows",
+                split(*[[3.0, 20.0 + step / 10] for step in range(100)]),
+                rows(*[None] * 100),
+            ),
+        ],
+    ),
     Record("pyfunc-nan", "number", "A number, and NaN where the model knows none", [
         Exchange("several rows", split(NEW, [22.0, 30.0], NEWER), rows(7.5, None, 12.5)),
         Exchange("one row", split(OLD), rows(50.0)),
@@ -187,7 +205,8 @@ RECORDS = [
         Exchange("one row", split(OLD), rows("stay")),
     ]),
     Record("pyfunc-raises", "class", "A PythonModel that raises for some rows", three_and_one("churn", "stay", "churn") + [
-        Exchange("a ValueError in predict", split([-1.0, 30.0]), {"blame": "model"}),
+        # It may have been right to raise: nobody can tell whether the row was wrong or the code.
+        Exchange("a ValueError in predict", split([-1.0, 30.0]), {"blame": "unclear"}),
         Exchange("an MlflowException in predict", split([3.0, -30.0]), {"blame": "model"}),
         Exchange("a null that this model takes", split([None, 30.0]), rows("stay")),
         Exchange("no rows, which this model takes", split(), rows()),

@@ -106,10 +106,8 @@ FASTAPI = [
             Exchange("login", text({"right": True}), {"unrelated": True}, path="/login"),
             Exchange("token", text({"right": True}), {"unrelated": True}, path="/token"),
             *both("/predict", "churn", "stay"),
-            *batches("/predict/batch"),
         ],
-        settings={"requestPath": "/predict"},
-        by_itself=False,
+        settings={"kind": "class", "path": "$.prediction", "requestPath": "/predict"},
     ),
 ]
 

@@ -1,0 +1,1 @@
+from Customers import Numbers  # The wrapper wants a module of the same name.
