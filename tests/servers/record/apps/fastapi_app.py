@@ -1,7 +1,10 @@
 """FastAPI as teams write it: one route for each habit. Customers of less than a year go, nine times of ten."""
 
+import json
+
 from fastapi import FastAPI, HTTPException
 from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 app = FastAPI()
@@ -142,3 +145,51 @@ def login(one: Feedback):
 @app.post("/token")
 def token(one: Feedback):
     return {"access_token": "abc", "token_type": "bearer"}
+
+
+@app.post("/objects")
+def objects(many: Batch):
+    return {"predictions": [{"class": label(one), "score": probability(one)} for one in many.customers]}
+
+
+@app.post("/code")
+def code(one: Customer):
+    """The commonest of tutorials: a text of the class' number, and how sure the model is, as a text."""
+    p = probability(one)
+    return {"prediction": str(int(p > 0.5)), "confidence": f"{100 * max(p, 1 - p):.1f}%"}
+
+
+@app.post("/sentence")
+def sentence(one: Customer):
+    return {"result": "The customer will leave" if one.tenure < 12 else "The customer will stay", "tenure": one.tenure}
+
+
+@app.post("/output")
+def output(one: Customer):
+    return {"output": {"label": label(one), "probability": probability(one)}, "latency_ms": 1.25}
+
+
+@app.post("/ranked")
+def ranked(one: Customer):
+    p = probability(one)
+    found = [{"label": "churn", "score": p}, {"label": "stay", "score": 1 - p}]
+    return sorted(found, key=lambda one: -one["score"])
+
+
+@app.post("/amount")
+def amount(one: Customer):
+    """Decimals are written as texts, so that none is rounded."""
+    return {"predicted_amount": f"{one.tenure * 2.5 + 0.25:.2f}"}
+
+
+@app.post("/with-features")
+def with_features(one: Customer):
+    """What was asked comes back beside the answer."""
+    return {"input": one.model_dump(), "prediction": int(one.tenure < 12), "model_version": 3}
+
+
+@app.post("/lines")
+def lines(many: Batch):
+    """One JSON text a line, as streams are written."""
+    said = (json.dumps({"prediction": label(one)}) + "\n" for one in many.customers)
+    return StreamingResponse(said, media_type="application/x-ndjson")

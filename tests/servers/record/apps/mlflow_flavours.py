@@ -18,7 +18,8 @@ import pandas as pd
 import uvicorn
 from mlflow.models import infer_signature
 from mlflow.pyfunc import scoring_server
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.cluster import KMeans
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
@@ -88,6 +89,13 @@ sklearn(
     pd.DataFrame({"plan": THREE_NUMBERS, "reason": (X.charges // 10).astype(int)}),
 )
 sklearn("sklearn-multi-target", LinearRegression(), pd.DataFrame({"spend": X.tenure + 0.5, "calls": 3.0 * X.charges + 0.1}))
+sklearn("sklearn-one-hot", KNeighborsClassifier(1), pd.get_dummies(THREE).astype(int))
+sklearn("sklearn-float-classes", KNeighborsClassifier(1), NUMBER + 1.0)
+# Texts that are other texts, though as numbers they would be the same.
+VERSIONS = pd.Series(np.select([X.tenure < 8, X.tenure < 16], ["1.1", "1.10"], "1e1"))
+sklearn("sklearn-number-texts", KNeighborsClassifier(1), VERSIONS)
+sklearn("sklearn-clusters", KMeans(2, random_state=0, n_init=1), None)
+sklearn("sklearn-outliers", IsolationForest(random_state=0), None)
 
 
 def onnx(name, **zipmap):
@@ -265,6 +273,12 @@ pyfunc(
 )
 pyfunc("pyfunc-label-lists", lambda frame: [["film", "sport"] if g else ["music"] for g in goes(frame)])
 pyfunc("pyfunc-percent-text", lambda frame: [f"{100 * p:.2f}%" for p in probability(frame) + frame["charges"] / 1000])
+pyfunc("pyfunc-frame-of-classes", lambda frame: pd.DataFrame({"churn": probability(frame), "stay": 1 - probability(frame)}))
+pyfunc("pyfunc-array-of-texts", lambda frame: np.array([[one] for one in labels(frame)]))
+pyfunc("pyfunc-one-object", lambda frame: {"label": str(labels(frame)[0]), "probability": float(probability(frame)[0])})
+pyfunc("pyfunc-one-text", lambda frame: str(labels(frame)[0]))
+pyfunc("pyfunc-one-number", lambda frame: float(frame["tenure"].iloc[0] * 2.5 + 0.25))
+pyfunc("pyfunc-intervals", lambda frame: [{"prediction": 2.5 * t, "lower": 2.0 * t, "upper": 3.0 * t} for t in frame["tenure"]])
 pyfunc("pyfunc-nan", lambda frame: [float("nan") if t > 20 else float(2.5 * t) for t in frame["tenure"]])
 pyfunc("pyfunc-null", lambda frame: [None if t > 20 else "churn" if t < 12 else "stay" for t in frame["tenure"]])
 

@@ -26,6 +26,10 @@ def flavour(name, kind, note, *predictions, **more):
     return Record(name, kind, note, three_and_one(*predictions), **more)
 
 
+def one_each(new, old):
+    return [Exchange("a new customer", split(NEW), rows(new)), Exchange("an old customer", split(OLD), rows(old))]
+
+
 # Whose fault MLflow's errors are.
 ERRORS = [
     Exchange("a null in a required double", split([None, 30.0]), {"blame": "client"}),
@@ -119,6 +123,36 @@ RECORDS = [
         settings={"kind": "number", "path": "$[0]"},
         by_itself=False,
     ),
+    flavour(
+        "sklearn-one-hot",
+        "probabilities",
+        "Three columns of 0 and 1 of which one is set: the class by its position",
+        "new",
+        "loyal",
+        "new",
+        settings={"kind": "probabilities", "classes": ["loyal", "new", "settled"]},
+        by_itself=False,
+    ),
+    flavour("sklearn-float-classes", "class", "Classes that are floats: 2.0 and 1.0", "2", "1", "2"),
+    Record(
+        "sklearn-number-texts",
+        "class",
+        "Classes that are texts of numbers: 1.1 and 1.10 are two",
+        [
+            Exchange("several rows", split(NEW, OLD, [12.0, 30.0]), rows("1.1", "1e1", "1.10")),
+            Exchange("one row", split([12.0, 30.0]), rows("1.10")),
+        ],
+    ),
+    flavour("sklearn-clusters", "class", "KMeans: the number of a cluster", "0", "0", "1"),
+    Record(
+        "sklearn-outliers",
+        "class",
+        "IsolationForest: 1, and -1 for an outlier",
+        [
+            Exchange("several rows", split([12.0, 30.0], [500.0, 900.0], [11.0, 30.0]), rows("1", "-1", "1")),
+            Exchange("one row", split([12.0, 30.0]), rows("1")),
+        ],
+    ),
     Record(
         "onnx-zipmap",
         "class",
@@ -196,6 +230,12 @@ RECORDS = [
             ),
         ],
     ),
+    flavour("pyfunc-frame-of-classes", "probabilities", "A frame with a column of probabilities for each class", "churn", "stay", "churn"),
+    flavour("pyfunc-array-of-texts", "class", "An array of one column", "churn", "stay", "churn"),
+    Record("pyfunc-one-object", "class", "One object, for whatever was asked", one_each("churn", "stay")),
+    Record("pyfunc-one-text", "class", "One text, for whatever was asked", one_each("churn", "stay")),
+    Record("pyfunc-one-number", "number", "One number, for whatever was asked", one_each(7.75, 50.25)),
+    flavour("pyfunc-intervals", "number", "A number and its bounds", 7.5, 50.0, 12.5),
     Record("pyfunc-nan", "number", "A number, and NaN where the model knows none", [
         Exchange("several rows", split(NEW, [22.0, 30.0], NEWER), rows(7.5, None, 12.5)),
         Exchange("one row", split(OLD), rows(50.0)),
