@@ -48,6 +48,9 @@ fn a_model_that_fails_too_many_requests_is_told() {
             errors("only clients' errors", "0+100x120", "0x120")
                 .pod("a", "http_request_errors_total,cause=\"client\"", "0+100x120")
                 .silent(),
+            errors("errors that may be the client's", "0+100x120", "0x120")
+                .pod("a", "http_request_errors_total,cause=\"unclear\"", "0+100x120")
+                .silent(),
             fires(
                 case("time-outs and refused connections count")
                     .pod("a", REQUESTS, "0+100x120")

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::{
+    blame::Cause,
     exchange::{Captured, Exchange},
     reading::Intake,
 };
@@ -101,6 +102,16 @@ impl Capture {
         self.answer_encoding = detached(headers.get(header::CONTENT_ENCODING));
         self.answer = Pieces::up_to(limit);
         status.is_success() || (status.is_client_error() && self.answer_type.as_ref().is_some_and(is_json))
+    }
+
+    /// Whom an answer blames that the reading room has nothing to do with, where its status blames the wrong one.
+    ///
+    /// MLflow's scoring server on FastAPI raises for a request without a Content-Type: 500, in plain text, as for a fault of
+    /// its own. Other servers may have meant the latter.
+    pub fn blames(&self, status: StatusCode) -> Option<Cause> {
+        let plain = self.answer_type.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+        let unclear = status == StatusCode::INTERNAL_SERVER_ERROR && self.request_type.is_none() && plain;
+        unclear.then_some(Cause::Unclear)
     }
 
     pub fn exchange(self, status: StatusCode, request: (Pieces, u64, bool), answer_length: u64) -> Exchange {

@@ -147,6 +147,7 @@ impl Tally {
         if let Some(capture) = &mut self.capture
             && !capture.answered(status, headers, taker.answer_limit())
         {
+            self.cause = capture.blames(status);
             self.capture = None;
         }
     }

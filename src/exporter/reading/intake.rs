@@ -114,8 +114,10 @@ impl Intake {
         let room = &*self.0;
         let Exchange { status, request, answer, .. } = &exchange;
         if status.is_client_error() {
-            if !readable(answer) || room.shared.queue.blame(answer, blame::LOOKED_AT).is_err() {
+            if !readable(answer) {
                 room.errors.count(Cause::Client);
+            } else if room.shared.queue.blame(answer, blame::LOOKED_AT).is_err() {
+                room.errors.count(Cause::Unclear);
             }
             return;
         }

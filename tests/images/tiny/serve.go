@@ -92,11 +92,12 @@ func serve([]string) error {
 		}
 		time.Sleep(latency)
 		rows, err := countRows(io.LimitReader(r.Body, maxBody))
-		if err == nil && os.Getenv(envFail) == "true" {
-			err = errors.New("Encountered an unexpected error while evaluating the model")
-		}
 		if err != nil {
 			reply(w, http.StatusBadRequest, map[string]string{"error_code": "BAD_REQUEST", "message": err.Error()})
+			return
+		}
+		if os.Getenv(envFail) == "true" {
+			reply(w, http.StatusBadRequest, crash)
 			return
 		}
 		predictions := make([]json.RawMessage, rows)
@@ -107,6 +108,13 @@ func serve([]string) error {
 	})
 	fmt.Fprintf(os.Stderr, "tinymodel: answering %s on %s\n", answer, listen)
 	return http.ListenAndServe(listen, atOnce(mux))
+}
+
+// crash is how MLflow's server says that the model raised, here for a fault that no request causes.
+var crash = map[string]string{
+	"error_code":  "BAD_REQUEST",
+	"message":     "Encountered an unexpected error while evaluating the model",
+	"stack_trace": "Traceback (most recent call last):\n  File \"model.py\", line 1, in predict\nNameError: name 'weights' is not defined\n",
 }
 
 // atOnce lets so many requests in as there are workers.

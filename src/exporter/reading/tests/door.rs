@@ -82,20 +82,21 @@ async fn a_full_queue_is_counted_and_nothing_blocks() {
 #[tokio::test]
 async fn blame_is_never_lost_to_a_full_queue() {
     let (registry, intake) = intake(Bounds { entries: 2, bytes: 512 });
-    let crash = r#"{"message": "Encountered an unexpected error while evaluating the model."}"#;
+    let crash = r#"{"message": "Encountered an unexpected error while evaluating the model.",
+                    "stack_trace": "Traceback (most recent call last):\n  File \"model.py\", line 3\nNameError: x"}"#;
     for _ in 0..1000 {
         intake.offer(exchange(400, crash));
     }
     assert!(intake.flush(LONG).await);
     let errors = |cause: &str| value(&registry, &format!("http_request_errors_total{{cause=\"{cause}\"}}"));
-    assert_eq!(1000.0, errors("client") + errors("model"));
+    assert_eq!(1000.0, errors("unclear") + errors("model"));
     assert!(errors("model") >= 1.0);
     intake.offer(Exchange { answer: body("no", Some("text/plain")), ..exchange(415, "") });
     assert!(intake.flush(LONG).await);
-    assert_eq!(1001.0, errors("client") + errors("model"));
+    assert_eq!((1.0, 1000.0), (errors("client"), errors("unclear") + errors("model")));
     intake.offer(exchange(500, crash));
     assert!(intake.flush(LONG).await);
-    assert_eq!(1001.0, errors("client") + errors("model"));
+    assert_eq!((1.0, 1000.0), (errors("client"), errors("unclear") + errors("model")));
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::reading::{Decided, Kind, Path, Reading, blame, check};
+use crate::{
+    blame::Cause,
+    reading::{Decided, Kind, Path, Reading, blame, check},
+};
 
 #[test]
 fn bad_settings_are_refused_with_the_field_and_the_way_to_mend_it() {
@@ -83,36 +86,94 @@ fn a_decision_can_be_recorded_and_handed_back() {
     assert_eq!(Some(decided), check(&json!({"found": recorded})).unwrap().decided());
 }
 
+/// MLflow's answer to an exception inside the model, from 1.x to 3.x.
+fn crashed(trace: &str) -> String {
+    let words = "Encountered an unexpected error while evaluating the model. Verify that the serialized input Dataframe is \
+                 compatible with the model for inference.";
+    json!({"error_code": "BAD_REQUEST", "message": words, "stack_trace": trace}).to_string()
+}
+
+fn blamed(answer: &str) -> Cause {
+    blame(http::StatusCode::BAD_REQUEST, &super::body(answer, Some("application/json")))
+}
+
+const TRACE: &str =
+    "Traceback (most recent call last):\n  File \"model.py\", line 16, in predict\n    return f(x)\n           ^^^^\n";
+
 #[test]
-fn a_crash_inside_the_model_is_the_models_fault_in_every_mlflow_and_an_echo_of_its_words_is_not() {
-    use crate::blame::Cause::{Client, Model};
-    let words = "Encountered an unexpected error while evaluating the model. Verify that the serialized input \
-                 Dataframe is compatible with the model for inference.";
-    let trace = "Traceback (most recent call last):\\n  File".repeat(200);
-    for (answer, expected) in [
-        // As 1.x and 2.x write it.
-        (format!(r#"{{"error_code": "BAD_REQUEST", "message": "{words}", "stack_trace": "Traceback"}}"#), Model),
-        // Longer than what is looked at, or cut within the trace.
-        (format!(r#"{{"error_code": "BAD_REQUEST", "message": "{words}", "stack_trace": "{trace}"}}"#), Model),
-        (format!(r#"{{"stack_trace": "Traceback", "message": "{words}"}}"#), Model),
-        (
-            format!(
-                r#"{{"error_code": "BAD_REQUEST", "message": "Failed to predict data '{words}'", "stack_trace": ""}}"#
-            ),
-            Client,
-        ),
-        (format!(r#"{{"detail": {{"message": "{words}"}}}}"#), Client),
-        (
-            r#"{"error_code": "MALFORMED_REQUEST", "message": "Failed to parse input", "stack_trace": "Traceback"}"#
-                .into(),
-            Client,
-        ),
-        (r#"{"detail": [{"loc": ["body"], "msg": "field required"}]}"#.into(), Client),
-        (format!(r#"{{"error_code": "BAD_REQUEST", "message": "{}"#, &words[..40]), Client),
-        ("[1]".into(), Client),
-        (String::new(), Client),
+fn a_crash_inside_the_model_is_the_models_fault_where_no_request_can_cause_it_and_unclear_elsewhere() {
+    for (raised, expected) in [
+        ("NameError: name 'scaler' is not defined", Cause::Model),
+        ("ModuleNotFoundError: No module named 'lightgbm'", Cause::Model),
+        ("torch.OutOfMemoryError: CUDA out of memory.", Cause::Model),
+        ("MemoryError", Cause::Model),
+        ("sklearn.exceptions.NotFittedError: This LogisticRegression instance is not fitted yet.", Cause::Model),
+        ("AttributeError: 'SimpleImputer' object has no attribute '_fill_dtype'", Cause::Model),
+        ("AttributeError: 'NoneType' object has no attribute 'lower'", Cause::Unclear),
+        ("AttributeError: 'float' object has no attribute 'split'", Cause::Unclear),
+        ("AttributeError: 'DataFrame' object has no attribute 'age'", Cause::Unclear),
+        ("AttributeError: Can only use .str accessor with string values!", Cause::Unclear),
+        ("ValueError: Input X contains NaN.\nLogisticRegression does not accept missing values", Cause::Unclear),
+        ("ValueError: Found array with 0 sample(s) (shape=(0, 2))", Cause::Unclear),
+        ("KeyError: 'age'", Cause::Unclear),
+        ("RuntimeError: mat1 and mat2 shapes cannot be multiplied", Cause::Unclear),
+        // What a client sent is repeated in a message, and looks like another exception.
+        ("ValueError: unknown category 'x\nNameError: name\n'", Cause::Unclear),
+        ("ValueError: 'x\nTraceback (most recent call last):\n  File \"a\", line 1\nMemoryError\n'", Cause::Unclear),
     ] {
-        let captured = super::body(&answer, Some("application/json"));
-        assert_eq!(expected, blame(http::StatusCode::BAD_REQUEST, &captured), "{answer}");
+        assert_eq!(expected, blamed(&crashed(&format!("{TRACE}{raised}\n"))), "{raised}");
+    }
+    let first = format!("{TRACE}ImportError: no ujson\n");
+    let chained = format!("{first}\nDuring handling of the above exception, another exception occurred:\n\n{TRACE}");
+    assert_eq!(
+        Cause::Unclear,
+        blamed(&crashed(&format!("{chained}ValueError: x\n"))),
+        "one of the two may be the client's"
+    );
+    assert_eq!(Cause::Model, blamed(&crashed(&format!("{chained}NameError: x\n"))));
+}
+
+#[test]
+fn what_sklearn_refuses_to_look_at_is_the_clients_fault() {
+    let checked = "  File \"/opt/lib/python3.11/site-packages/sklearn/utils/validation.py\", line 1113, in check_array\n    raise ValueError(\n";
+    for (trace, expected) in [
+        (format!("{TRACE}{checked}ValueError: Found array with 0 sample(s)\n"), Cause::Client),
+        (format!("{TRACE}{checked}ValueError: Input X contains NaN.\nLogisticRegression does not\n"), Cause::Client),
+        (format!("{checked}{TRACE}ValueError: mine\n"), Cause::Unclear),
+        (format!("{TRACE}{checked}TypeError: x\n"), Cause::Unclear),
+        (format!("{TRACE}{checked}ValueError: x\n\nDuring handling\n\n{TRACE}KeyError: x\n"), Cause::Unclear),
+    ] {
+        assert_eq!(expected, blamed(&crashed(&trace)), "{trace}");
+    }
+}
+
+#[test]
+fn a_crash_whose_trace_is_missing_cut_or_odd_is_unclear() {
+    let whole = crashed(&format!("{TRACE}NameError: x\n"));
+    for answer in [
+        crashed(""),
+        crashed("NameError: x"),
+        whole[..whole.len() - 20].to_owned(),
+        crashed(&format!("{}{TRACE}NameError: x", "x".repeat(100_000))),
+    ] {
+        assert_eq!(Cause::Unclear, blamed(&answer), "{}", &answer[..answer.len().min(300)]);
+    }
+    let words = "Encountered an unexpected error while evaluating the model";
+    assert_eq!(Cause::Unclear, blamed(&format!(r#"{{"stack_trace": 3, "message": "{words}"}}"#)));
+}
+
+#[test]
+fn an_answer_that_only_repeats_mlflows_words_is_the_clients_fault() {
+    let words = "Encountered an unexpected error while evaluating the model";
+    for answer in [
+        format!(r#"{{"error_code": "BAD_REQUEST", "message": "Failed to predict data '{words}'", "stack_trace": ""}}"#),
+        format!(r#"{{"detail": {{"message": "{words}"}}}}"#),
+        r#"{"error_code": "MALFORMED_REQUEST", "message": "Failed to parse input", "stack_trace": "Traceback"}"#.into(),
+        r#"{"detail": [{"loc": ["body"], "msg": "field required"}]}"#.into(),
+        format!(r#"{{"error_code": "BAD_REQUEST", "message": "{}"#, &words[..40]),
+        "[1]".into(),
+        String::new(),
+    ] {
+        assert_eq!(Cause::Client, blamed(&answer), "{answer}");
     }
 }

@@ -69,7 +69,7 @@ fn expected(model: &str, case: &str) -> Expected {
         ("label", "negative_age") => Classes(&["churn"]),
         ("label", "age_nan_output") => Classes(&["churn", "churn"]),
         ("records", "age_nan_output") => Classes(&["stay", "churn"]),
-        ("records", "negative_age") => Blamed(Cause::Model),
+        ("records", "negative_age") => Blamed(Cause::Unclear),
         ("proba", _) if two => Rows(&[("0", 0.833_333_333_333_333_4), ("1", 1.0)]),
         ("proba", _) if one => Rows(&[("0", 0.833_333_333_333_333_4)]),
         ("proba", "negative_age") => Rows(&[("0", 0.866_666_666_666_666_7)]),
@@ -148,14 +148,16 @@ async fn every_recorded_exchange_counts_its_rows_its_predictions_and_its_blame()
                 assert_eq!(tops.iter().map(|(_, top)| top).sum::<f64>(), at("model_prediction_top_probability_sum"));
             }
             Expected::Blamed(cause) => {
-                let name = if cause == Cause::Model { "model" } else { "client" };
+                let name = if cause == Cause::Unclear { "unclear" } else { "client" };
                 assert_eq!(1.0, at(&format!("http_request_errors_total{{cause=\"{name}\"}}")), "{what}: {name}");
                 let answer = captured(recorded);
                 assert_eq!(cause, blame(answer.status, &answer.answer), "{what}");
             }
         }
-        let errors: f64 =
-            ["client", "model"].iter().map(|c| at(&format!("http_request_errors_total{{cause=\"{c}\"}}"))).sum();
+        let errors: f64 = ["client", "model", "unclear"]
+            .iter()
+            .map(|c| at(&format!("http_request_errors_total{{cause=\"{c}\"}}")))
+            .sum();
         assert_eq!(if rows == 0 { 1.0 } else { 0.0 }, errors, "{what}: errors");
         assert_eq!(rows as f64, at("model_rows_per_request_sum"), "{what}: rows");
         assert_eq!(f64::from(u8::from(rows > 0)), at("modelship_exporter_exchanges_read_total"), "{what}: read");

@@ -145,7 +145,7 @@ pub(super) fn idle(subject: &Subject) -> Vec<Series> {
         pod.told("modelship_model_rollout_failed", "", 0.0, 0.0),
         pod.told("modelship_model_condition", "type=\"ImageResolved\"", 1.0, 0.0),
     ];
-    for cause in ["client", "model", "timeout", "unreachable"] {
+    for cause in ["client", "model", "timeout", "unreachable", "unclear"] {
         idle.push(pod.counter("http_request_errors_total", &format!(",cause=\"{cause}\""), 0.0));
     }
     idle
