@@ -18,8 +18,8 @@ const LONGEST_TYPE: usize = 256;
 
 /// Who takes the copies. [`Intake`] in production.
 pub trait Taker: Send + Sync {
-    /// Whether such an exchange should be captured at all.
-    fn wants(&self, method: &Method, path: &str) -> bool;
+    /// Whether such an exchange should be captured at all; `query` says whether its target has one.
+    fn wants(&self, method: &Method, path: &str, query: bool) -> bool;
     /// Bytes of a request worth keeping.
     fn request_limit(&self) -> usize;
     /// Bytes of an answer worth keeping.
@@ -29,8 +29,8 @@ pub trait Taker: Send + Sync {
 }
 
 impl Taker for Intake {
-    fn wants(&self, method: &Method, path: &str) -> bool {
-        Self::wants(self, method, path)
+    fn wants(&self, method: &Method, path: &str, query: bool) -> bool {
+        Self::wants(self, method, path, query)
     }
 
     fn request_limit(&self) -> usize {

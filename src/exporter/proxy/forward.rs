@@ -157,7 +157,7 @@ fn upload(shared: &Shared, tally: &mut Tally, parts: &request::Parts, body: Inco
     let mut limit = 0;
     if let Some(taker) = &shared.rooms.taker
         && tally.counts()
-        && taker.wants(&parts.method, parts.uri.path())
+        && taker.wants(&parts.method, parts.uri.path(), parts.uri.query().is_some())
     {
         limit = taker.request_limit();
         tally.captures(Capture::of(&parts.method, parts.uri.path(), &parts.headers));

@@ -2,7 +2,14 @@
 
 use std::ops::Range;
 
-use super::json::{Next, Scanner, Stop, Text};
+use super::{
+    class,
+    fields::{self, LISTS, UNRANKED},
+    find,
+    json::{Next, Scanner, Stop, Text},
+    path::{Path, Step, walk},
+    settings::Kind,
+};
 
 /// Why no rows could be found in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +20,16 @@ pub(super) enum NoRows {
     Cut,
     /// It is JSON, and of no known shape.
     Unknown,
+    /// It says that there was an error, and predicts nothing.
+    Failed,
+}
+
+/// What is known of the way in which predictions are to be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted<'a> {
+    pub kind: Option<Kind>,
+    /// Its first field tells which column is meant when the predictions are a map of columns.
+    pub path: Option<&'a Path>,
 }
 
 /// The rows of one answer. Kept between answers, so that its memory is.
@@ -26,46 +43,36 @@ pub(super) struct Rows {
     pub flat: bool,
     /// The answer was a map of columns, and this is the one whose items the spans are.
     pub column: Option<String>,
+    /// The spans are what the path leads to from the whole answer.
+    pub at_path: bool,
     /// The answer was cut behind these rows.
     pub in_part: bool,
     /// A language model's answer: rows to count, and nothing to read in them.
     pub prose: bool,
+    /// The answer says that there was an error.
+    failed: bool,
 }
 
-/// Fields of a whole answer whose list holds the rows, the most telling first.
-const LISTS: [&str; 5] = ["predictions", "outputs", "prediction", "results", "result"];
-/// Fields that hold the prediction within a row, the most telling first. A found path is made of these names only, so
-/// that no other word of an answer gets into a label.
-pub(super) const FIELDS: [&str; 16] = [
-    "prediction",
-    "predictions",
-    "predicted",
-    "predicted_class",
-    "predicted_label",
-    "label",
-    "class",
-    "category",
-    "y_pred",
-    "output",
-    "result",
-    "value",
-    "score",
-    "probability",
-    "probabilities",
-    "scores",
-];
+/// Texts that acknowledge a request, and predict nothing.
+const ACKNOWLEDGED: [&str; 9] = ["ok", "okay", "success", "done", "accepted", "received", "thanks", "pong", "healthy"];
+/// Bytes of the shortest text that is a sentence, if it has several words: classes are names.
+const SENTENCE: usize = 24;
 /// Fields by which a language model's answer is known.
 const PROSE: [&str; 8] =
     ["choices", "messages", "candidates", "completion", "generated_text", "output_text", "content", "embeddings"];
 
 impl Rows {
-    /// Finds the rows of `body`. `column` is the first field of the path in use: it tells which column is meant when
-    /// the predictions are a map of columns.
-    pub fn find(&mut self, body: &[u8], whole: bool, column: Option<&str>) -> Result<(), NoRows> {
+    /// Finds the rows of `body`.
+    pub fn find(&mut self, body: &[u8], whole: bool, wanted: Wanted<'_>) -> Result<(), NoRows> {
         self.clear();
         let mut scanner = Scanner::new(body, whole);
+        let column = wanted.path.and_then(Path::first_key).map(|(key, _)| key);
         let outcome = self.top(&mut scanner, body, column).and_then(|()| scanner.end());
+        if outcome.is_ok() {
+            self.by_path(body, wanted);
+        }
         match outcome {
+            Ok(()) if self.spans.is_empty() && self.failed => Err(NoRows::Failed),
             Ok(()) if self.spans.is_empty() && !self.listed && !self.prose => Err(NoRows::Unknown),
             Ok(()) => Ok(()),
             Err(Stop::Ended) if !whole => {
@@ -83,14 +90,57 @@ impl Rows {
         *self = Self { spans: std::mem::take(&mut self.spans), ..Self::default() };
     }
 
+    /// A path leads from each row; where it leads nowhere from all of them, from the whole answer. A list that it leads to
+    /// from the whole answer holds the rows.
+    fn by_path(&mut self, body: &[u8], wanted: Wanted<'_>) {
+        let Some(steps) = wanted.path.map(Path::steps).filter(|steps| !steps.is_empty()) else { return };
+        let leads = |span: &Range<usize>| body.get(span.clone()).is_some_and(|row| walk(row, steps).is_some());
+        let whole = !self.listed && self.spans.first().is_some_and(|span| span.start == Scanner::new(body, true).at());
+        if self.column.is_some() || self.flat || (!whole && self.spans.iter().any(leads)) {
+            return;
+        }
+        let Some(found) = walk(body, steps) else { return };
+        let value = body.get(found.clone()).unwrap_or_default();
+        let mut items = Vec::new();
+        let mut scanner = Scanner::new(value, true);
+        let listed = scanner.next() == Ok(Next::List)
+            && scanner.list(|scanner| {
+                items.push(scanner.span()?);
+                Ok(())
+            }) == Ok(());
+        let rows = listed && !one_row(value, &items, wanted.kind);
+        self.clear();
+        self.at_path = true;
+        self.listed = rows;
+        if rows {
+            self.spans.extend(items.into_iter().map(|item| item.start + found.start..item.end + found.start));
+        } else {
+            self.spans.push(found);
+        }
+    }
+
+    /// The way to the prediction from these rows, of a path that is in use.
+    pub fn steps<'p>(&self, path: &'p Path) -> &'p [Step] {
+        match (&self.column, path.first_key()) {
+            _ if self.at_path => &[],
+            (Some(column), Some((key, rest))) if key == column => rest,
+            _ => path.steps(),
+        }
+    }
+
     fn top(&mut self, scanner: &mut Scanner<'_>, body: &[u8], column: Option<&str>) -> Result<(), Stop> {
         match scanner.next()? {
             Next::Object => self.object(scanner, body, column),
             Next::List => self.items(scanner),
-            // MLflow wraps all but a language model's answers.
+            // MLflow wraps all but a language model's answers; other servers hand on a bare class.
             Next::Text => {
-                self.prose = true;
-                scanner.skip()
+                let start = scanner.at();
+                if names_a_class(scanner.text()?) {
+                    self.spans.push(start..scanner.at());
+                } else {
+                    self.prose = true;
+                }
+                Ok(())
             }
             Next::Null => scanner.skip(),
             Next::Number | Next::Bool => self.single(scanner),
@@ -101,18 +151,25 @@ impl Rows {
         let start = scanner.at();
         // The place of the field taken so far in `LISTS`; lower is better.
         let mut taken = LISTS.len();
-        let mut prose = false;
-        let mut named = false;
+        let (mut prose, mut named, mut null, mut failed) = (false, false, false, false);
         scanner.object(|scanner, key| {
             let place = LISTS.iter().position(|name| key.is(name)).unwrap_or(LISTS.len());
             prose |= PROSE.iter().any(|name| key.is(name));
-            named |= FIELDS.iter().any(|name| key.is(name)) || column.is_some_and(|name| key.is(name));
-            if place >= taken || (place > 0 && scanner.next()? != Next::List) {
+            let next = scanner.next()?;
+            failed |= says_failed(scanner, key)?;
+            if fields::rank(key).is_some() || column.is_some_and(|name| key.is(name)) {
+                (named, null) = (named || next != Next::Null, null || next == Next::Null);
+            }
+            if taken == LISTS.len() && key.is("data") && next == Next::Object {
+                return self.seldon(scanner);
+            }
+            let columns = place == 1 && next == Next::Object;
+            if place >= taken || (place > 0 && next != Next::List && !columns) {
                 return scanner.skip();
             }
             taken = place;
             self.clear();
-            match scanner.next()? {
+            match next {
                 Next::List if place == 1 => self.outputs(scanner, body),
                 Next::List => self.items(scanner),
                 Next::Object => self.columns(scanner, column),
@@ -120,13 +177,36 @@ impl Rows {
                 _ => self.single(scanner),
             }
         })?;
-        if taken == LISTS.len() {
+        self.failed = failed;
+        if taken == LISTS.len() && !self.listed {
+            named |= null && !failed;
             self.prose = prose && !named;
             if named {
                 self.spans.push(start..scanner.at());
             }
         }
         Ok(())
+    }
+
+    /// `{"data": {"names": […], "ndarray": [rows]}}`, or a `tensor` with its `shape` and `values`, as Seldon Core answers.
+    fn seldon(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
+        scanner.object(|scanner, key| match scanner.next()? {
+            Next::List if key.is("ndarray") => {
+                self.clear();
+                self.items(scanner)
+            }
+            Next::Object if key.is("tensor") => {
+                let mut output = Output::default();
+                let span = scanner.span()?;
+                if output.read(scanner.within(&span), span.start) {
+                    self.clear();
+                    self.listed = true;
+                    self.take(output);
+                }
+                Ok(())
+            }
+            _ => scanner.skip(),
+        })
     }
 
     fn single(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Stop> {
@@ -224,8 +304,47 @@ fn rank(name: Text<'_>, wanted: Option<&str>) -> Option<usize> {
         return Some(0);
     }
     // With a path set by the user only the column that it names is meant.
-    let known = FIELDS.iter().position(|field| name.is(field))?;
+    let known = fields::rank(name)?;
     wanted.is_none().then_some(known + 1)
+}
+
+/// Whether a list that a path leads to is the one prediction of the answer, rather than one for each row.
+fn one_row(list: &[u8], items: &[Range<usize>], kind: Option<Kind>) -> bool {
+    let nested = items.first().and_then(|item| list.get(item.start)).is_some_and(|byte| matches!(byte, b'[' | b'{'));
+    match kind {
+        Some(Kind::Class | Kind::Number | Kind::Probability) => false,
+        Some(_) => !nested,
+        // Two or more numbers with the sum of 1 are the probabilities of one row.
+        None => !nested && find::is_probabilities(list),
+    }
+}
+
+/// Whether a bare text is a class, as far as can be seen: no sentence, and nothing but an acknowledgement.
+fn names_a_class(text: Text<'_>) -> bool {
+    let raw = text.raw.trim_ascii();
+    let sentence =
+        matches!(raw.last(), Some(b'.' | b'!' | b'?' | b':')) || (raw.len() >= SENTENCE && raw.contains(&b' '));
+    let acknowledges = ACKNOWLEDGED.iter().any(|word| raw.eq_ignore_ascii_case(word.as_bytes()));
+    class::fits(text) && !raw.is_empty() && !sentence && !acknowledges
+}
+
+/// Whether a field of an answer says that there was an error, as handlers do that catch everything: `{"error": "…"}`,
+/// `{"status": "error"}`, `{"success": false}`.
+fn says_failed(scanner: &Scanner<'_>, key: Text<'_>) -> Result<bool, Stop> {
+    let mut scanner = scanner.clone();
+    let next = scanner.next()?;
+    if ["error", "errors", "exception"].iter().any(|name| key.is(name)) {
+        let span = scanner.span()?;
+        // An empty text, list or object has two brackets.
+        return Ok(matches!(next, Next::Text | Next::List | Next::Object) && span.len() > 2);
+    }
+    if key.is("status") && next == Next::Text {
+        let text = scanner.text()?;
+        return Ok(["error", "failed", "failure", "fail"]
+            .iter()
+            .any(|word| text.raw.eq_ignore_ascii_case(word.as_bytes())));
+    }
+    Ok((key.is("success") || key.is("ok")) && next == Next::Bool && !scanner.bool()?)
 }
 
 /// One output tensor of the Open Inference protocol.
@@ -243,7 +362,7 @@ impl Output {
         let mut scanner = Scanner::new(bytes, true);
         let mut has_data = false;
         // Below any named one, above none.
-        self.rank = FIELDS.len() + 1;
+        self.rank = UNRANKED + 1;
         if !matches!(scanner.next(), Ok(Next::Object)) {
             return false;
         }
@@ -260,7 +379,7 @@ impl Output {
                     Ok(())
                 });
             }
-            if key.is("data") && scanner.next()? == Next::List {
+            if (key.is("data") || key.is("values")) && scanner.next()? == Next::List {
                 has_data = true;
                 return scanner.list(|scanner| {
                     self.nested |= scanner.next()? == Next::List;

@@ -13,8 +13,8 @@
 //! settings say what it is.
 
 use super::{
-    answer::FIELDS,
-    class,
+    answer::Rows,
+    class, fields,
     json::{Next, Scanner, Stop},
     path::{Path, walk},
     settings::{Decided, Kind, Reading},
@@ -58,9 +58,9 @@ enum Look {
 }
 
 impl Finder {
-    /// Looks at one row. `column` is the column it was taken from, if it was.
-    pub fn look(&mut self, row: &[u8], column: Option<&str>, reading: &Reading) -> Finding {
-        let Some((path, look)) = candidate(row, column, reading) else { return Finding::Nothing };
+    /// Looks at one of the rows.
+    pub fn look(&mut self, row: &[u8], rows: &Rows, reading: &Reading) -> Finding {
+        let Some((path, look)) = candidate(row, rows, reading) else { return Finding::Nothing };
         if let Some(kind) = reading.kind {
             return match fit(kind, path, look) {
                 Some(path) => self.decide(kind, path),
@@ -123,38 +123,24 @@ fn fit(kind: Kind, path: Path, look: Look) -> Option<Path> {
     }
 }
 
-fn candidate(row: &[u8], column: Option<&str>, reading: &Reading) -> Option<(Path, Look)> {
+fn candidate(row: &[u8], rows: &Rows, reading: &Reading) -> Option<(Path, Look)> {
     if let Some(path) = &reading.path {
-        let steps = match (column, path.first_key()) {
-            (Some(column), Some((key, rest))) if key == column => rest,
-            _ => path.steps(),
-        };
-        let value = row.get(walk(row, steps)?)?;
+        let value = row.get(walk(row, rows.steps(path))?)?;
         return Some((path.clone(), look(value).ok()?));
     }
+    let column = rows.column.as_deref();
     let base = column.map_or_else(Path::root, Path::key);
     match look(row).ok()? {
         Look::Nothing => {
-            // MLflow makes records of a pandas Series without a name: its only column is called 0.
-            let unnamed = Some("0").filter(|name| is_only_member(row, name));
-            let fields = FIELDS.into_iter().chain(unnamed).map(Path::key).filter(|_| column.is_none());
-            fields.filter_map(|path| inner(row, path.clone(), path)).find(|(_, look)| useful(*look, reading.kind))
+            let names = if column.is_none() { fields::of_row(row) } else { Vec::new() };
+            let mut fields = names.iter().map(|name| Path::key(name));
+            fields.find_map(|path| inner(row, path.clone(), path).filter(|(_, look)| useful(*look, reading.kind)))
         }
         Look::OneItem => {
             inner(row, Path::root().then_position(0), base.then_position(0)).filter(|(_, look)| *look != Look::OneItem)
         }
         look => Some((base, look)),
     }
-}
-
-fn is_only_member(object: &[u8], name: &str) -> bool {
-    let (mut members, mut named) = (0_usize, false);
-    let read = Scanner::new(object, true).object(|scanner, key| {
-        members += 1;
-        named |= key.is(name);
-        scanner.skip()
-    });
-    read.is_ok() && members == 1 && named
 }
 
 /// The value at `way` within the row, or its only item.
@@ -174,6 +160,11 @@ fn useful(look: Look, kind: Option<Kind>) -> bool {
         Some(kind) => fit(kind, Path::root(), look).is_some(),
         None => !matches!(look, Look::Nothing | Look::OneItem | Look::Numbers(_)),
     }
+}
+
+/// Whether a list holds the probabilities of one row.
+pub(super) fn is_probabilities(value: &[u8]) -> bool {
+    look(value) == Ok(Look::Probabilities)
 }
 
 fn look(value: &[u8]) -> Result<Look, Stop> {

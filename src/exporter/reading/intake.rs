@@ -15,11 +15,13 @@ use tokio::sync::Notify;
 
 use super::{
     blame,
+    inflate::{Encoding, gunzip},
     metrics::{Metrics, Skip},
-    queue::{Batch, Bounds, Entry, Queue},
+    queue::{Batch, Bounds, Entry, Full, Queue, Told},
     reader::{Answer, Reader, Request},
     request::Format,
     settings::{Decided, Reading},
+    sketch::{self, Shape},
 };
 use crate::{
     blame::{Cause, Errors},
@@ -34,6 +36,10 @@ const BOUNDS: Bounds = Bounds { entries: 4_096, bytes: 2 * 1024 * 1024 };
 
 /// Paths that model servers answer with facts about themselves, and never with predictions.
 const ABOUT_ITSELF: [&str; 7] = ["/ping", "/health", "/version", "/metrics", "/v2", "/docs", "/openapi.json"];
+
+/// Ends of paths that predictions are asked for at, by GET too.
+const PREDICTING: [&str; 9] =
+    ["predict", "prediction", "predictions", "invocations", "infer", "inference", "score", "classify", "forecast"];
 
 /// Takes exchanges to be read. Cheap to clone; the thread ends when the last clone is gone.
 #[derive(Clone)]
@@ -94,8 +100,9 @@ impl Intake {
     }
 
     /// Whether predictions may be in this exchange, so that its bodies should be copied.
-    pub fn wants(&self, method: &Method, path: &str) -> bool {
-        *method == Method::POST && !about_itself(path) && !grpc(path)
+    pub fn wants(&self, method: &Method, path: &str, query: bool) -> bool {
+        let asks = *method == Method::POST || (*method == Method::GET && query && predicts(path));
+        asks && !about_itself(path) && !grpc(path)
     }
 
     /// Bytes of a request to copy.
@@ -109,34 +116,42 @@ impl Intake {
     }
 
     /// Takes an exchange, or counts why not. Never blocks. For a status from 400 to 499 it sees to it that the blame is
-    /// counted; other statuses than 200 are left alone.
+    /// counted; other statuses than 200 and 201 are left alone.
     pub fn offer(&self, exchange: Exchange) {
         let room = &*self.0;
         let Exchange { status, request, answer, .. } = &exchange;
+        let encoding = Encoding::of(answer.content_encoding.as_ref());
         if status.is_client_error() {
-            if !readable(answer) {
-                room.errors.count(Cause::Client);
-            } else if room.shared.queue.blame(answer, blame::LOOKED_AT).is_err() {
-                room.errors.count(Cause::Unclear);
+            let readable = encoding.filter(|_| Format::of(answer.content_type.as_ref()) == Format::Json);
+            match readable.map(|encoding| room.shared.queue.blame(answer, encoding, blame::LOOKED_AT)) {
+                Some(Ok(())) => {}
+                Some(Err(Full)) => room.errors.count(Cause::Unclear),
+                None => room.errors.count(Cause::Client),
             }
             return;
         }
-        if *status != StatusCode::OK {
+        // 201 is what some frameworks answer any POST with.
+        if !matches!(*status, StatusCode::OK | StatusCode::CREATED) {
             return;
         }
-        if encoded(answer.content_encoding.as_ref()) {
-            return room.metrics.skipped(Skip::Encoded);
-        }
-        if Format::of(answer.content_type.as_ref()) != Format::Json {
-            return room.metrics.skipped(Skip::ContentType);
-        }
+        let Some(encoding) = encoding else {
+            return room.metrics.skipped(Skip::Encoded, || header_shape("encoded: ", answer.content_encoding.as_ref()));
+        };
+        let text = match Format::of(answer.content_type.as_ref()) {
+            Format::Json => false,
+            Format::Text => true,
+            Format::Csv | Format::Other => {
+                return room.metrics.skipped(Skip::ContentType, || header_shape("", answer.content_type.as_ref()));
+            }
+        };
         let format = Format::of(request.content_type.as_ref());
-        let needed = needs_request(answer)
+        let needed = (encoding != Encoding::Plain || needs_request(answer))
             && request.whole
             && format != Format::Other
-            && !encoded(request.content_encoding.as_ref());
-        if room.shared.queue.answer(answer, needed.then_some((request, format))).is_err() {
-            room.metrics.skipped(Skip::QueueFull);
+            && Encoding::of(request.content_encoding.as_ref()) == Some(Encoding::Plain);
+        let told = Told { encoding, text };
+        if room.shared.queue.answer(answer, told, needed.then_some((request, format))).is_err() {
+            room.metrics.skipped(Skip::QueueFull, Shape::default);
         }
     }
 
@@ -194,34 +209,48 @@ impl Drop for Room {
 
 /// The thread.
 fn work(shared: &Shared, mut reader: Reader, errors: &Errors) {
-    let mut batch = Batch::default();
+    let (mut batch, mut plain) = (Batch::default(), Vec::new());
     while shared.queue.take(&mut batch) {
         let bytes = |range: std::ops::Range<usize>| batch.bytes.get(range).unwrap_or_default();
         let count = batch.entries.len() as u64;
         for entry in batch.entries.drain(..) {
             match entry {
-                Entry::Answer { body, whole, request } => {
+                Entry::Answer { body, whole, told, request } => {
                     let request = request.map(|(body, format)| Request { body: bytes(body), format });
-                    reader.exchange(Answer { body: bytes(body), whole }, request);
+                    let (body, whole) = decoded(bytes(body), whole, told.encoding, &mut plain);
+                    let skipped = reader.exchange(Answer { body, whole, text: told.text }, request);
+                    if skipped == Some(Skip::Failed) {
+                        errors.count(Cause::Unclear);
+                    }
                 }
-                Entry::Blame { beginning } => errors.count(blame::of_client_error(bytes(beginning))),
+                Entry::Blame { beginning, encoding } => {
+                    let (beginning, _) = decoded(bytes(beginning), false, encoding, &mut plain);
+                    errors.count(blame::of_client_error(beginning));
+                }
                 Entry::Settings(reading) => reader.set(*reading),
             }
         }
+        plain.shrink_to(4096);
         shared.done.fetch_add(count, Ordering::Release);
         shared.progress.notify_waiters();
     }
 }
 
-fn readable(answer: &Captured) -> bool {
-    !encoded(answer.content_encoding.as_ref()) && Format::of(answer.content_type.as_ref()) == Format::Json
+/// What a body holds, and whether that is all.
+fn decoded<'a>(body: &'a [u8], whole: bool, encoding: Encoding, plain: &'a mut Vec<u8>) -> (&'a [u8], bool) {
+    if encoding == Encoding::Plain {
+        return (body, whole);
+    }
+    let ended = gunzip(body, LONGEST, plain);
+    (plain, whole && ended)
 }
 
-fn encoded(encoding: Option<&HeaderValue>) -> bool {
-    encoding.is_some_and(|encoding| {
-        let encoding = encoding.as_bytes().trim_ascii();
-        !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")
-    })
+/// The name that a header begins with, without parameters: it is the server's word, and no value of a model.
+fn header_shape(before: &str, value: Option<&HeaderValue>) -> Shape {
+    let value = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = value.split([';', ',']).next().unwrap_or_default().trim();
+    let known = name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/+-._*".contains(&byte));
+    sketch::said(format!("{before}{}", if known { name } else { "…" }))
 }
 
 fn about_itself(path: &str) -> bool {
@@ -230,6 +259,12 @@ fn about_itself(path: &str) -> bool {
         || path.starts_with("/v2/health/")
         || path.starts_with("/v2/repository/")
         || (path.starts_with("/v2/models/") && (path.ends_with("/ready") || path.ends_with("/load")))
+}
+
+/// Whether a path's end says that it is for predictions, so that a GET with a query asks for one.
+fn predicts(path: &str) -> bool {
+    let end = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    PREDICTING.iter().any(|word| end.eq_ignore_ascii_case(word))
 }
 
 /// gRPC's paths are `/package.Service/Method`.

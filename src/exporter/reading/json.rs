@@ -54,7 +54,14 @@ pub fn is_json(bytes: &[u8]) -> bool {
 impl<'a> Scanner<'a> {
     /// `whole` is false when the body went on after `bytes`: a number at the very end may then have been longer.
     pub fn new(bytes: &'a [u8], whole: bool) -> Self {
-        Self { bytes, at: 0, depth: 0, whole }
+        // Windows' programs mark UTF-8 that way; RFC 8259, 8.1, allows to ignore it.
+        let at = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Self { bytes, at, depth: 0, whole }
+    }
+
+    /// The bytes of a span of this body.
+    pub fn within(&self, span: &std::ops::Range<usize>) -> &'a [u8] {
+        self.bytes.get(span.clone()).unwrap_or_default()
     }
 
     /// The position of the next value.

@@ -4,7 +4,7 @@ use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
-use super::{row::Unread, settings::Decided};
+use super::{row::Unread, settings::Decided, sketch::Shape};
 
 /// Upper bounds for numbers when the settings have none: finest where most models predict, and symmetric in its range.
 const BINS: [f64; 31] = [
@@ -18,9 +18,9 @@ const ROWS: [f64; 13] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1
 pub enum Skip {
     /// More came than could be read in time.
     QueueFull,
-    /// The answer has a content encoding.
+    /// The answer has a content encoding other than gzip.
     Encoded,
-    /// The answer is no JSON by its content type.
+    /// The answer is neither JSON nor a text, by its content type or by what it holds.
     ContentType,
     /// The answer is too long, and its beginning holds no whole row.
     Cut,
@@ -28,11 +28,20 @@ pub enum Skip {
     Malformed,
     /// The answer is JSON, and no prediction was found in it.
     UnknownShape,
+    /// The answer has status 200, and says that there was an error.
+    Failed,
 }
 
 impl Skip {
-    pub const ALL: [Self; 6] =
-        [Self::QueueFull, Self::Encoded, Self::ContentType, Self::Cut, Self::Malformed, Self::UnknownShape];
+    pub const ALL: [Self; 7] = [
+        Self::QueueFull,
+        Self::Encoded,
+        Self::ContentType,
+        Self::Cut,
+        Self::Malformed,
+        Self::UnknownShape,
+        Self::Failed,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -42,6 +51,7 @@ impl Skip {
             Self::Cut => "cut",
             Self::Malformed => "malformed",
             Self::UnknownShape => "unknown_shape",
+            Self::Failed => "failed",
         }
     }
 }
@@ -61,6 +71,7 @@ pub(super) struct Metrics {
     pub value: Histogram,
     pub rows: Histogram,
     info: IntGaugeVec,
+    unread_info: IntGaugeVec,
 }
 
 impl Metrics {
@@ -73,7 +84,9 @@ impl Metrics {
         let skipped = counters(
             registry,
             "modelship_exporter_exchanges_skipped_total",
-            "Requests whose predictions were not read, by the reason.",
+            "Requests whose predictions were not read, by the reason: queue_full, encoded (neither plain nor gzip), content_type \
+             (neither JSON nor one line of text), cut (longer than 64 KiB, without a whole row), malformed, unknown_shape (no \
+             prediction was found), failed (the answer says so, with status 200).",
             "reason",
         )?;
         let unread = counters(
@@ -90,6 +103,14 @@ impl Metrics {
                  where in a row they stand, and whether the settings say so or it was found from answers.",
             ),
             &["kind", "path", "source"],
+        )?;
+        let unread_info = IntGaugeVec::new(
+            Opts::new(
+                "modelship_exporter_unread_info",
+                "1 for one of the answers that were not read, absent while all were: the reason, its shape (never a value of \
+                 it, and no more names than a program's own), and the path to what may be the prediction, if one was seen.",
+            ),
+            &["reason", "shape", "path"],
         )?;
         let reference = GaugeVec::new(
             Opts::new(
@@ -147,13 +168,21 @@ impl Metrics {
             )?,
             rows: histogram(registry, "model_rows_per_request", "Rows that a request asked for.", ROWS.to_vec())?,
             info: registered(registry, info)?,
+            unread_info: registered(registry, unread_info)?,
         })
     }
 
-    pub fn skipped(&self, skip: Skip) {
-        if let Some(counter) = self.skipped.get(skip as usize) {
-            counter.inc();
+    /// Counts an exchange that was not read. Its `shape` is asked for and shown at the first one, and then ever more rarely.
+    pub fn skipped(&self, skip: Skip, shape: impl FnOnce() -> Shape) {
+        let Some(counter) = self.skipped.get(skip as usize) else { return };
+        counter.inc();
+        // Neither says anything of how the model answers.
+        if matches!(skip, Skip::QueueFull | Skip::Failed) || !counter.get().is_power_of_two() {
+            return;
         }
+        let Shape { sketch, path } = shape();
+        self.unread_info.reset();
+        self.unread_info.with_label_values(&[skip.name(), &sketch, &path]).set(1);
     }
 
     pub fn unread(&self, unread: Unread) {

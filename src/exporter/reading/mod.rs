@@ -1,10 +1,12 @@
 //! Reads predictions from copies of requests and answers, off the hot path.
 //!
 //! * `intake`: the door: what is wanted, offering, settings, and the thread.
+//! * `inflate`: answers that are compressed.
 //! * `queue`: what waits to be read, bounded.
 //! * `reader`: reads one exchange after the other and counts what it says.
 //! * `answer`, `request`: where the rows are in an answer; how many a request asks for.
 //! * `row`, `class`: what the prediction of one row is; what a class is called.
+//! * `fields`: which names tell that a prediction is there; `sketch`: what an answer looks like that was not read.
 //! * `find`: how predictions are read when the settings do not say.
 //! * `settings`, `path`, `reference`: what the settings say; `profile`: what the version says of itself.
 //! * `classes`, `bins`, `metrics`: the series.
@@ -19,7 +21,9 @@ mod bins;
 mod blame;
 mod class;
 mod classes;
+mod fields;
 mod find;
+mod inflate;
 mod intake;
 mod json;
 mod metrics;
@@ -31,6 +35,7 @@ mod reference;
 mod request;
 mod row;
 mod settings;
+mod sketch;
 #[cfg(test)]
 mod tests;
 

@@ -1,4 +1,4 @@
-//! Where in one row of an answer the prediction is: a small part of JSONPath.
+//! Where in one row of an answer, or in the whole of it, the prediction is: a small part of JSONPath.
 
 use std::{fmt, ops::Range, str::FromStr};
 
@@ -43,6 +43,11 @@ impl Path {
 
     pub(super) fn key(name: &str) -> Self {
         Self(vec![Step::Key(name.to_owned())])
+    }
+
+    pub(super) fn then_key(mut self, name: &str) -> Self {
+        self.0.push(Step::Key(name.to_owned()));
+        self
     }
 
     pub(super) fn then_position(mut self, position: usize) -> Self {

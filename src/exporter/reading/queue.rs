@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{request::Format, settings::Reading};
+use super::{inflate::Encoding, request::Format, settings::Reading};
 use crate::exchange::Captured;
 
 /// How long work gathers before it is read. At 50,000 requests a second 250 gather.
@@ -32,12 +32,20 @@ pub struct Bounds {
 /// Something to be read. The ranges are within [`Batch::bytes`].
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// An answer with status 200.
-    Answer { body: Range<usize>, whole: bool, request: Option<(Range<usize>, Format)> },
+    /// An answer that says that all went well.
+    Answer { body: Range<usize>, whole: bool, told: Told, request: Option<(Range<usize>, Format)> },
     /// The beginning of an answer that blames someone.
-    Blame { beginning: Range<usize> },
+    Blame { beginning: Range<usize>, encoding: Encoding },
     /// Settings for what comes behind them.
     Settings(Box<Reading>),
+}
+
+/// What an answer's headers tell of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub encoding: Encoding,
+    /// It is a text by its type, and may be JSON.
+    pub text: bool,
 }
 
 /// What was put in since the last batch.
@@ -73,20 +81,20 @@ impl Queue {
     }
 
     /// Puts in an answer, and its request if it is needed.
-    pub fn answer(&self, answer: &Captured, request: Option<(&Captured, Format)>) -> Result<(), Full> {
+    pub fn answer(&self, answer: &Captured, told: Told, request: Option<(&Captured, Format)>) -> Result<(), Full> {
         let size = answer.held() + request.map_or(0, |(request, _)| request.held());
         self.put(size, |batch| {
             let body = copy(&mut batch.bytes, answer, usize::MAX);
             let request = request.map(|(request, format)| (copy(&mut batch.bytes, request, usize::MAX), format));
-            batch.entries.push(Entry::Answer { body, whole: answer.whole, request });
+            batch.entries.push(Entry::Answer { body, whole: answer.whole, told, request });
         })
     }
 
     /// Puts in the beginning of an answer that blames someone.
-    pub fn blame(&self, answer: &Captured, limit: usize) -> Result<(), Full> {
+    pub fn blame(&self, answer: &Captured, encoding: Encoding, limit: usize) -> Result<(), Full> {
         self.put(answer.held().min(limit), |batch| {
             let beginning = copy(&mut batch.bytes, answer, limit);
-            batch.entries.push(Entry::Blame { beginning });
+            batch.entries.push(Entry::Blame { beginning, encoding });
         })
     }
 

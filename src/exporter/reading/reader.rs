@@ -3,15 +3,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    answer::{NoRows, Rows},
+    answer::{NoRows, Rows, Wanted},
     bins::Bins,
+    class,
     classes::Classes,
     find::{Finder, Finding},
+    json,
     metrics::{Metrics, Skip},
     path::walk,
     request::{self, Format},
     row::{self, Read, Unread},
     settings::{Decided, Reading},
+    sketch::{self, Shape},
 };
 
 /// The state of reading.
@@ -28,11 +31,13 @@ pub(super) struct Reader {
     bracketed: Vec<u8>,
 }
 
-/// An answer with status 200, as far as it was copied.
+/// An answer that says that all went well, as far as it was copied.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answer<'a> {
     pub body: &'a [u8],
     pub whole: bool,
+    /// Its type says text, not JSON: it may be either.
+    pub text: bool,
 }
 
 /// A whole request.
@@ -82,23 +87,41 @@ impl Reader {
         self.decided = decided;
     }
 
-    /// Reads one exchange. `request` is there if the answer alone does not tell the number of rows.
-    pub fn exchange(&mut self, answer: Answer<'_>, request: Option<Request<'_>>) {
+    /// Reads one exchange. `request` is there if the answer alone does not tell the number of rows. Why it was skipped, if
+    /// it was.
+    pub fn exchange(&mut self, answer: Answer<'_>, request: Option<Request<'_>>) -> Option<Skip> {
         let mut rows = std::mem::take(&mut self.rows);
-        match self.read(answer, request, &mut rows) {
-            Ok(()) => self.metrics.read.inc(),
-            Err(skip) => self.metrics.skipped(skip),
-        }
+        let bare = answer.text.then(|| bare(answer)).flatten();
+        let answer = bare.as_deref().map_or(answer, |body| Answer { body, ..answer });
+        let outcome = self.read(answer, request, &mut rows);
         self.rows = rows;
+        match outcome {
+            Ok(()) => self.metrics.read.inc(),
+            // A page for people is no broken JSON.
+            Err(Skip::Malformed) if answer.text => self.skip(Skip::ContentType, answer),
+            Err(skip) => self.skip(skip, answer),
+        }
+        outcome.err()
+    }
+
+    fn skip(&mut self, skip: Skip, answer: Answer<'_>) {
+        self.metrics.skipped(skip, || match skip {
+            Skip::UnknownShape | Skip::Cut => sketch::of(answer.body, answer.whole),
+            _ => Shape::default(),
+        });
     }
 
     fn read(&mut self, answer: Answer<'_>, request: Option<Request<'_>>, rows: &mut Rows) -> Result<(), Skip> {
-        let path = self.decided.as_ref().map(|decided| &decided.path).or(self.reading.path.as_ref());
-        let column = path.and_then(|path| path.first_key()).map(|(key, _)| key);
-        rows.find(answer.body, answer.whole, column).map_err(|problem| match problem {
+        let decided = self.decided.as_ref();
+        let wanted = Wanted {
+            kind: decided.map(|decided| decided.kind).or(self.reading.kind),
+            path: decided.map(|decided| &decided.path).or(self.reading.path.as_ref()),
+        };
+        rows.find(answer.body, answer.whole, wanted).map_err(|problem| match problem {
             NoRows::Malformed => Skip::Malformed,
             NoRows::Cut => Skip::Cut,
             NoRows::Unknown => Skip::UnknownShape,
+            NoRows::Failed => Skip::Failed,
         })?;
         if !rows.prose && !self.predictions(answer.body, rows) {
             return Err(Skip::UnknownShape);
@@ -121,7 +144,7 @@ impl Reader {
         for (at, span) in rows.spans.iter().enumerate() {
             let row = slice(body, span.clone(), rows.flat, &mut bracketed);
             if self.decided.is_none() {
-                match self.finder.look(row, rows.column.as_deref(), &self.reading) {
+                match self.finder.look(row, rows, &self.reading) {
                     Finding::Decided(decided, waiting) => {
                         self.settle(Some(decided));
                         waiting.into_iter().for_each(|number| self.value(&number_text(number)));
@@ -136,12 +159,12 @@ impl Reader {
                     }
                 }
             }
-            self.row(row, rows.column.as_deref());
+            self.row(row, rows);
         }
         for span in passed_over.into_iter().filter_map(|at| rows.spans.get(at)) {
             if self.decided.is_some() {
                 let row = slice(body, span.clone(), rows.flat, &mut bracketed);
-                self.row(row, rows.column.as_deref());
+                self.row(row, rows);
             } else if waits {
                 self.metrics.unread(Unread::Kind);
             }
@@ -151,13 +174,9 @@ impl Reader {
         waits || self.decided.is_some()
     }
 
-    fn row(&mut self, row: &[u8], column: Option<&str>) {
+    fn row(&mut self, row: &[u8], rows: &Rows) {
         let Some(Decided { path, .. }) = &self.decided else { return };
-        let steps = match (column, path.first_key()) {
-            (Some(column), Some((key, rest))) if key == column => rest,
-            _ => path.steps(),
-        };
-        match walk(row, steps).and_then(|span| row.get(span)) {
+        match walk(row, rows.steps(path)).and_then(|span| row.get(span)) {
             // What the walk returns is a part of the row and no part of this reader.
             Some(value) => self.value(value),
             None => self.metrics.unread(Unread::Missing),
@@ -207,6 +226,16 @@ fn count(rows: &Rows, request: Option<Request<'_>>) -> Option<usize> {
     let asked = request.and_then(|request| request::rows(request.body, request.format));
     // An answer that is no list answers one row, as far as anyone can tell.
     asked.or((!rows.in_part).then_some(1))
+}
+
+/// A text that is no JSON, as JSON: one line, and neither a page nor what another language writes for a list.
+fn bare(answer: Answer<'_>) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(answer.body).ok()?.trim_start_matches('\u{feff}').trim();
+    let foreign = text.starts_with(['<', '[', '{', '(', '"']) || text.contains(char::is_control);
+    if !answer.whole || foreign || text.len() > class::LONGEST_NAME || json::is_json(text.as_bytes()) {
+        return None;
+    }
+    serde_json::to_vec(text).ok()
 }
 
 fn number_text(number: f64) -> Vec<u8> {

@@ -7,6 +7,8 @@ use super::json::{Next, Scanner, Stop};
 pub enum Format {
     Json,
     Csv,
+    /// A text that may be JSON all the same: frameworks call whatever a handler returns so.
+    Text,
     Other,
 }
 
@@ -21,8 +23,11 @@ impl Format {
             return Self::Json;
         }
         let tail = |length: usize| kind.len().checked_sub(length).and_then(|start| kind.get(start..));
-        if kind.is_empty() || tail(5).is_some_and(|tail| tail.eq_ignore_ascii_case(b"+json")) {
+        let json = |tail: &[u8]| tail.eq_ignore_ascii_case(b"+json") || tail.eq_ignore_ascii_case(b"/json");
+        if kind.is_empty() || tail(5).is_some_and(json) {
             Self::Json
+        } else if [&b"text/plain"[..], b"text/html"].iter().any(|text| kind.eq_ignore_ascii_case(text)) {
+            Self::Text
         } else if kind.eq_ignore_ascii_case(b"text/csv") {
             Self::Csv
         } else {
@@ -34,7 +39,7 @@ impl Format {
 /// The rows that a whole request asks for; none when that cannot be told.
 pub fn rows(body: &[u8], format: Format) -> Option<usize> {
     match format {
-        Format::Json => json(body).ok().flatten(),
+        Format::Json | Format::Text => json(body).ok().flatten(),
         Format::Csv => Some(csv(body)),
         Format::Other => None,
     }

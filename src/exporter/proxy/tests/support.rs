@@ -47,7 +47,7 @@ impl Kept {
 }
 
 impl Taker for Kept {
-    fn wants(&self, method: &Method, _path: &str) -> bool {
+    fn wants(&self, method: &Method, _path: &str, _: bool) -> bool {
         method == Method::POST
     }
 

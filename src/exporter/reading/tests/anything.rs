@@ -42,7 +42,7 @@ pub fn try_anything(choice: u8, bodies: &[u8]) {
     let whole = choice & 8 == 0;
     for format in [None, Some(Format::Json), Some(Format::Csv)] {
         let request = format.map(|format| Request { body: request, format });
-        reader.exchange(Answer { body: answer, whole }, request);
+        reader.exchange(Answer { body: answer, whole, text: choice & 16 != 0 }, request);
     }
     let page = registry.gather();
     let sum = |name: &str| -> f64 {
@@ -86,6 +86,6 @@ fn never_malformed_if_strict(reader: &mut Reader, answer: &[u8], registry: &Regi
         of.map(|metric| metric.get_counter().get_value()).sum::<f64>()
     };
     let before = malformed();
-    reader.exchange(Answer { body: answer, whole: true }, None);
+    reader.exchange(Answer { body: answer, whole: true, text: false }, None);
     assert_eq!(before, malformed(), "strict JSON was called malformed");
 }

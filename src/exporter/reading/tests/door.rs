@@ -1,8 +1,12 @@
 //! The door and the thread behind it.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use http::{HeaderValue, Method};
 use pretty_assertions::assert_eq;
 use prometheus::Registry;
@@ -11,7 +15,7 @@ use serde_json::json;
 use super::{body, exchange, value};
 use crate::{
     blame::Errors,
-    exchange::Exchange,
+    exchange::{Captured, Exchange},
     reading::{Intake, Reading, check, queue::Bounds},
 };
 
@@ -103,7 +107,7 @@ async fn blame_is_never_lost_to_a_full_queue() {
 async fn encoded_answers_and_other_content_types_are_skipped_by_reason() {
     let (registry, intake) = wide();
     let mut encoded = exchange(200, "[\"a\"]");
-    encoded.answer.content_encoding = Some(HeaderValue::from_static("gzip"));
+    encoded.answer.content_encoding = Some(HeaderValue::from_static("br"));
     intake.offer(encoded);
     intake.offer(Exchange { answer: body("[\"a\"]", Some("text/event-stream")), ..exchange(200, "") });
     let mut identity = exchange(200, "");
@@ -119,7 +123,7 @@ async fn encoded_answers_and_other_content_types_are_skipped_by_reason() {
 #[tokio::test]
 async fn every_reason_is_there_at_zero_from_the_start() {
     let (registry, _intake) = wide();
-    for reason in ["queue_full", "encoded", "content_type", "cut", "malformed", "unknown_shape"] {
+    for reason in ["queue_full", "encoded", "content_type", "cut", "malformed", "unknown_shape", "failed"] {
         assert_eq!(0.0, skipped(&registry, reason));
     }
 }
@@ -164,8 +168,14 @@ async fn settings_count_for_what_is_offered_after_them_and_only_for_that() {
 async fn only_posts_that_may_predict_are_wanted() {
     let (_registry, intake) = wide();
     for path in ["/invocations", "/", "/predict", "/v2/models/churn/infer", "/v1/chat/completions", "/api/v1.2"] {
-        assert!(intake.wants(&Method::POST, path), "{path}");
-        assert!(!intake.wants(&Method::GET, path), "{path}");
+        assert!(intake.wants(&Method::POST, path, false), "{path}");
+        assert!(!intake.wants(&Method::GET, path, false), "{path}");
+    }
+    for path in ["/predict", "/api/v1/predict/", "/Score", "/models/churn/invocations"] {
+        assert!(intake.wants(&Method::GET, path, true), "{path}");
+    }
+    for path in ["/", "/predictions.html", "/api", "/metrics", "/health"] {
+        assert!(!intake.wants(&Method::GET, path, true), "{path}");
     }
     for path in [
         "/ping",
@@ -178,6 +188,126 @@ async fn only_posts_that_may_predict_are_wanted() {
         "/v2/repository/index",
         "/inference.GRPCInferenceService/ModelInfer",
     ] {
-        assert!(!intake.wants(&Method::POST, path), "{path}");
+        assert!(!intake.wants(&Method::POST, path, false), "{path}");
+    }
+}
+
+fn gzip(text: &[u8]) -> Captured {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text).unwrap();
+    let bytes = encoder.finish().unwrap();
+    Captured {
+        content_encoding: Some(HeaderValue::from_static("gzip")),
+        length: bytes.len() as u64,
+        pieces: vec![Bytes::from(bytes)],
+        ..body("", Some("application/json"))
+    }
+}
+
+/// What the room counts of one answer.
+async fn read(answer: Captured, status: u16) -> (Registry, Intake) {
+    let (registry, intake) = wide();
+    intake.offer(Exchange { answer, ..exchange(status, "") });
+    assert!(intake.flush(LONG).await);
+    (registry, intake)
+}
+
+#[tokio::test]
+async fn an_answer_that_is_gzip_is_read_and_a_bomb_costs_no_more_than_the_longest_answer() {
+    let rows = format!("{{\"predictions\": [{}\"a\"]}}", "\"a\", ".repeat(299));
+    let (registry, _) = read(gzip(rows.as_bytes()), 200).await;
+    assert_eq!(300.0, value(&registry, "model_predictions_total{class=\"a\"}"));
+    assert_eq!(300.0, value(&registry, "model_rows_per_request_sum"));
+    let bomb = format!("[{}", "\"a\",".repeat(4 << 20));
+    let (registry, _) = read(gzip(bomb.as_bytes()), 200).await;
+    assert_eq!(65_536.0 / 4.0, value(&registry, "model_predictions_total{class=\"a\"}"));
+    assert_eq!(1.0, value(&registry, "modelship_exporter_exchanges_read_in_part_total"));
+    let crash = r#"{"message": "Encountered an unexpected error while evaluating the model"}"#;
+    let (registry, _) = read(gzip(crash.as_bytes()), 400).await;
+    assert_eq!(1.0, value(&registry, "http_request_errors_total{cause=\"unclear\"}"));
+}
+
+#[tokio::test]
+async fn gzip_that_is_none_or_was_cut_is_read_as_far_as_it_goes() {
+    let mut cut =
+        gzip(format!("[{}]", (0..3000).map(|n| format!("\"a{}\"", n % 7)).collect::<Vec<_>>().join(",")).as_bytes());
+    let whole = cut.pieces[0].clone();
+    cut.pieces = vec![whole.slice(..whole.len() / 2)];
+    cut.whole = false;
+    let (registry, _) = read(cut, 200).await;
+    let counted = value(&registry, "model_predictions_total{class=\"a1\"}");
+    assert!(counted > 10.0 && counted < 429.0, "{counted}");
+    let none = Captured { pieces: vec![Bytes::from_static(b"[1]")], ..gzip(b"") };
+    let (registry, _) = read(none, 200).await;
+    assert_eq!(1.0, skipped(&registry, "cut") + skipped(&registry, "malformed"));
+}
+
+#[tokio::test]
+async fn what_frameworks_call_text_or_created_is_read() {
+    for (status, kind, answer, class) in [
+        (201, "application/json", "[\"a\"]", "a"),
+        (200, "text/html; charset=utf-8", "[\"a\"]", "a"),
+        (200, "text/html; charset=utf-8", "a", "a"),
+        (200, "text/plain; charset=utf-8", "stay longer\n", "stay longer"),
+        (200, "text/json", "{\"prediction\": \"a\"}", "a"),
+        (200, "application/json", "\u{feff}{\"predictions\": [\"a\"]}", "a"),
+        (200, "application/json", "\"yes\"", "yes"),
+    ] {
+        let (registry, _) = read(body(answer, Some(kind)), status).await;
+        assert_eq!(1.0, value(&registry, &format!("model_predictions_total{{class=\"{class}\"}}")), "{kind} {answer}");
+    }
+    for (status, kind, answer, reason) in [
+        (200, "text/html", "<!doctype html><p>hello</p>", "content_type"),
+        (200, "text/plain", "several\nlines", "content_type"),
+        (200, "text/plain", "['a' 'b']", "content_type"),
+        (200, "image/png", "x", "content_type"),
+    ] {
+        let (registry, _) = read(body(answer, Some(kind)), status).await;
+        assert_eq!(1.0, skipped(&registry, reason), "{kind} {answer}");
+    }
+    let (registry, _) = read(body("[\"a\"]", Some("application/json")), 202).await;
+    assert_eq!(0.0, value(&registry, "modelship_exporter_exchanges_read_total"), "202 says that the work is not done");
+}
+
+#[tokio::test]
+async fn an_answer_that_says_that_it_failed_is_an_error_whatever_its_status() {
+    for (answer, failed) in [
+        (r#"{"error": "could not convert string to float"}"#, true),
+        (r#"{"error": {"code": 3}, "prediction": null}"#, true),
+        (r#"{"status": "error", "message": "x"}"#, true),
+        (r#"{"success": false}"#, true),
+        (r#"{"error": "x", "predictions": []}"#, true),
+        (r#"{"error": null, "prediction": "a"}"#, false),
+        (r#"{"error": "", "predictions": ["a"]}"#, false),
+        (r#"{"error": "low light", "label": "a"}"#, false),
+        (r#"{"error": 0.25, "label": "a"}"#, false),
+    ] {
+        let (registry, _) = read(body(answer, Some("application/json")), 200).await;
+        let count = f64::from(u8::from(failed));
+        assert_eq!(count, value(&registry, "http_request_errors_total{cause=\"unclear\"}"), "{answer}");
+        assert_eq!(
+            (count, 1.0 - count),
+            (skipped(&registry, "failed"), value(&registry, "modelship_exporter_exchanges_read_total"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn of_what_was_not_read_the_shape_is_shown_and_never_a_value() {
+    for (kind, encoding, answer, labels) in [
+        (
+            "application/json",
+            "",
+            r#"{"data": {"matrix": [[0.7, 3], [1, 2]]}, "jane.doe@example.org": "Jane", "Jane Doe": 3}"#,
+            r#"path="$.data.matrix",reason="unknown_shape",shape="{"data": {"matrix": [[number ×2] ×2]}, …: … ×2}""#,
+        ),
+        ("application/json", "br", "x", r#"path="",reason="encoded",shape="encoded: br""#),
+        ("image/png; name=jane", "", "x", r#"path="",reason="content_type",shape="image/png""#),
+        ("application/json", "", "{\"a\" oops", r#"path="",reason="malformed",shape="""#),
+    ] {
+        let mut captured = body(answer, Some(kind));
+        captured.content_encoding = (!encoding.is_empty()).then(|| HeaderValue::from_static(encoding));
+        let (registry, _) = read(captured, 200).await;
+        assert_eq!(1.0, value(&registry, &format!("modelship_exporter_unread_info{{{labels}}}")), "{answer}");
     }
 }

@@ -18,6 +18,7 @@ use crate::exchange::{Captured, Exchange};
 mod answers;
 mod door;
 mod finding;
+mod formats;
 mod profile;
 mod properties;
 mod reference;
@@ -47,18 +48,24 @@ impl Room {
     }
 
     pub fn answer(&mut self, body: &str) -> &mut Self {
-        self.reader.exchange(Answer { body: body.as_bytes(), whole: true }, None);
+        self.reader.exchange(Answer { body: body.as_bytes(), whole: true, text: false }, None);
         self
     }
 
     pub fn cut(&mut self, body: &str) -> &mut Self {
-        self.reader.exchange(Answer { body: body.as_bytes(), whole: false }, None);
+        self.reader.exchange(Answer { body: body.as_bytes(), whole: false, text: false }, None);
+        self
+    }
+
+    /// An answer whose type says text.
+    pub fn text(&mut self, body: &str) -> &mut Self {
+        self.reader.exchange(Answer { body: body.as_bytes(), whole: true, text: true }, None);
         self
     }
 
     pub fn both(&mut self, request: &str, format: Format, body: &str) -> &mut Self {
         let request = Request { body: request.as_bytes(), format };
-        self.reader.exchange(Answer { body: body.as_bytes(), whole: true }, Some(request));
+        self.reader.exchange(Answer { body: body.as_bytes(), whole: true, text: false }, Some(request));
         self
     }
 

@@ -125,7 +125,7 @@ async fn every_recorded_exchange_counts_its_rows_its_predictions_and_its_blame()
                 let registry = Registry::new();
                 let errors = Errors::new(&registry).unwrap();
                 let intake = Intake::start(&registry, check(&json!(null)).unwrap(), errors).unwrap();
-                assert!(!intake.wants(&method.parse().unwrap(), path), "{what} is wanted");
+                assert!(!intake.wants(&method.parse().unwrap(), path, false), "{what} is wanted");
                 continue;
             }
             Expected::Classes(names) => {
@@ -176,4 +176,41 @@ async fn a_path_reads_the_probability_in_recorded_objects_and_a_literal_nan_is_c
     assert_eq!(1.0, page["model_predictions_total{class=\"churn\"}"]);
     assert_eq!(0.0, page["model_predictions_total{class=\"stay\"}"]);
     assert_eq!(2.0, page["model_rows_per_request_sum"]);
+}
+
+/// What one version of MLflow answers to what goes wrong, and whose fault it was.
+#[derive(Deserialize)]
+struct Failures {
+    mlflow: String,
+    exchanges: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(flatten)]
+    recorded: Recorded,
+    /// None where all went well.
+    cause: Option<String>,
+}
+
+#[tokio::test]
+async fn every_recorded_failure_is_blamed_as_far_as_its_answer_tells() {
+    let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/mlflow-errors.json"));
+    let mut file: Value = serde_json::from_str(&file.unwrap()).unwrap();
+    let versions: Vec<Failures> = serde_json::from_value(file["recorded"].take()).unwrap();
+    assert!(versions.iter().all(|version| version.exchanges.len() == 46), "a recording is not complete");
+    for Failures { mlflow, exchanges } in versions {
+        for Failure { recorded, cause } in exchanges {
+            let what = format!("{mlflow}: {} {}", recorded.model, recorded.case);
+            // The proxy blames for these by itself.
+            if recorded.status >= 500 {
+                continue;
+            }
+            let page = through(&recorded, &json!(null)).await;
+            for name in ["client", "model", "unclear"] {
+                let count = f64::from(u8::from(cause.as_deref() == Some(name)));
+                assert_eq!(count, page[&format!("http_request_errors_total{{cause=\"{name}\"}}")], "{what}: {name}");
+            }
+        }
+    }
 }
