@@ -15,6 +15,8 @@ pub const IMAGE_RESOLVED: &str = "ImageResolved";
 pub const RECONCILING: &str = "Reconciling";
 /// kstatus: present only while somebody has to do something.
 pub const STALLED: &str = "Stalled";
+/// Whether predictions are read from the answers of the version that serves: absent unless most of them cannot be.
+pub const PREDICTIONS_READ: &str = "PredictionsRead";
 /// What the registry's daily look at the served digest found: absent unless the digest is gone.
 pub const IMAGE_PULLABLE: &str = "ImagePullable";
 
@@ -60,13 +62,14 @@ impl Judgement {
 }
 
 /// The types that Modelship sets, whether they are present now or not; all others belong to other writers.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     READY,
     AVAILABLE,
     PROGRESSING,
     IMAGE_RESOLVED,
     IMAGE_PULLABLE,
     MONITORING_READY,
+    PREDICTIONS_READ,
     RUN_RESOLVED,
     VERSION_ACCEPTED,
     RECONCILING,

@@ -355,7 +355,7 @@ pub struct Predictions {
     /// For each row: a label (class), a figure (number), one figure from 0 to 1 (probability), or one for each class (probabilities).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<PredictionKind>,
-    /// Where the prediction is within one row of the answer, when rows are objects: $.prediction.
+    /// Where the prediction is within one row of the answer, when rows are objects: $.prediction. Where no row has it, it leads from the whole answer: $.data.ndarray; a list there holds the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('$')")

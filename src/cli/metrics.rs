@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use prometheus::{Registry, core::Desc, proto::MetricType};
 use serde_json::json;
 
@@ -14,6 +15,7 @@ use crate::{
     controller::model_metrics::ModelMetrics,
     exporter::{
         blame::Errors,
+        exchange::{Captured, Exchange},
         life::{self, Life, Rules},
         process, proxy,
         reading::{self, Intake},
@@ -141,7 +143,12 @@ fn exporters_registry() -> Result<Registry, String> {
     proxy::Metrics::new(&registry).map_err(told)?;
     // A declared class and a reference, so that the series of classes and bins are there.
     let reading = reading::check(&json!({"classes": ["any"], "reference": {"classes": {"any": 1}}}))?;
-    Intake::start(&registry, reading, errors).map_err(|error| error.to_string())?;
+    let intake = Intake::start(&registry, reading, errors).map_err(|error| error.to_string())?;
+    // An answer that is not read has a series of its own.
+    let encoded = Captured { content_encoding: Some(HeaderValue::from_static("br")), ..Captured::default() };
+    let request = Captured::default();
+    let (method, path) = (http::Method::POST, "/invocations".into());
+    intake.offer(Exchange { method, path, status: http::StatusCode::OK, request, answer: encoded });
     let listener = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string());
     let options = life::Options {
         metrics: listener()?,

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`] (`asking`) | read caches; ask exporters, Prometheus and MLflow |
 //! | validate | [`crate::api::valid`] | – |
-//! | decide | [`decide`], [`training`], [`judge`] | – (pure) |
+//! | decide | [`decide`], [`training`], [`judge`], [`unread`] | – (pure) |
 //! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
 //! | report | [`report`], [`story`] | write status and events, through [`writer`] |
 
@@ -36,6 +36,7 @@ pub mod sights;
 pub mod story;
 pub mod streams;
 pub mod training;
+pub mod unread;
 pub mod writer;
 
 pub use error::Error;

@@ -7,6 +7,7 @@ use super::{
     index::Index,
     live::{Live, NamespaceFacts, NodeFacts},
     runs::Heard,
+    unread::Answers,
 };
 use crate::{
     api::{ModelDeploymentStatus, status::FoundReading},
@@ -58,6 +59,8 @@ pub struct Observed {
     pub status: ModelDeploymentStatus,
     /// How predictions are read, as found from answers; the status may not say it yet.
     pub found: Option<FoundReading>,
+    /// Whether they are read at all; filled in by who may ask.
+    pub answers: Answers,
     pub deployment: Option<DeploymentFacts>,
     pub pods: Vec<PodFacts>,
     /// Stored templates, the wanted one first.
@@ -98,6 +101,7 @@ impl Observed {
             owner,
             generation,
             found: status.predictions.clone(),
+            answers: Answers::Unknown,
             status,
         }
     }

@@ -36,3 +36,32 @@ pub async fn get(request: reqwest::RequestBuilder, most: usize) -> Result<Vec<u8
     }
     Ok(body)
 }
+
+/// The value of a label, in the text that follows the opening brace.
+pub fn label(mut labels: &str, name: &str) -> Option<String> {
+    loop {
+        let (found, rest) = labels.split_once("=\"")?;
+        let (value, rest) = quoted(rest)?;
+        if found == name {
+            return Some(value);
+        }
+        labels = rest.strip_prefix(',')?;
+    }
+}
+
+/// A text up to its closing quote, and what follows it.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, text.get(at + 1..)?)),
+            '\\' => value.push(match characters.next()?.1 {
+                'n' => '\n',
+                other => other,
+            }),
+            other => value.push(other),
+        }
+    }
+    None
+}

@@ -16,7 +16,8 @@ use super::{
     decide::Plan,
     index::Key,
     observe::Observed,
-    pages,
+    pages::{self, label},
+    unread::Answers,
 };
 use crate::{
     api::{names, status::FoundReading, valid::ValidSpec},
@@ -42,6 +43,11 @@ fn open(spec: &ValidSpec) -> Option<Reading> {
 pub fn shown(spec: &ValidSpec, found: Option<&FoundReading>) -> Option<FoundReading> {
     let reading = open(spec)?;
     found.filter(|found| found.decided().is_some_and(|decided| reading.agrees(&decided))).cloned()
+}
+
+/// Whether it is still to be found how the predictions of this version are read.
+pub fn awaited(spec: &ValidSpec, found: Option<&FoundReading>, digest: Option<&Digest>) -> bool {
+    open(spec).is_some() && handed_on(spec, found, digest).is_none()
 }
 
 /// What the pods of this version are told to begin with. What was found of another version is no news to them.
@@ -90,6 +96,15 @@ struct Entry {
     /// `None` while an exporter is asked, and once it is found.
     due: Option<Instant>,
     found: Option<FoundReading>,
+    answers: Answers,
+}
+
+/// What an exporter's page says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Page {
+    /// `None` while that is not settled.
+    decided: Option<Decided>,
+    answers: Answers,
 }
 
 /// One exporter to be asked.
@@ -122,7 +137,8 @@ impl Book {
             (_, Some(question)) => {
                 self.numbers += 1;
                 let (number, due) = (self.numbers, Some(now + FIRST));
-                let entry = Entry { model, question, number, tries: 0, due, found: None };
+                let answers = Answers::Unknown;
+                let entry = Entry { model, question, number, tries: 0, due, found: None, answers };
                 self.entries.insert(uid.to_owned(), entry);
                 true
             }
@@ -155,21 +171,20 @@ impl Book {
     }
 
     /// Takes an answer. The model to look at, if it is news.
-    fn finish(&mut self, job: &Job, answer: Option<Decided>, now: Instant) -> Option<Key> {
+    fn finish(&mut self, job: &Job, page: Option<Page>, now: Instant) -> Option<Key> {
         let entry = self.entries.get_mut(&job.uid).filter(|entry| entry.number == job.number)?;
         let Question { digest, reading, .. } = &entry.question;
         // An exporter that has not got the newest settings yet may still read by older ones.
-        match answer.filter(|decided| reading.agrees(decided)) {
-            Some(decided) => {
-                entry.found = Some(FoundReading::new(digest, &decided));
-                Some(entry.model.clone())
-            }
-            None => {
-                entry.due = Some(now + FIRST.saturating_mul(1 << entry.tries.min(16)).saturating_mul(2).min(LONGEST));
-                entry.tries += 1;
-                None
-            }
+        let (decided, answers) = page.map_or((None, None), |page| (page.decided, Some(page.answers)));
+        if let Some(decided) = decided.filter(|decided| reading.agrees(decided)) {
+            entry.found = Some(FoundReading::new(digest, &decided));
+            return Some(entry.model.clone());
         }
+        entry.due = Some(now + FIRST.saturating_mul(1 << entry.tries.min(16)).saturating_mul(2).min(LONGEST));
+        entry.tries += 1;
+        let news = answers.filter(|answers| *answers != entry.answers)?;
+        entry.answers = news;
+        Some(entry.model.clone())
     }
 }
 
@@ -202,6 +217,11 @@ impl Readings {
         self.book().newest(uid, stored)
     }
 
+    /// Whether the answers of a model are read, as far as exporters were heard.
+    pub fn answers(&self, uid: &str) -> Answers {
+        self.book().entries.get(uid).map(|entry| entry.answers.clone()).unwrap_or_default()
+    }
+
     /// Says what is to be asked for a model. Never waits.
     pub fn follow(&self, owner: &Owner, question: Option<Question>) {
         let model = (owner.namespace.clone(), owner.name.clone());
@@ -217,7 +237,7 @@ impl Readings {
 
 impl Asks for Readings {
     type Job = Job;
-    type Answer = Option<Decided>;
+    type Answer = Option<Page>;
     const AT_ONCE: usize = 4;
 
     fn wake(&self) -> &Notify {
@@ -229,7 +249,7 @@ impl Asks for Readings {
         (book.take_due(now, most), book.next_due())
     }
 
-    async fn ask(&self, job: &Job) -> Option<Decided> {
+    async fn ask(&self, job: &Job) -> Option<Page> {
         let url = format!("http://{}/metrics", SocketAddr::new(job.address, self.port));
         let page = match pages::get(self.http.get(&url), LARGEST_PAGE).await {
             Ok(page) => page,
@@ -238,15 +258,16 @@ impl Asks for Readings {
                 return None;
             }
         };
-        found_on(&String::from_utf8_lossy(&page))
+        let page = String::from_utf8_lossy(&page);
+        Some(Page { decided: found_on(&page), answers: Answers::on(&page) })
     }
 
-    fn broken(&self, _: &Job) -> Option<Decided> {
+    fn broken(&self, _: &Job) -> Option<Page> {
         None
     }
 
-    fn finish(&self, job: &Job, answer: Option<Decided>, now: Instant) -> Option<Key> {
-        self.book().finish(job, answer, now)
+    fn finish(&self, job: &Job, page: Option<Page>, now: Instant) -> Option<Key> {
+        self.book().finish(job, page, now)
     }
 }
 
@@ -255,35 +276,6 @@ fn found_on(page: &str) -> Option<Decided> {
     let labels = page.lines().find_map(|line| line.strip_prefix("modelship_exporter_reading_info{"))?;
     let (kind, path) = (label(labels, "kind")?, label(labels, "path")?);
     serde_json::from_value(serde_json::json!({"kind": kind, "path": path})).ok()
-}
-
-/// The value of a label, in the text that follows the opening brace.
-fn label(mut labels: &str, name: &str) -> Option<String> {
-    loop {
-        let (found, rest) = labels.split_once("=\"")?;
-        let (value, rest) = quoted(rest)?;
-        if found == name {
-            return Some(value);
-        }
-        labels = rest.strip_prefix(',')?;
-    }
-}
-
-/// A text up to its closing quote, and what follows it.
-fn quoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, text.get(at + 1..)?)),
-            '\\' => value.push(match characters.next()?.1 {
-                'n' => '\n',
-                other => other,
-            }),
-            other => value.push(other),
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     };
     let mut observed = Observed::read(&context.caches, owner, generation, context.statuses.newest(model));
     observed.found = context.readings.newest(&observed.owner.uid, observed.status.predictions.as_ref());
+    observed.answers = context.readings.answers(&observed.owner.uid);
     let stored = model.spec.value();
     let spec = match ValidSpec::parse(&observed.owner.name, &stored) {
         Ok(spec) => spec,

@@ -7,7 +7,7 @@ use super::{apply::Applied, decide::Plan, judge, observe::Observed, readings, tr
 use crate::{
     api::{
         Invalid, Meaning, ModelDeploymentStatus,
-        conditions::{self, IMAGE_RESOLVED, Judgement, MONITORING_READY},
+        conditions::{self, IMAGE_RESOLVED, Judgement, MONITORING_READY, PREDICTIONS_READ},
         status::Version,
         valid::{Scale, ValidSpec},
     },
@@ -77,6 +77,9 @@ pub fn status(
     if let Some(bundle) = &plan.monitoring {
         let before = conditions::find(&before.conditions, MONITORING_READY);
         judgements.extend(judge::monitored(bundle, &applied.monitoring, before));
+    }
+    if readings::awaited(plan.spec(spec), observed.found.as_ref(), plan.target.digest.as_ref()) {
+        judgements.extend(observed.answers.judge(conditions::find(&before.conditions, PREDICTIONS_READ)));
     }
     judgements.extend(training::resolved(spec, newest, seen, observed));
     judgements.extend(plan.accepted.clone());

@@ -7,8 +7,8 @@ use crate::{
     api::{
         ModelDeploymentStatus,
         conditions::{
-            AVAILABLE, AWAITING_METRICS, IMAGE_PULLABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY,
-            RUN_RESOLVED, STALLED, VERSION_ACCEPTED, find,
+            AVAILABLE, AWAITING_METRICS, IMAGE_PULLABLE, IMAGE_RESOLVED, MONITORING_READY, PREDICTIONS_READ,
+            PROGRESSING, READY, RUN_RESOLVED, STALLED, VERSION_ACCEPTED, find,
         },
         status::Version,
     },
@@ -29,7 +29,15 @@ pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Ve
     trouble(before, after, &mut notes);
     arrival(before, after, &mut notes);
     monitoring(before, after, &mut notes);
+    predictions(before, after, &mut notes);
     notes
+}
+
+/// Told when it begins; its end shows in `status.predictions`.
+fn predictions(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    if let (None, Some(now)) = (find(&before.conditions, PREDICTIONS_READ), find(&after.conditions, PREDICTIONS_READ)) {
+        notes.push(note(true, "PredictionsUnread", &now.message));
+    }
 }
 
 /// From one state into the other. The first judgement is no news: the condition has it, and most clusters without a

@@ -1,4 +1,4 @@
-//! HighClassShare, with classes of every spelling.
+//! HighClassShare, with classes of every spelling, and PredictionsUnread.
 
 use serde_json::json;
 
@@ -91,6 +91,47 @@ fn scores_that_are_too_often_high_are_told() {
                 .silent(),
             scores("a pod that is gone long since", "0+5x20 stale", "0+10x20 stale").at("70m").silent(),
             case("no data").silent(),
+        ],
+    );
+}
+
+#[test]
+fn answers_that_cannot_be_read_are_told_once_they_are_most() {
+    let answers = |name, read: &str, skipped: &str| {
+        case(name).pod("a", "modelship_exporter_exchanges_read_total", read).pod(
+            "a",
+            "modelship_exporter_exchanges_skipped_total,reason=\"unknown_shape\"",
+            skipped,
+        )
+    };
+    let fires = |case: Case| case.fires("PredictionsUnread");
+    check(
+        &alerts(json!({})),
+        &[
+            fires(answers("none is read", "0x120", "0+5x120")),
+            fires(answers("six of ten are not", "0+4x120", "0+6x120")),
+            answers("four of ten are not", "0+6x120", "0+4x120").silent(),
+            answers("no traffic", "0x120", "0x120").silent(),
+            answers("NaN", "NaNx120", "NaNx120").silent(),
+            answers("the first one ever", "0x120", "0x119 1").silent(),
+            answers("too few to tell", "0x100", "0x100 15x20").silent(),
+            fires(answers("a counter that starts anew", "0x120", "0+5x100 0+5x20")),
+            fires(answers("two replicas make one alert", "0x120", "0+5x120").pod(
+                "b",
+                "modelship_exporter_exchanges_skipped_total,reason=\"encoded\"",
+                "0+5x120",
+            )),
+            answers("two replicas are judged together", "0x120", "0+1x120")
+                .pod("b", "modelship_exporter_exchanges_read_total", "0+9x120")
+                .silent(),
+            answers("a pod that is gone long since", "0x20 stale", "0+5x20 stale").at("85m").silent(),
+            answers("what came too fast, or failed", "0+1x120", "0x120")
+                .pod("a", "modelship_exporter_exchanges_skipped_total,reason=\"queue_full\"", "0+50x120")
+                .pod("a", "modelship_exporter_exchanges_skipped_total,reason=\"failed\"", "0+50x120")
+                .silent(),
+            answers("a candidate's answers reach nobody", "0+1x120", "0x120")
+                .track("candidate", "c", "modelship_exporter_exchanges_skipped_total,reason=\"encoded\"", "0+90x120")
+                .silent(),
         ],
     );
 }

@@ -73,6 +73,7 @@ pub enum Alert {
     TooManyOpenFiles,
     HighClassShare,
     PredictionDrift,
+    PredictionsUnread,
 }
 
 /// Which alerts there are, and their bounds.

@@ -139,6 +139,11 @@ fn open_question(addresses: &[&str]) -> Question {
     Question { digest: digest(1).to_string(), reading: open(&spec(json!({}))).unwrap(), addresses }
 }
 
+/// What the page of an exporter says that has found this, and nothing else that is news.
+fn page(decided: &Decided) -> Option<Page> {
+    Some(Page { decided: Some(decided.clone()), answers: Answers::Unknown })
+}
+
 fn model() -> Key {
     (NAMESPACE.into(), NAME.into())
 }
@@ -163,7 +168,7 @@ async fn pods_are_asked_in_turn_ever_more_rarely_until_one_has_found_it() {
     let due = book.next_due().unwrap();
     let job = book.take_due(due, 9).remove(0);
     let found = Decided { kind: Kind::Class, path: "$".parse().unwrap() };
-    assert_eq!(Some(model()), book.finish(&job, Some(found), due));
+    assert_eq!(Some(model()), book.finish(&job, page(&found), due));
     assert_eq!(None, book.next_due(), "once it is found nobody is asked again");
     assert_eq!(Some(reading(1, Kind::Class, "$")), book.newest(UID, None));
     book.follow(UID, model(), None, due);
@@ -184,14 +189,30 @@ async fn an_answer_counts_for_the_question_that_was_asked_alone() {
     let job = ask(&mut book, open_question(&["10.0.0.1"]));
     let other = Question { digest: digest(2).to_string(), ..open_question(&["10.0.0.2"]) };
     let newer = ask(&mut book, other);
-    assert_eq!(None, book.finish(&job, Some(number.clone()), start), "that version is gone");
-    assert_eq!(Some(model()), book.finish(&newer, Some(number.clone()), start));
+    assert_eq!(None, book.finish(&job, page(&number), start), "that version is gone");
+    assert_eq!(Some(model()), book.finish(&newer, page(&number), start));
     let class_alone = open(&spec(json!({"predictions": {"kind": "class"}}))).unwrap();
     let job = ask(&mut book, Question { reading: class_alone, ..open_question(&["10.0.0.1"]) });
-    assert_eq!(None, book.finish(&job, Some(number.clone()), start), "the exporter lags behind the spec");
+    assert_eq!(None, book.finish(&job, page(&number), start), "the exporter lags behind the spec");
     assert!(book.next_due().is_some());
     book.follow(UID, model(), None, start);
-    assert_eq!((None, None), (book.next_due(), book.finish(&job, Some(number), start)), "nothing is asked any more");
+    assert_eq!((None, None), (book.next_due(), book.finish(&job, page(&number), start)), "nothing is asked any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_answers_are_not_read_is_news_once_and_the_question_stays() {
+    let (mut book, start) = (Book::default(), Instant::now());
+    book.follow(UID, model(), Some(open_question(&["10.0.0.1"])), start);
+    let unread = Answers::on(&crate::controller::unread::page(0, 30, r#"reason="malformed",shape="",path="""#));
+    assert_ne!(Answers::Read, unread);
+    let mut said = |answers: &Answers| {
+        let due = book.next_due().unwrap();
+        let job = book.take_due(due, 1).remove(0);
+        book.finish(&job, Some(Page { decided: None, answers: answers.clone() }), due)
+    };
+    assert_eq!((Some(model()), None), (said(&unread), said(&unread)));
+    assert_eq!((Some(model()), None), (said(&Answers::Read), said(&Answers::Read)));
+    assert_eq!(Answers::Read, book.entries[UID].answers);
 }
 
 /// A page server on a port of its own, for two requests: an endless page without the series, then one with it.

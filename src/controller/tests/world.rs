@@ -16,6 +16,7 @@ use crate::{
         report,
         runs::Heard,
         story,
+        unread::Answers,
         writer::Note,
     },
     images::{ImageDetails, Observation, Problem},
@@ -40,6 +41,8 @@ pub struct World {
     pub nodes: Vec<&'static str>,
     /// What MLflow has said.
     pub runs: Heard,
+    /// What exporters have said.
+    pub answers: Answers,
     pods: Vec<Value>,
     objects: BTreeMap<(ChildKind, String), Value>,
     /// Counts up with every write and every turn: resource versions and the time of day.
@@ -74,6 +77,7 @@ impl World {
             obstacles: Vec::new(),
             nodes: vec!["amd64"],
             runs: Heard::new(),
+            answers: Answers::Unknown,
             pods: Vec::new(),
             objects: BTreeMap::new(),
             clock: 0,
@@ -160,7 +164,7 @@ impl World {
         }
         let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: UID.into() };
         let read = Observed::read(&caches, owner, self.generation, self.status.clone());
-        Observed { runs: self.runs.clone(), ..read }
+        Observed { runs: self.runs.clone(), answers: self.answers.clone(), ..read }
     }
 
     fn release(&self) -> Release {

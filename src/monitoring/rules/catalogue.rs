@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{
     alert::Severity,
+    predictions::UNREAD,
     promql::{duration, number, percent},
 };
 use crate::api::{
@@ -30,7 +31,7 @@ scrapes where that is longer. HighErrorRatio and HighLatency look at the last ho
 ";
 
 /// All of them, in the order of the documentation.
-pub const ALL: [Alert; 17] = [
+pub const ALL: [Alert; 18] = [
     Alert::ModelDown,
     Alert::ModelCrashLooping,
     Alert::HighErrorRatio,
@@ -41,6 +42,7 @@ pub const ALL: [Alert; 17] = [
     Alert::NoTraffic,
     Alert::HighClassShare,
     Alert::PredictionDrift,
+    Alert::PredictionsUnread,
     Alert::RolloutFailed,
     Alert::VersionHeldBack,
     Alert::ImageNotResolved,
@@ -55,7 +57,7 @@ pub(super) fn severity(alert: Alert) -> Severity {
         Alert::ModelDown | Alert::ModelCrashLooping | Alert::HighErrorRatio | Alert::ErrorBudgetBurn => {
             Severity::Critical
         }
-        Alert::SlowScrape | Alert::CpuThrottled => Severity::Info,
+        Alert::SlowScrape | Alert::CpuThrottled | Alert::PredictionsUnread => Severity::Info,
         Alert::HighTraffic
         | Alert::TrafficDetected
         | Alert::NoTraffic
@@ -152,6 +154,13 @@ fn line(alert: Alert, defaults: &Alerts) -> Line {
             number(defaults.drift.psi),
             "drift.psi",
             "`window`, 1h",
+            "10m",
+        ),
+        Alert::PredictionsUnread => of(
+            "the exporter cannot read most of the answers, so that nothing is known of the predictions in them; from 20 requests on",
+            percent(UNREAD),
+            "",
+            "1h",
             "10m",
         ),
         Alert::RolloutFailed => of("a new version did not get ready, or failed", String::new(), "", "", "1m"),

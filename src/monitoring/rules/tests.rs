@@ -51,7 +51,7 @@ fn those_that_need_a_bound_of_the_users_are_off_by_themselves() {
     for off in ["HighTraffic", "TrafficDetected", "NoTraffic", "ErrorBudgetBurn", "HighClassShare"] {
         assert!(!made.contains(&off.to_owned()), "{off}");
     }
-    assert_eq!(made.len(), 12);
+    assert_eq!(made.len(), 13);
 }
 
 #[test]

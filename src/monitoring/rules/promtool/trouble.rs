@@ -110,6 +110,7 @@ pub(super) fn all(subject: &Subject, sources: Sources) -> Vec<Trouble> {
         all.push(slow_scrape(&pod, alerts.scrape_duration.as_secs_f64()));
         all.push(open_files(&pod, alerts.open_files));
         all.extend(alerts.class_share.iter().map(|share| class_share(&pod, share)));
+        all.push(unread(&pod));
         all.push(drift(&pod, alerts.drift.minimum));
     }
     if sources.cadvisor {
@@ -139,6 +140,8 @@ pub(super) fn idle(subject: &Subject) -> Vec<Series> {
         pod.series("model_prediction_reference_ratio", ",bin=\"a\",reference=\"4f2a9c10\"", 1.0, 0.0),
         pod.container("container_cpu_cfs_periods_total", 0.0, 0.0),
         pod.container("container_cpu_cfs_throttled_periods_total", 0.0, 0.0),
+        pod.counter("modelship_exporter_exchanges_read_total", "", 0.0),
+        pod.counter("modelship_exporter_exchanges_skipped_total", ",reason=\"unknown_shape\"", 0.0),
         pod.told("modelship_model_replicas_wanted", "", 1.0, 0.0),
         pod.told("modelship_model_replicas_available", "", 1.0, 0.0),
         pod.told("modelship_model_restarts_total", "", 0.0, 0.0),
@@ -237,6 +240,18 @@ fn class_share(pod: &Pod, share: &ClassShare) -> Trouble {
     let beyond = predicted((share.above * BEYOND).min(1.0));
     let short = predicted(share.above * SHORT);
     Trouble { labels: vec![label], ..pod.trouble(Alert::HighClassShare, beyond, short) }
+}
+
+/// In the window only the growth counts, and the odd half lies on neither side.
+fn unread(pod: &Pod) -> Trouble {
+    let answers = |read: f64, skipped: f64| {
+        vec![
+            pod.counter("modelship_exporter_exchanges_read_total", "", read),
+            pod.counter("modelship_exporter_exchanges_skipped_total", ",reason=\"unknown_shape\"", skipped),
+        ]
+    };
+    let trouble = pod.trouble(Alert::PredictionsUnread, answers(0.0, MANY), answers(MANY, 0.0));
+    Trouble { after: Duration::from_secs(600) + pod.scope.window, ..trouble }
 }
 
 /// All of the reference in one bin: all predictions in the other are as far from it as can be, in the same one as near.
