@@ -128,7 +128,8 @@ impl Recorded {
     /// As the proxy asks before it copies anything.
     fn is_wanted(&self, intake: &Intake) -> bool {
         let method: Method = self.method.parse().unwrap();
-        intake.wants(&method, self.path.split('?').next().unwrap())
+        let (path, query) = self.path.split_once('?').map_or((self.path.as_str(), false), |(path, _)| (path, true));
+        intake.wants(&method, path, query)
     }
 
     fn rows(&self) -> usize {
