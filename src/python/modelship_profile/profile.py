@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import pathlib
+import re
 from typing import Any, Optional, Union
 
-from . import schema, spread, table, tracking
+from . import answers, kinds, models, schema, spread, table, tracking
 from .errors import ProfileError
+from .kinds import KINDS
 from .values import as_list, class_name, class_value, figure, is_missing, is_number, plain
 
 FILE = "modelship-profile.json"
@@ -18,7 +20,6 @@ MOST_FEATURES = 100
 # Classes that are listed, as many as a ModelDeployment takes.
 MOST_CLASSES = 100
 MOST_METRICS = 100
-KINDS = ("class", "probability", "probabilities", "number")
 
 
 def write(model: Any = None, data: Any = None, *, output: Union[str, pathlib.Path] = FILE, **said: Any) -> dict:
@@ -54,18 +55,22 @@ def build(
     """The profile of ``model`` over ``data``, the features it was trained on.
 
     ``predictions`` are what the model says of the data; by default ``model.predict(data)``. ``kind`` is class, number,
-    probability or probabilities, as in ``spec.predictions``; by default it is told from the model. ``classes`` names
+    probability, probabilities or labels, as in ``spec.predictions``; by default it is told from the model. ``classes`` names
     classes: a list in the order of the encoding, a ``{value: name}``, or a fitted ``LabelEncoder``. ``path`` is where
     the prediction stands in one row of the server's answer, when rows are objects. ``example`` is the body of a request,
     by default one row of medians and most frequent values.
     """
-    rows = _predictions(model, data, predictions)
-    kind = _kind(model, rows, kind, classes)
-    rows = [plain(row) for row in rows]
+    data = table.gathered(data)
+    own = predictions is None and models.answers_by_predict(model)
+    native = models.native(model)
+    answered = answers.read(_predicted(model, data) if predictions is None else predictions, kind or models.kind_of(native), path)
+    rows = answered.rows
+    kind = kinds.decide(native, rows, kind, classes, own)
     profile: dict = {"version": schema.VERSION, "kind": kind}
     if path is not None:
         profile["path"] = path
-    named = _classes(model, rows, kind, classes)
+    known = _known_classes(native, path)
+    named = _classes(known, rows, kind, answered.names if classes is None else classes)
     if named:
         profile["classes"] = named
     if positive is not None:
@@ -76,7 +81,7 @@ def build(
     if reference:
         profile["reference"] = reference
     features = table.read(data)
-    body = example if example is not None else _example(features)
+    body = _example(features) if example is None else _as_json(example)
     if body is not None:
         profile["example"] = {"body": body}
     if features:
@@ -91,57 +96,32 @@ def build(
     return profile
 
 
-def _predictions(model: Any, data: Any, predictions: Any) -> list:
-    if predictions is None:
-        if model is None or data is None:
-            raise ProfileError("give a model and its training data, or the predictions themselves")
-        predictions = model.predict(data)
-    if hasattr(predictions, "columns") and len(predictions.columns) == 1:
-        predictions = predictions[predictions.columns[0]]
-    rows = as_list(predictions)
-    # One column of predictions, as scikit-learn's regressors over a two-dimensional target give it.
-    if rows and all(isinstance(row, (list, tuple)) and len(row) == 1 for row in rows):
-        rows = [row[0] for row in rows]
-    if not rows:
-        raise ProfileError("there are no predictions: the data has no row, or the model gives nothing that is a list")
-    return rows
-
-
-def _kind(model: Any, rows: list, kind: Optional[str], classes: Any) -> str:
-    if kind is not None:
-        if kind not in KINDS:
-            raise ProfileError(f"kind is {kind!r}, but must be one of {', '.join(KINDS)}")
-        return kind
-    if all(isinstance(row, (list, tuple)) for row in rows):
-        return "probabilities"
-    if all(isinstance(row, (str, bool)) for row in rows):
-        return "class"
-    # A classifier of scikit-learn and its likes has classes_; a regressor has none.
-    if getattr(model, "classes_", None) is not None or classes is not None:
-        return "class"
-    if any(isinstance(row, float) and not float(row).is_integer() for row in rows):
-        return "number"
-    if model is not None and callable(getattr(model, "predict", None)) and _is_regressor(model):
-        return "number"
-    raise ProfileError("whole numbers may be classes or quantities: say kind='class' or kind='number'")
-
-
-def _is_regressor(model: Any) -> bool:
-    if getattr(model, "_estimator_type", None) == "regressor":
-        return True
+def _predicted(model: Any, data: Any) -> Any:
+    if model is None or data is None:
+        raise ProfileError("give a model and its training data, or the predictions themselves")
     try:
-        return model.__sklearn_tags__().estimator_type == "regressor"
-    except AttributeError:
-        return False
+        return model.predict(data)
+    except Exception as error:
+        first = (str(error).splitlines() or [""])[0][:300]
+        raise ProfileError(
+            f"the model does not take this data ({type(error).__name__}: {first}): give what it predicts as predictions="
+        ) from error
 
 
-def _classes(model: Any, rows: list, kind: str, said: Any) -> list:
+def _known_classes(model: Any, path: Optional[str]) -> Optional[list]:
+    """The model's own classes; of several outputs those of the one that is counted. All of them have no names as labels."""
+    known = models.classes_of(model)
+    if known and isinstance(known[0], list):
+        at = re.fullmatch(r"\$\[(\d+)\]", path or "")
+        return known[int(at[1])] if at and int(at[1]) < len(known) else None
+    return known
+
+
+def _classes(values: Optional[list], rows: list, kind: str, said: Any) -> list:
     """The list that ``spec.predictions.classes`` takes: values with names, or names by position in a row."""
     if kind == "number":
         return []
-    by_position = kind in ("probability", "probabilities")
-    known = getattr(model, "classes_", None)
-    values = None if known is None else as_list(known)
+    by_position = kind in ("probability", *answers.OF_ROWS)
     encoder = getattr(said, "classes_", None)
     if isinstance(said, dict):
         pairs = [(class_value(value), class_name(name)) for value, name in said.items()]
@@ -189,15 +169,25 @@ def _reference(rows: list, kind: str, classes: list) -> Optional[dict]:
         if unknown:
             raise ProfileError(f"the model predicts {unknown[0][:64]!r}, which has no name in classes")
         return spread.by_class([names.get(value) or class_name(value) for value in found])
-    widths = {len(row) for row in rows if isinstance(row, (list, tuple))}
-    if len(widths) != 1 or not all(isinstance(row, (list, tuple)) for row in rows):
-        raise ProfileError("kind is probabilities, but the predictions are not rows of numbers, all of one length")
+    widths = {len(row) for row in rows if isinstance(row, list)}
+    cells = [cell for row in rows if isinstance(row, list) for cell in row]
+    if len(widths) != 1 or not all(isinstance(row, list) for row in rows) or not all(isinstance(cell, (int, float)) for cell in cells):
+        raise ProfileError(f"kind is {kind}, but the predictions are not rows of numbers, all of one length")
     width = widths.pop()
     if classes and len(classes) != width:
-        raise ProfileError(f"a row of predictions has {width} probabilities, but classes has {len(classes)} names")
-    if not classes:
-        return None
-    return spread.by_class([classes[max(range(width), key=row.__getitem__)]["name"] for row in rows])
+        raise ProfileError(f"a row of predictions has {width} {kind}, but classes has {len(classes)} names")
+    names = [one["name"] for one in classes]
+    if kind == "labels":
+        return _of_labels(rows, names)
+    return spread.by_class([names[max(range(width), key=row.__getitem__)] for row in rows]) if names else None
+
+
+def _of_labels(rows: list, names: list) -> Optional[dict]:
+    """Each label once for every row that has it."""
+    if not all(kinds.is_one_or_none(cell) for row in rows for cell in row):
+        raise ProfileError("kind is labels, but the predictions are not rows of 0 and 1: give the labels themselves as predictions=")
+    found = [name for row in rows for name, cell in zip(names, row) if cell]
+    return spread.by_class(found) if found else None
 
 
 def _example(features: Optional[table.Table]) -> Optional[dict]:
@@ -208,6 +198,13 @@ def _example(features: Optional[table.Table]) -> Optional[dict]:
     if not features.named:
         return {"inputs": [row]} if all(value is not None for value in row) else None
     return {"dataframe_split": {"columns": [name for name, _ in features.columns], "data": [row]}}
+
+
+def _as_json(example: Any) -> Any:
+    try:
+        return json.loads(json.dumps(example, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ProfileError(f"example is no JSON body of a request: {error}") from error
 
 
 def _features(features: table.Table) -> dict:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import datetime
 import math
 from collections import Counter
 from typing import Any, Optional
 
 from .errors import ProfileError
-from .values import OTHER, as_list, class_value, figure, is_missing, is_number
+from .values import OTHER, as_list, class_value, figure, is_missing, is_moment, is_number
 
 # Classes that a reference may count; one more bin is kept for all others.
 MOST_CLASSES = 49
@@ -87,12 +88,26 @@ def typical(values: Any) -> Any:
             return None
         middle = numbers[(len(numbers) - 1) // 2]
         return middle if isinstance(middle, int) else float(figure_or(middle))
+    if all(is_moment(value) for value in present):
+        return _typical_day(present)
     if all(isinstance(value, bool) for value in present):
         return Counter(present).most_common(1)[0][0]
     if all(isinstance(value, str) for value in present):
         text, count = Counter(present).most_common(1)[0]
         return text if _may_be_written(text, count) else ""
     return None
+
+
+def _typical_day(moments: list) -> Optional[str]:
+    """The median's day: its time of day would be that of one row."""
+    try:
+        middle = sorted(moments)[(len(moments) - 1) // 2]
+    except TypeError:
+        # Some with a time zone, some without.
+        return None
+    if isinstance(middle, datetime.datetime):
+        middle = datetime.datetime(middle.year, middle.month, middle.day, tzinfo=middle.tzinfo)
+    return middle.isoformat()
 
 
 def figure_or(number: float) -> float:

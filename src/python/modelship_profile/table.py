@@ -1,4 +1,4 @@
-"""Training data as named columns, whatever holds it: pandas, polars, NumPy, lists of rows."""
+"""Training data as named columns, whatever holds it: pandas, polars, Arrow, NumPy, lists of rows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,20 @@ class Table:
         self.rows = rows
 
 
+def gathered(data: Any) -> Any:
+    """Data that is there: what polars' LazyFrame only plans is fetched once, and is what the model is asked for too."""
+    kind = type(data)
+    return data.collect() if hasattr(kind, "collect") and hasattr(kind, "collect_schema") else data
+
+
 def read(data: Any) -> Optional[Table]:
     """The columns of a table; None for what is no table, such as a stack of images."""
     if data is None:
         return None
+    # Arrow's tables: their `columns` are the values themselves, which are no names.
+    if hasattr(data, "column_names") and callable(getattr(data, "column", None)):
+        names = [str(name) for name in data.column_names]
+        return Table([(name, as_list(data.column(at))) for at, name in enumerate(names)], True, data.num_rows)
     if hasattr(data, "columns") and hasattr(data, "__getitem__"):
         return _frame(data)
     shape = getattr(data, "shape", None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import math
+import re
 from decimal import Decimal
 from typing import Any, Optional
 
@@ -15,6 +17,14 @@ DIGITS = 6
 # Bytes of a class's name, and the name that Modelship keeps for all others.
 LONGEST_NAME = 64
 OTHER = "__other__"
+
+# How a CSV file writes numbers. A zero in front is no number's but that of a zip code; eighteen digits fit into 64 bits,
+# and what is longer is the number of a card or an account.
+WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
+NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+# What stands for nothing among numbers and booleans; among texts only what is empty does: NA is a country too.
+NOTHING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")
 
 
 def plain(value: Any) -> Any:
@@ -34,6 +44,11 @@ def is_missing(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def is_moment(value: Any) -> bool:
+    """A date or a time of day on one; pandas' own is a kind of Python's."""
+    return isinstance(value, datetime.date)
 
 
 def figure(value: float) -> str:
@@ -75,9 +90,23 @@ def class_name(name: Any) -> str:
     return text
 
 
+def typed(texts: list) -> list:
+    """A column of a CSV file as numbers or booleans if all of it is: whole ones stay whole, and empty ones are missing."""
+    said = [text for text in texts if text not in NOTHING]
+    if said and all(NUMBER.fullmatch(text) for text in said):
+        # One fraction makes the column one of fractions.
+        read = int if all(WHOLE.fullmatch(text) for text in said) else float
+        return [None if text in NOTHING else read(text) for text in texts]
+    if said and all(text in BOOLEANS for text in said):
+        return [BOOLEANS.get(text) for text in texts]
+    return [text or None for text in texts]
+
+
 def as_list(values: Any) -> Optional[list]:
     """A column, an array, or any sequence as a list of Python's own values; None for what is none of these."""
-    for method in ("tolist", "to_list"):
+    values = _dated(values)
+    # to_pylist: Arrow's columns.
+    for method in ("tolist", "to_list", "to_pylist"):
         if callable(getattr(values, method, None)):
             values = getattr(values, method)()
             break
@@ -87,3 +116,11 @@ def as_list(values: Any) -> Optional[list]:
         return [plain(value) for value in values]
     except TypeError:
         return None
+
+
+def _dated(values: Any) -> Any:
+    """NumPy's moments in microseconds: those of nanoseconds become bare whole numbers in a list, and look like quantities."""
+    dtype = getattr(values, "dtype", None)
+    if getattr(dtype, "kind", None) not in ("M", "m") or not callable(getattr(values, "tolist", None)) or hasattr(values, "iloc"):
+        return values
+    return values.astype(f"{'datetime' if dtype.kind == 'M' else 'timedelta'}64[us]")

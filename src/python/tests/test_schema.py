@@ -108,6 +108,12 @@ def test_a_file_of_any_length_is_not_read(tmp_path):
         modelship_profile.load(file)
 
 
+def test_labels_are_a_kind_to_both():
+    labels = {**GOOD, "kind": "labels", "classes": [{"name": "stay"}, {"name": "churn"}]}
+    schema.check(labels)
+    jsonschema.Draft202012Validator(schema.schema()).validate(labels)
+
+
 def crd_predictions():
     crd = next((pathlib.Path(__file__).parents[3] / "crds").glob("*.yaml"))
     version = yaml.safe_load(crd.read_text())["spec"]["versions"][0]

@@ -1,0 +1,399 @@
+"""What models of real libraries tell of themselves; tests/python/requirements.txt has their versions."""
+
+import catboost
+import lightgbm
+import numpy
+import pandas
+import polars
+import pyarrow
+import pytest
+import statsmodels.api
+import xgboost
+from sklearn.cluster import KMeans
+from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest, RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from modelship_profile import ProfileError, build
+
+ROWS = 120
+RNG = numpy.random.default_rng(3)
+X = pandas.DataFrame(RNG.normal(size=(ROWS, 3)), columns=["age", "pay", "years"])
+CHURNS = (X["pay"] + RNG.normal(scale=0.5, size=ROWS) > 0).astype(int)
+THREE = pandas.cut(X["age"], [-9, -0.5, 0.5, 9], labels=False)
+# Not to be told from the features: a multinomial model of classes that are apart has no finite coefficients.
+MIXED = pandas.Series(RNG.integers(0, 3, ROWS))
+# Whole numbers, as a count of months is.
+MONTHS = (X["pay"] * 10).round()
+# Several topics a text.
+TOPICS = numpy.column_stack([X["age"] > 0, X["pay"] > 0.3, X["years"] > -0.2]).astype(int)
+
+
+def quiet_catboost(of, **said):
+    return of(iterations=4, verbose=False, allow_writing_files=False, thread_count=1, **said)
+
+
+# --- one prediction a row ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        quiet_catboost(catboost.CatBoostRegressor),
+        lightgbm.LGBMRegressor(n_estimators=3, verbose=-1),
+        xgboost.XGBRegressor(n_estimators=3),
+        HistGradientBoostingRegressor(max_iter=3),
+        make_pipeline(StandardScaler(), LinearRegression()),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_regressor_predicts_numbers_whatever_else_it_carries(model):
+    profile = build(model.fit(X, MONTHS), X)
+    assert profile["kind"] == "number" and "classes" not in profile
+    assert sum(profile["reference"]["counts"]) == ROWS
+    # Whole predictions are no classes of theirs.
+    assert build(model, X, predictions=MONTHS)["kind"] == "number"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        quiet_catboost(catboost.CatBoostClassifier),
+        lightgbm.LGBMClassifier(n_estimators=3, verbose=-1),
+        RandomForestClassifier(3, random_state=0),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_classifier_of_texts_brings_the_names_of_its_classes(model):
+    names = CHURNS.map({0: "stay", 1: "churn"})
+    profile = build(model.fit(X, names), X)
+    assert profile["kind"] == "class"
+    assert profile["classes"] == [{"value": "churn", "name": "churn"}, {"value": "stay", "name": "stay"}]
+    assert sum(profile["reference"]["classes"].values()) == ROWS
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        quiet_catboost(catboost.CatBoostClassifier),
+        xgboost.XGBClassifier(n_estimators=3),
+        lightgbm.LGBMClassifier(n_estimators=3, verbose=-1),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_three_encoded_classes_get_the_names_that_are_given(model):
+    profile = build(model.fit(X, THREE), X, classes=["young", "middle", "old"])
+    assert profile["kind"] == "class" and [one["name"] for one in profile["classes"]] == ["young", "middle", "old"]
+    assert sum(profile["reference"]["classes"].values()) == ROWS
+
+
+@pytest.mark.parametrize("model", [KMeans(3, n_init=1, random_state=0), IsolationForest(n_estimators=5, random_state=0)], ids=["clusters", "outliers"])
+def test_clusters_and_outliers_are_classes(model):
+    profile = build(model.fit(X), X)
+    assert profile["kind"] == "class" and sum(profile["reference"]["classes"].values()) == ROWS
+
+
+def test_fractions_of_a_classifier_are_asked_about():
+    model = LogisticRegression().fit(X, CHURNS)
+    scores = model.predict_proba(X)[:, 1]
+    with pytest.raises(ProfileError, match="fractions, and not classes: say kind='probability', and of which class in positive"):
+        build(model, X, predictions=scores)
+    profile = build(model, X, predictions=scores, kind="probability", classes=["stay", "churn"], positive="churn")
+    assert profile["classes"] == [{"name": "stay"}, {"name": "churn"}]
+
+
+# --- probabilities that look like numbers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "objective, kind",
+    [("binary", "probability"), ("multiclass", "probabilities"), ("l2", "number"), ("poisson", "number")],
+)
+def test_a_booster_of_lightgbm_is_what_its_objective_says(objective, kind):
+    target = {"binary": CHURNS, "multiclass": THREE}.get(objective, MONTHS.abs())
+    said = {"objective": objective, "verbose": -1, "num_threads": 1, **({"num_class": 3} if objective == "multiclass" else {})}
+    model = lightgbm.train(said, lightgbm.Dataset(X, target), 3)
+    assert build(model, X)["kind"] == kind
+    # As it comes from a file, without its parameters.
+    assert build(lightgbm.Booster(model_str=model.model_to_string()), X)["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    "objective, kind",
+    [
+        ("binary:logistic", "probability"),
+        ("multi:softprob", "probabilities"),
+        ("multi:softmax", "class"),
+        ("reg:squarederror", "number"),
+        ("binary:logitraw", "number"),
+    ],
+)
+def test_a_booster_of_xgboost_is_what_its_objective_says(objective, kind):
+    target = CHURNS if objective.startswith("binary") else THREE if objective.startswith("multi") else MONTHS
+    matrix = xgboost.DMatrix(X, target)
+    said = {"objective": objective, "nthread": 1, **({"num_class": 3} if objective.startswith("multi") else {})}
+    model = xgboost.train(said, matrix, 3)
+    assert build(model, matrix)["kind"] == kind
+    profile = build(model, X, predictions=model.predict(matrix))
+    assert profile["kind"] == kind and list(profile["features"]) == list(X.columns)
+
+
+def test_data_that_a_model_does_not_take_is_told_with_what_to_give():
+    model = xgboost.train({"nthread": 1}, xgboost.DMatrix(X, MONTHS), 2)
+    with pytest.raises(ProfileError, match="does not take this data .*: give what it predicts as predictions="):
+        build(model, X)
+
+
+def test_a_booster_with_an_objective_of_one_s_own_is_asked_about():
+    def gradient(predicted, data):
+        return predicted - data.get_label(), numpy.ones(ROWS)
+
+    model = lightgbm.train({"objective": gradient, "verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, CHURNS), 3)
+    predicted = numpy.clip(model.predict(X), 0.01, 0.99)
+    with pytest.raises(ProfileError, match="may be probabilities or quantities: say kind='probability' or kind='number'"):
+        build(model, X, predictions=predicted)
+
+
+def with_constant():
+    return statsmodels.api.add_constant(X)
+
+
+@pytest.mark.parametrize(
+    "fit, kind",
+    [
+        (lambda: statsmodels.api.Logit(CHURNS, with_constant()).fit(disp=0), "probability"),
+        (lambda: statsmodels.api.Probit(CHURNS, with_constant()).fit(disp=0), "probability"),
+        (lambda: statsmodels.api.GLM(CHURNS, with_constant(), family=statsmodels.api.families.Binomial()).fit(), "probability"),
+        (lambda: statsmodels.api.MNLogit(MIXED, with_constant()).fit(disp=0), "probabilities"),
+        (lambda: statsmodels.api.OLS(MONTHS, with_constant()).fit(), "number"),
+        (lambda: statsmodels.api.OLS(CHURNS * 0.2 + 0.3, with_constant()).fit(), "number"),
+        (lambda: statsmodels.api.GLM(MONTHS.abs(), with_constant(), family=statsmodels.api.families.Poisson()).fit(), "number"),
+    ],
+    ids=["logit", "probit", "binomial", "multinomial", "ols", "ols within one", "poisson"],
+)
+def test_a_model_of_statsmodels_is_what_its_family_says(fit, kind):
+    profile = build(fit(), with_constant())
+    assert profile["kind"] == kind and "reference" in profile
+
+
+def test_a_probability_of_a_booster_gets_its_classes_by_position():
+    model = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, CHURNS), 3)
+    profile = build(model, X, classes=["stay", "churn"], positive="churn")
+    assert profile["kind"] == "probability" and profile["classes"] == [{"name": "stay"}, {"name": "churn"}]
+    assert sum(profile["reference"]["counts"]) == ROWS
+
+
+@pytest.mark.parametrize("classes", [None, ["stay", "churn"]])
+def test_figures_from_0_to_1_of_whatever_model_are_asked_about(classes):
+    with pytest.raises(ProfileError, match="say kind='probability'"):
+        build(predictions=numpy.array([[0.02], [0.97], [0.5]], dtype="float32"), classes=classes)
+    assert build(predictions=[0.02, 1.97])["kind"] == "number"
+
+
+class Layer:
+    """A last layer, in the attributes of Keras'."""
+
+    def __init__(self, activation, units):
+        self.units = units
+        self.activation = lambda: None
+        self.activation.__name__ = activation
+
+
+class Network:
+    """TensorFlow is larger than all that is installed here."""
+
+    def __init__(self, activation, units):
+        self.layers = [Layer(activation, units)]
+
+    def predict(self, data):
+        scores = numpy.full((len(data), self.layers[0].units), 0.25, dtype="float32")
+        return scores / scores.sum(axis=1, keepdims=True) if self.layers[0].units > 1 else scores
+
+
+def test_a_network_is_what_its_last_layer_says():
+    assert build(Network("sigmoid", 1), X)["kind"] == "probability"
+    assert build(Network("softmax", 4), X, classes=["a", "b", "c", "d"])["kind"] == "probabilities"
+    with pytest.raises(ProfileError, match="say kind='probability' or kind='number'"):
+        build(Network("linear", 1), X)
+
+
+# --- several values a row ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomForestClassifier(3, random_state=0),
+        KNeighborsClassifier(),
+        MultiOutputClassifier(LogisticRegression()),
+        OneVsRestClassifier(LogisticRegression()),
+        ClassifierChain(LogisticRegression()),
+        RidgeClassifier(),
+        MLPClassifier((8,), solver="lbfgs", random_state=0),
+        xgboost.XGBClassifier(n_estimators=3),
+        quiet_catboost(catboost.CatBoostClassifier, loss_function="MultiLogloss"),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_classifier_of_several_labels_counts_each_label_once_a_row(model):
+    names = MultiLabelBinarizer().fit([["art", "money", "sport"]])
+    model.fit(X, TOPICS)
+    profile = build(model, X, classes=names)
+    assert profile["kind"] == "labels"
+    assert profile["classes"] == [{"name": "art"}, {"name": "money"}, {"name": "sport"}]
+    counts = numpy.asarray(model.predict(X)).astype(int).sum(axis=0)
+    assert min(counts) > 0 and profile["reference"]["classes"] == dict(zip(["art", "money", "sport"], map(int, counts)))
+    assert profile["rows"] == ROWS
+
+
+def test_rows_with_one_label_each_are_still_labels_of_a_model_that_has_several():
+    one_each = numpy.eye(3, dtype=int)[THREE]
+    assert build(DecisionTreeClassifier(random_state=0).fit(X, one_each), X)["kind"] == "labels"
+    with pytest.raises(ProfileError, match="kind='labels' when a row may have several of them, kind='probabilities'"):
+        build(predictions=one_each)
+    with pytest.raises(ProfileError, match="has 3 labels, but classes has 2 names"):
+        build(predictions=one_each, kind="labels", classes=["a", "b"])
+
+
+def test_probabilities_that_are_certain_of_every_row_are_probabilities():
+    model = DecisionTreeClassifier(random_state=0).fit(X, THREE)
+    profile = build(model, X, predictions=model.predict_proba(X), classes=["young", "middle", "old"])
+    assert profile["kind"] == "probabilities" and [one["name"] for one in profile["classes"]] == ["young", "middle", "old"]
+
+
+def test_what_labels_are_made_of_is_not_guessed_at():
+    model = OneVsRestClassifier(LogisticRegression()).fit(X, TOPICS)
+    with pytest.raises(ProfileError, match="a prediction has 3 values, and Modelship counts one"):
+        build(model, X, predictions=model.predict_proba(X))
+    with pytest.raises(ProfileError, match="not rows of 0 and 1"):
+        build(model, X, predictions=model.predict_proba(X), kind="labels")
+
+
+def test_of_several_outputs_one_is_asked_for_and_its_classes_are_known():
+    model = RandomForestClassifier(3, random_state=0).fit(X, numpy.column_stack([THREE, CHURNS + 5]))
+    with pytest.raises(ProfileError, match=r"Modelship counts one: say which in path, from path='\$\[0\]' to '\$\[1\]'"):
+        build(model, X)
+    profile = build(model, X, path="$[1]")
+    assert profile["kind"] == "class" and profile["path"] == "$[1]"
+    assert [one["value"] for one in profile["classes"]] == ["5", "6"]
+    assert sum(profile["reference"]["classes"].values()) == ROWS
+
+
+def test_of_several_targets_one_is_asked_for():
+    shares = pandas.DataFrame({"rent": [0.25, 0.5] * (ROWS // 2), "food": [0.75, 0.5] * (ROWS // 2)})
+    model = LinearRegression().fit(X, shares)
+    # They are 1 together in every row, and no probabilities.
+    with pytest.raises(ProfileError, match="a prediction has 2 values, and Modelship counts one"):
+        build(model, X)
+    assert build(model, X, path="$[0]")["kind"] == "number"
+    with pytest.raises(ProfileError, match=r"path has the step 7"):
+        build(model, X, path="$[7]")
+
+
+# --- frames, maps and whatever else predict gives ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pandas.DataFrame({"label": ["a", "b", "a"], "sure": [0.5, 0.75, 0.625]}),
+        polars.DataFrame({"label": ["a", "b", "a"], "sure": [0.5, 0.75, 0.625]}),
+        pyarrow.table({"label": ["a", "b", "a"], "sure": [0.5, 0.75, 0.625]}),
+        {"label": numpy.array(["a", "b", "a"]), "sure": numpy.array([0.5, 0.75, 0.625])},
+        [{"label": "a", "sure": 0.5}, {"label": "b", "sure": 0.75}, {"label": "a", "sure": 0.625}],
+    ],
+    ids=["pandas", "polars", "arrow", "map", "records"],
+)
+def test_of_several_columns_one_is_asked_for_and_their_names_are_no_classes(frame):
+    with pytest.raises(ProfileError, match=r"columns, label, sure: say which one Modelship counts, such as path='\$\.label'"):
+        build(predictions=frame)
+    profile = build(predictions=frame, path="$.label")
+    assert profile["kind"] == "class" and profile["reference"] == {"classes": {"a": 2, "b": 1}}
+    with pytest.raises(ProfileError, match="path leads to 'gone', but the predictions have label, sure"):
+        build(predictions=frame, path="$.gone")
+
+
+def test_a_frame_of_probabilities_has_its_columns_for_classes():
+    frame = pandas.DataFrame({"cat": [0.9, 0.2], "dog": [0.1, 0.8]})
+    profile = build(predictions=frame, kind="probabilities")
+    assert profile["classes"] == [{"name": "cat"}, {"name": "dog"}] and profile["reference"] == {"classes": {"cat": 1, "dog": 1}}
+
+
+@pytest.mark.parametrize(
+    "predictions, words",
+    [
+        ((numpy.array([0, 1]), numpy.array([[0.9, 0.1], [0.2, 0.8]])), "answers with a tuple of 2"),
+        ([[0.5, 0.5], [1.0]], "differ in length or depth"),
+        (numpy.zeros((2, 3, 4)), "differ in length or depth"),
+        ([None, None], "all predictions are missing"),
+        (pandas.Series(pandas.to_datetime(["2026-01-01", "2026-02-01"])), "the predictions are dates"),
+        (numpy.array(["2026-01-01", "2026-02-01"], dtype="datetime64[ns]"), "the predictions are dates"),
+        (pandas.DataFrame({"a": [], "b": []}), "several columns|no predictions"),
+        (pandas.DataFrame({"a": []}), "there are no predictions"),
+        ([{"x", "y"}], "among the predictions there is a set"),
+        ([[-0.1, -2.3], [-1.2, -0.4]], "kind='probabilities' when the largest of them is the predicted class"),
+    ],
+    ids=["tuple", "ragged", "deep", "missing", "dates", "moments", "empty frame", "empty column", "sets", "log"],
+)
+def test_what_no_kind_describes_is_an_error_with_its_remedy(predictions, words):
+    with pytest.raises(ProfileError, match=words):
+        build(predictions=predictions)
+
+
+def test_missing_predictions_hide_no_kind():
+    assert build(predictions=["a", None, "b"])["kind"] == "class"
+    assert build(predictions=[1.5, None, 2.5])["kind"] == "number"
+
+
+# --- data ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of", [polars.from_pandas, lambda frame: polars.from_pandas(frame).lazy(), pyarrow.Table.from_pandas])
+def test_tables_of_polars_and_arrow_are_read_as_pandas_are(of):
+    expected = build(None, X, predictions=["a"] * ROWS)
+    made = build(None, of(X), predictions=["a"] * ROWS)
+    assert made == expected and list(made["features"]) == ["age", "pay", "years"]
+
+
+def test_a_lazy_frame_is_fetched_once_and_given_to_the_model():
+    model = LinearRegression().fit(X, MONTHS)
+    lazy = polars.from_pandas(X).lazy()
+    assert build(model, lazy)["reference"] == build(model, X)["reference"]
+
+
+@pytest.mark.parametrize(
+    "moments, day",
+    [
+        (pandas.date_range("2026-03-01 10:17:31", periods=3, freq="D"), "2026-03-02T00:00:00"),
+        (pandas.date_range("2026-03-01 10:17:31", periods=3, freq="D", tz="UTC"), "2026-03-02T00:00:00+00:00"),
+        (pandas.date_range("2026-03-01", periods=3, freq="D").date, "2026-03-02"),
+    ],
+    ids=["naive", "zoned", "dates"],
+)
+def test_an_example_has_a_day_for_a_moment_and_no_row_s_own(moments, day):
+    data = pandas.DataFrame({"since": moments, "pay": [1.0, 2.0, 3.0]})
+    profile = build(None, data, predictions=["a"] * 3)
+    assert profile["example"]["body"]["dataframe_split"]["data"] == [[day, 2.0]]
+    assert list(profile["features"]) == ["pay"]
+
+
+def test_moments_in_an_array_are_no_quantities():
+    data = {
+        "since": numpy.array(["2026-01-01", "2026-01-02"], dtype="datetime64[ns]"),
+        "took": numpy.array([5, 6], dtype="timedelta64[ns]"),
+    }
+    profile = build(None, data, predictions=["a", "b"])
+    assert "features" not in profile
+    assert profile["example"]["body"]["dataframe_split"]["data"][0] == ["2026-01-01T00:00:00", None]
+
+
+def test_an_example_that_is_no_json_is_told():
+    with pytest.raises(ProfileError, match="example is no JSON body of a request"):
+        build(predictions=["a"], example={"inputs": X.head(1)})
