@@ -12,6 +12,7 @@ from typing import Any, Optional, Sequence
 
 from . import labels, profile, schema
 from .errors import ProfileError
+from .values import typed
 
 # As long as a few rows of text may be, and bounded: what is read comes from a file of somebody's.
 csv.field_size_limit(1 << 20)
@@ -110,8 +111,11 @@ def _from_data(said: argparse.Namespace) -> None:
     columns = _read_csv(said.data)
     if said.prediction not in columns:
         raise ProfileError(f"{said.data} has no column {said.prediction!r}; it has {', '.join(list(columns)[:20])}")
+    columns = {name: typed(texts) for name, texts in _without(columns, said).items()}
+    if said.prediction not in columns:
+        raise ProfileError(f"{said.prediction!r} is the prediction, and cannot be left out")
     predictions = columns.pop(said.prediction)
-    _write(said, data=_without(columns, said), predictions=predictions)
+    _write(said, data=columns, predictions=predictions)
 
 
 def _from_model(said: argparse.Namespace) -> None:
@@ -124,22 +128,11 @@ def _from_model(said: argparse.Namespace) -> None:
         model = mlflow.pyfunc.load_model(said.model)
     except Exception as error:
         raise ProfileError(f"the model {said.model} cannot be loaded: {_first_line(error)}") from error
-    given = model.metadata.load_input_example(model.metadata.get_model_info().model_uri) if not said.data else None
     if said.data:
-        data = pandas.DataFrame(_without(_read_csv(said.data), said))
-        data = _as_signed(data, model.metadata.get_input_schema())
-    elif given is None:
-        raise ProfileError("the model has no input example: name its training data with --data, or log the model with input_example=…")
+        data = _as_signed(_without(_read_csv(said.data), said), model.metadata.get_input_schema(), said.data)
     else:
-        data = given
-    try:
-        predictions = model.predict(data)
-    except Exception as error:
-        raise ProfileError(f"the model does not take this data: {_first_line(error)}") from error
-    wrapped = getattr(model, "unwrap_python_model", None)
-    native = getattr(model, "get_raw_model", lambda: None)() if wrapped else None
-    # Its names of classes; pyfunc itself has none.
-    found = _write(said, model=native if hasattr(native, "classes_") else None, data=data, predictions=predictions)
+        data = _input_example(model, said.model)
+    found = _write(said, model=model, data=data)
     if not said.data:
         # One row is an example, but no spread: drift would be told from it at once.
         for name in ("reference", "features", "rows"):
@@ -147,14 +140,59 @@ def _from_model(said: argparse.Namespace) -> None:
         pathlib.Path(said.output).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def _as_signed(data: Any, signature: Any) -> Any:
-    """With the types of the model's signature: a CSV file does not tell 1 from 1.0."""
-    for column in getattr(signature, "inputs", None) or []:
-        kind = str(getattr(column, "type", "")).rsplit(".", 1)[-1]
-        wanted = {"double": "float64", "float": "float32", "integer": "int32", "long": "int64"}.get(kind)
-        if column.name in data and wanted and not (wanted.startswith("int") and data[column.name].isna().any()):
-            data[column.name] = data[column.name].astype(wanted)
-    return data
+def _input_example(model: Any, uri: str) -> Any:
+    """The example that the model was saved with."""
+    import mlflow.artifacts
+
+    # Not from where it was logged, which the model remembers: one that was only saved was never there.
+    try:
+        given = model.metadata.load_input_example(mlflow.artifacts.download_artifacts(uri))
+    except Exception as error:
+        words = f"the input example of {uri} cannot be read: {_first_line(error)}; name its training data with --data"
+        raise ProfileError(words) from error
+    if given is None:
+        raise ProfileError(
+            "the model has no input example: name its training data with --data, or log the model with input_example=…"
+        )
+    return given
+
+
+def _as_signed(columns: dict, signature: Any, path: str) -> Any:
+    """A frame with the types of the model's signature: a CSV file tells neither 1 from 1.0, nor a date or a zip code."""
+    import pandas
+
+    inputs = getattr(signature, "inputs", None) or []
+    types = {one.name: str(one.type).rsplit(".", 1)[-1] for one in inputs if one.name}
+    data = {}
+    for name, texts in columns.items():
+        kind = types.get(name)
+        try:
+            data[name] = _column(texts, kind, pandas)
+        except (TypeError, ValueError) as error:
+            raise ProfileError(f"{path}, column {name!r}: the model's signature says {kind}, but {_first_line(error)}") from error
+    frame = pandas.DataFrame(data)
+    if types or not inputs or not signature.is_tensor_spec():
+        return frame
+    # An array without a name, as NumPy's are signed.
+    try:
+        return frame.to_numpy(dtype=inputs[0].type)
+    except (TypeError, ValueError) as error:
+        raise ProfileError(f"{path}: the model takes an array of {inputs[0].type}, but {_first_line(error)}") from error
+
+
+def _column(texts: list, kind: Optional[str], pandas: Any) -> Any:
+    if kind == "string":
+        return [text or None for text in texts]
+    if kind == "datetime":
+        return pandas.to_datetime(pandas.Series([text or None for text in texts]))
+    values = pandas.Series(typed(texts))
+    wanted = {"double": "float64", "float": "float32", "integer": "int32", "long": "int64", "boolean": "bool"}.get(kind or "")
+    # What is missing has no place in whole numbers and booleans: the model says what it does about that.
+    if not wanted or (wanted not in ("float64", "float32") and values.isna().any()):
+        return values
+    if wanted == "bool" and not values.isin([0, 1]).all():
+        raise ValueError("there is something else than true, false, 1 and 0 in it")
+    return values.astype(wanted)
 
 
 def _write(said: argparse.Namespace, **of: Any) -> dict:
@@ -197,7 +235,7 @@ def _without(columns: dict, said: argparse.Namespace) -> dict:
 
 
 def _read_csv(path: str) -> dict:
-    """The columns, each as numbers if all of it is: whole ones stay whole."""
+    """The columns, as they are written."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -210,16 +248,7 @@ def _read_csv(path: str) -> dict:
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):
             raise ProfileError(f"{path}, line {number}: {len(row)} fields, but the header has {len(names)}")
-    return {name: _typed([row[at] for row in rows]) for at, name in enumerate(names)}
-
-
-def _typed(texts: list) -> list:
-    for read in (int, float):
-        try:
-            return [read(text) if text else None for text in texts]
-        except ValueError:
-            continue
-    return [text or None for text in texts]
+    return {name: [row[at] for row in rows] for at, name in enumerate(names)}
 
 
 def _first_line(error: BaseException) -> str:

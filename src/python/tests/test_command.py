@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from modelship_profile import cli
+from modelship_profile.values import typed
 
 HERE = pathlib.Path(__file__).parent
 
@@ -45,6 +46,7 @@ def test_columns_that_are_no_feature_are_left_out(tmp_path, data):
     [
         (CSV, ["--prediction", "gone"], "has no column 'gone'; it has age, town, left"),
         (CSV, ["--prediction", "left", "--leave-out", "x"], "no column 'x' to leave out"),
+        (CSV, ["--prediction", "left", "--leave-out", "left"], "'left' is the prediction, and cannot be left out"),
         (CSV, ["--prediction", "left"], "kind='class' or kind='number'"),
         ("a,b\n1\n", ["--prediction", "a"], "line 2: 1 fields, but the header has 2"),
         ("a,b\n", ["--prediction", "a"], "no header or no rows"),
@@ -56,6 +58,39 @@ def test_a_csv_that_cannot_be_read_is_told(tmp_path, capsys, text, arguments, wo
     assert cli.main(["from-data", "--data", str(file), *arguments, "--output", str(tmp_path / "out.json")]) == 1
     assert words in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    "texts, values",
+    [
+        (["1", "-2", "+3", ""], [1, -2, 3, None]),
+        (["1", "2.5", "1e3", ".5", "3."], [1.0, 2.5, 1000.0, 0.5, 3.0]),
+        (["1", "NA", "nan"], [1, None, None]),
+        # Zip codes, account numbers, versions, what only Python takes for a number, and a country.
+        (["01234", "89073"], ["01234", "89073"]),
+        (["0", "00"], ["0", "00"]),
+        (["1", "12345678901234567890"], ["1", "12345678901234567890"]),
+        (["1.10.0", "1.2"], ["1.10.0", "1.2"]),
+        (["1_000", "2"], ["1_000", "2"]),
+        (["infinity", "1"], ["infinity", "1"]),
+        (["NA", "DE", ""], ["NA", "DE", None]),
+        (["True", "false", "", "TRUE"], [True, False, None, True]),
+        (["true", "1"], ["true", "1"]),
+        (["", ""], [None, None]),
+    ],
+)
+def test_a_column_of_a_csv_is_what_all_of_it_can_be(texts, values):
+    read = typed(texts)
+    assert read == values and [type(one) for one in read] == [type(one) for one in values]
+
+
+def test_a_csv_of_booleans_and_zip_codes_keeps_both(tmp_path):
+    file = tmp_path / "train.csv"
+    file.write_text("zip,member,left\n" + "01234,True,false\n02345,False,true\n" * 5)
+    profile = made(tmp_path, "from-data", "--data", str(file), "--prediction", "left")
+    assert profile["kind"] == "class" and profile["reference"] == {"classes": {"false": 5, "true": 5}}
+    assert profile["features"]["zip"] == {"missing": 0, "classes": {"01234": 5, "02345": 5}}
+    assert profile["example"]["body"]["dataframe_split"]["data"][0][1] in (True, False)
 
 
 def test_check_tells_good_from_bad(tmp_path, data, capsys):
