@@ -64,7 +64,11 @@ def _of_single(model: Any, rows: list, classes: Any, own: bool) -> str:
 def _of_lists(model: Any, rows: list, own: bool) -> str:
     width = len(rows[0]) if isinstance(rows[0], list) else 0
     cells = [cell for row in rows if isinstance(row, list) for cell in row]
-    if any(not isinstance(row, list) or len(row) != width for row in rows) or any(isinstance(cell, list) for cell in cells):
+    texts = are_texts(rows)
+    uneven = any(not isinstance(row, list) or len(row) != width for row in rows)
+    if texts and uneven:
+        return "labels"
+    if uneven or any(isinstance(cell, list) for cell in cells):
         raise ProfileError("the predictions are lists that differ in length or depth, which no kind describes: give predictions=")
     known = models.kind_of(model)
     ones = all(is_one_or_none(cell) for cell in cells)
@@ -78,16 +82,24 @@ def _of_lists(model: Any, rows: list, own: bool) -> str:
     if ones and known == "class" and all(sum(row) == 1 for row in rows) and width == len(models.classes_of(model) or []):
         return "probabilities"
     several = f"a prediction has {width} values, and Modelship counts one: say which in path, from path='$[0]' to '$[{width - 1}]'"
+    if texts and not (own and known == "class"):
+        raise ProfileError(f"{several}; or kind='labels' when all of them are labels of the row")
     if known == "number" or not all(is_number(cell) for cell in cells) or (own and known == "class"):
         raise ProfileError(several)
-    if ones:
-        raise ProfileError(f"{several}; or kind='labels' when a row may have several of them, kind='probabilities' when it has one")
-    raise ProfileError(f"{several}; or kind='probabilities' when the largest of them is the predicted class")
+    raise ProfileError(
+        f"{several}; or kind='labels' when a row may have several of them, kind='probabilities' when the largest is its class"
+    )
 
 
 def is_one_or_none(cell: Any) -> bool:
     """Whether a label is said to be there, or not to be."""
     return (is_number(cell) or isinstance(cell, bool)) and cell in (0, 1)
+
+
+def are_texts(rows: list) -> bool:
+    """Whether the rows are lists of names, of any length."""
+    named = all(isinstance(row, list) and all(isinstance(cell, str) for cell in row) for row in rows)
+    return named and any(rows)
 
 
 def _within_one(rows: list) -> bool:

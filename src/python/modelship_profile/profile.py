@@ -77,7 +77,7 @@ def build(
         profile["positive"] = class_name(positive)
     if threshold is not None:
         profile["threshold"] = figure(threshold)
-    reference = _reference(rows, kind, named)
+    reference = _reference(rows, kind, named, 0.5 if threshold is None else threshold)
     if reference:
         profile["reference"] = reference
     features = table.read(data)
@@ -121,7 +121,10 @@ def _classes(values: Optional[list], rows: list, kind: str, said: Any) -> list:
     """The list that ``spec.predictions.classes`` takes: values with names, or names by position in a row."""
     if kind == "number":
         return []
-    by_position = kind in ("probability", *answers.OF_ROWS)
+    texts = kind == "labels" and kinds.are_texts(rows)
+    by_position = kind in ("probability", *answers.OF_ROWS) and not texts
+    if texts:
+        rows = [cell for row in rows for cell in row]
     encoder = getattr(said, "classes_", None)
     if isinstance(said, dict):
         pairs = [(class_value(value), class_name(name)) for value, name in said.items()]
@@ -135,7 +138,7 @@ def _classes(values: Optional[list], rows: list, kind: str, said: Any) -> list:
         pairs = _by_order(names, values if encoder is None else None, rows)
     elif values is not None:
         pairs = [(class_value(value), class_name(value)) for value in values]
-    elif kind == "class":
+    elif kind == "class" or texts:
         found = {class_value(row) for row in rows if not is_missing(row)}
         pairs = [(value, class_name(value)) for value in sorted(found)] if len(found) <= MOST_CLASSES else []
     else:
@@ -157,7 +160,7 @@ def _by_order(names: list, values: Optional[list], rows: list) -> list:
     return [(class_value(value), name) for value, name in zip(range(len(names)) if values is None else values, names)]
 
 
-def _reference(rows: list, kind: str, classes: list) -> Optional[dict]:
+def _reference(rows: list, kind: str, classes: list, threshold: float) -> Optional[dict]:
     if kind in ("number", "probability"):
         if not all(is_number(row) or is_missing(row) for row in rows):
             raise ProfileError(f"kind is {kind}, but among the predictions there is one that is no number")
@@ -170,24 +173,35 @@ def _reference(rows: list, kind: str, classes: list) -> Optional[dict]:
             raise ProfileError(f"the model predicts {unknown[0][:64]!r}, which has no name in classes")
         return spread.by_class([names.get(value) or class_name(value) for value in found])
     widths = {len(row) for row in rows if isinstance(row, list)}
-    cells = [cell for row in rows if isinstance(row, list) for cell in row]
-    if len(widths) != 1 or not all(isinstance(row, list) for row in rows) or not all(isinstance(cell, (int, float)) for cell in cells):
+    if kind == "labels" and kinds.are_texts(rows):
+        return _of_labels([set(row) for row in rows], {one["value"]: one["name"] for one in classes})
+    numbers = all(isinstance(row, list) and all(isinstance(cell, (int, float)) for cell in row) for row in rows)
+    if len(widths) != 1 or not numbers:
         raise ProfileError(f"kind is {kind}, but the predictions are not rows of numbers, all of one length")
     width = widths.pop()
     if classes and len(classes) != width:
         raise ProfileError(f"a row of predictions has {width} {kind}, but classes has {len(classes)} names")
     names = [one["name"] for one in classes]
     if kind == "labels":
-        return _of_labels(rows, names)
+        if not all(0 <= cell <= 1 for row in rows for cell in row):
+            raise ProfileError("kind is labels, but the predictions are not rows of 0 and 1, of probabilities, or of names")
+        found = [{at for at, cell in enumerate(row) if cell >= threshold} for row in rows]
+        return _of_labels(found, dict(enumerate(names)))
     return spread.by_class([names[max(range(width), key=row.__getitem__)] for row in rows]) if names else None
 
 
-def _of_labels(rows: list, names: list) -> Optional[dict]:
-    """Each label once for every row that has it."""
-    if not all(kinds.is_one_or_none(cell) for row in rows for cell in row):
-        raise ProfileError("kind is labels, but the predictions are not rows of 0 and 1: give the labels themselves as predictions=")
-    found = [name for row in rows for name, cell in zip(names, row) if cell]
-    return spread.by_class(found) if found else None
+def _of_labels(rows: list, names: dict) -> Optional[dict]:
+    """Each label once for every row that has it.
+
+    None where a row has no label: a reference has no place for those, and they would look like drift on the very data of
+    the training.
+    """
+    if not names or not all(rows):
+        return None
+    unknown = sorted({label for row in rows for label in row if label not in names})
+    if unknown:
+        raise ProfileError(f"the model predicts {unknown[0][:64]!r}, which has no name in classes")
+    return spread.by_class([names[label] for row in rows for label in row])
 
 
 def _example(features: Optional[table.Table]) -> Optional[dict]:

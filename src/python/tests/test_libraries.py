@@ -33,6 +33,8 @@ MIXED = pandas.Series(RNG.integers(0, 3, ROWS))
 MONTHS = (X["pay"] * 10).round()
 # Several topics a text.
 TOPICS = numpy.column_stack([X["age"] > 0, X["pay"] > 0.3, X["years"] > -0.2]).astype(int)
+# And none without any.
+TOPICS[TOPICS.sum(axis=1) == 0, 2] = 1
 
 
 def quiet_catboost(of, **said):
@@ -248,9 +250,13 @@ def test_a_classifier_of_several_labels_counts_each_label_once_a_row(model):
     profile = build(model, X, classes=names)
     assert profile["kind"] == "labels"
     assert profile["classes"] == [{"name": "art"}, {"name": "money"}, {"name": "sport"}]
-    counts = numpy.asarray(model.predict(X)).astype(int).sum(axis=0)
-    assert min(counts) > 0 and profile["reference"]["classes"] == dict(zip(["art", "money", "sport"], map(int, counts)))
-    assert profile["rows"] == ROWS
+    predicted = numpy.asarray(model.predict(X)).astype(int)
+    labelled = X[predicted.sum(axis=1) > 0]
+    counts = predicted.sum(axis=0)
+    reference = build(model, labelled, classes=names)["reference"]["classes"]
+    assert min(counts) > 0 and reference == dict(zip(["art", "money", "sport"], map(int, counts)))
+    # A row without any label has no place in a reference, and would look like drift.
+    assert ("reference" in profile) == (len(labelled) == ROWS)
 
 
 def test_rows_with_one_label_each_are_still_labels_of_a_model_that_has_several():
@@ -272,8 +278,25 @@ def test_what_labels_are_made_of_is_not_guessed_at():
     model = OneVsRestClassifier(LogisticRegression()).fit(X, TOPICS)
     with pytest.raises(ProfileError, match="a prediction has 3 values, and Modelship counts one"):
         build(model, X, predictions=model.predict_proba(X))
-    with pytest.raises(ProfileError, match="not rows of 0 and 1"):
-        build(model, X, predictions=model.predict_proba(X), kind="labels")
+    with pytest.raises(ProfileError, match="not rows of 0 and 1, of probabilities, or of names"):
+        build(model, X, predictions=model.decision_function(X), kind="labels")
+
+
+def test_of_labels_probabilities_count_from_the_threshold_on():
+    said = {"predictions": [[0.9, 0.4], [0.2, 0.3], [0.5, 0.6]], "kind": "labels", "classes": ["art", "sport"]}
+    assert "reference" not in build(**said), "the second row has none"
+    assert build(**said, threshold=0.3)["reference"] == {"classes": {"art": 2, "sport": 3}}
+
+
+def test_lists_of_names_are_labels_where_they_can_be_nothing_else():
+    profile = build(predictions=[["art", "sport"], ["art"], ["sport", "sport", "art"]])
+    assert profile["kind"] == "labels" and profile["classes"] == [{"value": "art", "name": "art"}, {"value": "sport", "name": "sport"}]
+    assert profile["reference"] == {"classes": {"art": 3, "sport": 2}}
+    assert "reference" not in build(predictions=[["art"], []])
+    with pytest.raises(ProfileError, match="a prediction has 2 values.*or kind='labels' when all of them are labels of the row"):
+        build(predictions=[["red", "big"], ["blue", "small"]])
+    with pytest.raises(ProfileError, match="predicts 'sport', which has no name in classes"):
+        build(predictions=[["art", "sport"], ["art"]], classes=["art"])
 
 
 def test_of_several_outputs_one_is_asked_for_and_its_classes_are_known():
@@ -338,7 +361,7 @@ def test_a_frame_of_probabilities_has_its_columns_for_classes():
         (pandas.DataFrame({"a": [], "b": []}), "several columns|no predictions"),
         (pandas.DataFrame({"a": []}), "there are no predictions"),
         ([{"x", "y"}], "among the predictions there is a set"),
-        ([[-0.1, -2.3], [-1.2, -0.4]], "kind='probabilities' when the largest of them is the predicted class"),
+        ([[-0.1, -2.3], [-1.2, -0.4]], "kind='probabilities' when the largest is its class"),
     ],
     ids=["tuple", "ragged", "deep", "missing", "dates", "moments", "empty frame", "empty column", "sets", "log"],
 )
