@@ -23,6 +23,14 @@ const WATCHED: [(&str, &str); 8] = [
     ("params.yaml", "params.yaml"),
 ];
 
+/// What a training has to say that the default of MLflow 3.17 stops; the step `train` says it too, once it has happened.
+const FORMAT: &str = r#"
+MLflow 3.17 refuses scikit-learn's trees, forests, gradient boosting and nearest neighbours in its default format, skops.
+In the training, write
+  mlflow.sklearn.log_model(model, name="model", serialization_format="cloudpickle")
+or keep skops, and name the types that the error lists: skops_trusted_types=["sklearn.tree._tree.Tree"]
+"#;
+
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The model's repository.
@@ -52,9 +60,10 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 
 /// Writes the files; what is left to do.
 fn init(arguments: &Arguments) -> Result<String, String> {
-    let files = files(arguments, &Found::look(&arguments.directory)?)?;
+    let found = Found::look(&arguments.directory)?;
+    let files = files(arguments, &found)?;
     write(&arguments.directory, &files, arguments.force)?;
-    Ok(told(arguments, &files))
+    Ok(told(arguments, &found, &files))
 }
 
 /// What lies in the repository.
@@ -66,6 +75,8 @@ struct Found {
     /// Whether MLflow is in the game at all.
     mlflow: bool,
     trains: bool,
+    /// Whether the training says in which format a model is saved.
+    names_format: bool,
 }
 
 impl Found {
@@ -75,12 +86,16 @@ impl Found {
         }
         let there = |name: &str| directory.join(name).exists();
         let text = |name: &str| fs::read_to_string(directory.join(name)).unwrap_or_default();
-        let mlflow = ["modelling.py", "train.py", "requirements.txt"].iter().any(|name| text(name).contains("mlflow"));
+        let said = |files: &[&str], word: &str| files.iter().any(|name| text(name).contains(word));
+        let mlflow = said(&["modelling.py", "train.py", "requirements.txt"], "mlflow");
         Ok(Self {
             watched: WATCHED.iter().filter(|(name, _)| there(name)).map(|(_, pattern)| *pattern).collect(),
             port: there("Dockerfile").then(|| exposed(&text("Dockerfile")).unwrap_or(8080)),
             mlflow: mlflow || there("MLproject"),
             trains: there("MLproject") || there("modelling.py") || there("train.py"),
+            names_format: ["serialization_format", "skops_trusted_types"]
+                .iter()
+                .any(|word| said(&["modelling.py", "train.py"], word)),
         })
     }
 }
@@ -187,7 +202,7 @@ fn write(directory: &Path, files: &[(&str, String)], force: bool) -> Result<(), 
 }
 
 /// What is left for a person to do.
-fn told(arguments: &Arguments, files: &[(&str, String)]) -> String {
+fn told(arguments: &Arguments, found: &Found, files: &[(&str, String)]) -> String {
     let mut told = String::new();
     for (name, _) in files {
         told.push_str(&format!("wrote {name}\n"));
@@ -199,6 +214,9 @@ fn told(arguments: &Arguments, files: &[(&str, String)]) -> String {
     secret("DAGSHUB_USERNAME", "user of the tracking server, if it asks for one");
     secret("DAGSHUB_TOKEN", "the user's token");
     secret("PAT", "may write contents and pull requests here, for the pull request with the reports");
+    if found.mlflow && !found.names_format {
+        told.push_str(FORMAT);
+    }
     told.push_str("\nThen commit and push, and once: kubectl apply -f modeldeployment.yaml\n");
     told
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 
 import mlflow
@@ -134,6 +136,60 @@ def test_a_training_that_fails_stops_everything(steps):
     assert "the training ended with status 3: exit 3" in steps.bad("train", MODEL_TRAIN="exit 3")
 
 
+FOREST = """import mlflow
+from sklearn.{module} import {model}
+
+with mlflow.start_run():
+    mlflow.sklearn.log_model({model}({said}).fit([[0.0], [1.0]] * 4, [0, 1] * 4), name="model", pip_requirements=["mlflow"]{more})
+"""
+REFUSED = "MLflow's default format (skops) does not take this model"
+CLOUDPICKLE = 'serialization_format="cloudpickle"'
+
+
+def refused(steps, **environment):
+    """What the step says; the training's own traceback is shown too."""
+    done = steps.run("train", **environment)
+    assert done.returncode == 1 and "Traceback" in done.stdout, done.stdout
+    return done.stdout
+
+
+def test_a_forest_that_mlflow_s_default_format_refuses_is_told_what_to_write_and_that_works(on_server):
+    script = on_server.folder / "modelling.py"
+    forest = {"module": "ensemble", "model": "RandomForestClassifier", "said": "2"}
+    script.write_text(FOREST.format(**forest, more=""))
+    words = refused(on_server)
+    assert REFUSED in words and CLOUDPICKLE in words
+    (trusted,) = re.findall(r"or keep skops with (skops_trusted_types=\[.*\])$", words, re.MULTILINE)
+    script.write_text("".join(FOREST.format(**forest, more=f", {more}") for more in (CLOUDPICKLE, trusted)))
+    on_server.good("train")
+
+
+def test_a_project_s_model_that_the_default_format_refuses_is_told_what_to_write_too(on_server):
+    (on_server.folder / "MLproject").write_text("name: near\nentry_points:\n  main:\n    command: python near.py\n")
+    neighbours = {"module": "neighbors", "model": "KNeighborsClassifier", "said": "1"}
+    (on_server.folder / "near.py").write_text(FOREST.format(**neighbours, more=""))
+    words = refused(on_server, GITHUB_ACTIONS="true")
+    assert REFUSED in words and CLOUDPICKLE in words and "KDTree" in words
+    assert "::error title=train::the project did not end well. " + REFUSED in words
+
+
+def test_a_training_that_leaves_a_server_behind_is_not_waited_for(steps):
+    said = "sleep 300 & echo $! >left-behind; echo on standard error >&2; echo on standard output"
+    log = steps.folder.parent / "log"
+    with open(log, "w") as output:
+        subprocess.run(
+            [SCRIPTS / "train"],
+            cwd=steps.folder,
+            env={"PATH": os.environ["PATH"], "MODEL_OUT": str(steps.out), "MODEL_TRAIN": said},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=True,
+            timeout=120,
+        )
+    os.kill(int((steps.folder / "left-behind").read_text()), signal.SIGTERM)
+    assert "on standard error\n" in log.read_text() and "on standard output\n" in log.read_text()
+
+
 def test_the_steps_after_one_that_is_missing_say_which(steps):
     assert "run choose-run first" in steps.bad("export")
     assert "run describe first" in steps.bad("build", MODEL_IMAGE="alice/model")
@@ -205,6 +261,23 @@ def test_a_model_of_which_nothing_is_known_is_refused_unless_that_is_meant(steps
     labels = (steps.out / "labels").read_text()
     assert "dev.modelship.profile" not in labels
     assert f"org.opencontainers.image.revision={'c' * 40}" in labels
+
+
+def test_what_a_model_does_not_tell_of_its_answers_is_asked_for_and_taken(steps, tmp_path):
+    class Score(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            return [{"score": 0.25, "model": "b"}] * len(model_input)
+
+    mlflow.pyfunc.save_model(str(tmp_path / "model"), python_model=Score(), pip_requirements=["mlflow"])
+    (steps.folder / "train.csv").write_text("x\n" + "1.5\n" * 8)
+    steps.good("choose-run", MODEL_FOLDER=str(tmp_path / "model"))
+    steps.good("export")
+    asked = {"MODEL_DATA": "train.csv", "MODEL_PREDICTION_PATH": "$.score"}
+    assert "say kind='probability' or kind='number'" in steps.bad("describe", **asked)
+    asked.update(MODEL_KIND="probability", MODEL_CLASSES="stay,churn", MODEL_POSITIVE="stay", MODEL_THRESHOLD="0.4")
+    steps.good("describe", **asked)
+    profile = json.loads((steps.out / "profile.json").read_text())
+    assert [profile[name] for name in ("path", "kind", "positive", "threshold")] == ["$.score", "probability", "stay", "0.4"]
 
 
 @pytest.mark.parametrize(

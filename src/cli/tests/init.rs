@@ -60,7 +60,7 @@ fn every_input_that_may_be_written_is_one_of_the_reusable_workflow() {
     }
     for secret in ["DOCKERHUB_USERNAME", "DOCKERHUB_TOKEN", "DAGSHUB_USERNAME", "DAGSHUB_TOKEN", "PAT"] {
         assert!(publish["on"]["workflow_call"]["secrets"][secret].is_object(), "{secret}");
-        assert!(told(&arguments(Path::new("."), "a/b"), &[]).contains(secret));
+        assert!(told(&arguments(Path::new("."), "a/b"), &Found::default(), &[]).contains(secret));
     }
 }
 
@@ -108,6 +108,34 @@ fn a_dockerfile_s_port_is_that_of_the_server_and_without_mlflow_no_run_is_asked_
     assert_eq!(deployment["spec"]["server"], serde_json::json!({"type": "http", "port": 5000}));
     ValidSpec::parse("digits", &deployment["spec"]).unwrap();
     assert_eq!(written(directory.path(), WORKFLOW.0)["jobs"]["model"]["with"]["run"], "none");
+}
+
+#[test]
+fn a_training_that_does_not_name_the_format_is_told_what_mlflow_s_default_refuses() {
+    let hint = r#"serialization_format="cloudpickle""#;
+    let told = |text: &str| init(&arguments(repository(&[("modelling.py", text)]).path(), "alice/churn")).unwrap();
+    let forest = "import mlflow\nmlflow.sklearn.log_model(model)";
+    assert!(told(forest).contains(hint) && told(forest).contains("skops_trusted_types"));
+    for text in ["import torch", "mlflow.sklearn.log_model(model, serialization_format='cloudpickle')"] {
+        assert!(!told(text).contains(hint), "{text}");
+    }
+    // A project's script may have any name.
+    let project = repository(&[("MLproject", "name: churn")]);
+    assert!(init(&arguments(project.path(), "alice/churn")).unwrap().contains(hint));
+}
+
+#[test]
+fn every_walk_through_that_logs_to_mlflow_says_what_its_default_format_refuses() {
+    for (name, text) in [
+        ("README.md", include_str!("../../../README.md")),
+        ("walkthroughs", include_str!("../../python/walkthroughs/README.md")),
+        ("attrition", include_str!("../../python/walkthroughs/attrition/README.md")),
+        ("label-encoded", include_str!("../../python/walkthroughs/label-encoded/README.md")),
+        ("mlflow-project", include_str!("../../python/walkthroughs/mlflow-project/README.md")),
+        ("score-gate", include_str!("../../python/walkthroughs/score-gate/README.md")),
+    ] {
+        assert!(text.contains(r#"serialization_format="cloudpickle""#) && text.contains("skops"), "{name}");
+    }
 }
 
 #[test]
