@@ -29,6 +29,7 @@ def read(predictions: Any, kind: Optional[str] = None, path: Optional[str] = Non
     Raises a ProfileError when that takes a path and there is none.
     """
     steps = _steps(path)
+    predictions = table.gathered(predictions)
     columns = _columns(predictions)
     if columns is not None:
         return _of_columns(columns, kind, steps)

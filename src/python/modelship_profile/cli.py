@@ -10,7 +10,7 @@ import pathlib
 import sys
 from typing import Any, Optional, Sequence
 
-from . import labels, profile, schema
+from . import kinds, labels, profile, schema
 from .errors import ProfileError
 from .values import typed
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kind", choices=profile.KINDS)
+    parser.add_argument("--kind", choices=kinds.KINDS)
     parser.add_argument("--path", help="where the prediction is in one row of the answer: $.prediction")
     parser.add_argument("--classes", metavar="0=stay,1=churn", help="names by value, or by position: stay,churn")
     parser.add_argument("--positive", metavar="CLASS", help="what a probability speaks of")

@@ -8,9 +8,8 @@ import pathlib
 import re
 from typing import Any, Optional, Union
 
-from . import answers, kinds, models, schema, spread, table, tracking
+from . import answers, kinds, models, reference, schema, spread, table, tracking
 from .errors import ProfileError
-from .kinds import KINDS
 from .values import as_list, class_name, class_value, figure, is_missing, is_number, plain
 
 FILE = "modelship-profile.json"
@@ -63,7 +62,8 @@ def build(
     data = table.gathered(data)
     own = predictions is None and models.answers_by_predict(model)
     native = models.native(model)
-    answered = answers.read(_predicted(model, data) if predictions is None else predictions, kind or models.kind_of(native), path)
+    given = _predicted(model, data) if predictions is None else predictions
+    answered = answers.read(given, kind or models.kind_of(native), path)
     rows = answered.rows
     kind = kinds.decide(native, rows, kind, classes, own)
     profile: dict = {"version": schema.VERSION, "kind": kind}
@@ -77,9 +77,9 @@ def build(
         profile["positive"] = class_name(positive)
     if threshold is not None:
         profile["threshold"] = figure(threshold)
-    reference = _reference(rows, kind, named, 0.5 if threshold is None else threshold)
-    if reference:
-        profile["reference"] = reference
+    counted = reference.of(rows, kind, named, reference.THRESHOLD if threshold is None else threshold)
+    if counted:
+        profile["reference"] = counted
     features = table.read(data)
     body = _example(features) if example is None else _as_json(example)
     if body is not None:
@@ -158,50 +158,6 @@ def _by_order(names: list, values: Optional[list], rows: list) -> list:
     if values is not None and len(values) != len(names):
         raise ProfileError(f"classes has {len(names)} names, but the model knows {len(values)} classes")
     return [(class_value(value), name) for value, name in zip(range(len(names)) if values is None else values, names)]
-
-
-def _reference(rows: list, kind: str, classes: list, threshold: float) -> Optional[dict]:
-    if kind in ("number", "probability"):
-        if not all(is_number(row) or is_missing(row) for row in rows):
-            raise ProfileError(f"kind is {kind}, but among the predictions there is one that is no number")
-        return spread.by_range([row for row in rows if not is_missing(row)])
-    if kind == "class":
-        names = {one["value"]: one["name"] for one in classes}
-        found = [class_value(row) for row in rows if not is_missing(row)]
-        unknown = sorted({value for value in found if names and value not in names})
-        if unknown:
-            raise ProfileError(f"the model predicts {unknown[0][:64]!r}, which has no name in classes")
-        return spread.by_class([names.get(value) or class_name(value) for value in found])
-    widths = {len(row) for row in rows if isinstance(row, list)}
-    if kind == "labels" and kinds.are_texts(rows):
-        return _of_labels([set(row) for row in rows], {one["value"]: one["name"] for one in classes})
-    numbers = all(isinstance(row, list) and all(isinstance(cell, (int, float)) for cell in row) for row in rows)
-    if len(widths) != 1 or not numbers:
-        raise ProfileError(f"kind is {kind}, but the predictions are not rows of numbers, all of one length")
-    width = widths.pop()
-    if classes and len(classes) != width:
-        raise ProfileError(f"a row of predictions has {width} {kind}, but classes has {len(classes)} names")
-    names = [one["name"] for one in classes]
-    if kind == "labels":
-        if not all(0 <= cell <= 1 for row in rows for cell in row):
-            raise ProfileError("kind is labels, but the predictions are not rows of 0 and 1, of probabilities, or of names")
-        found = [{at for at, cell in enumerate(row) if cell >= threshold} for row in rows]
-        return _of_labels(found, dict(enumerate(names)))
-    return spread.by_class([names[max(range(width), key=row.__getitem__)] for row in rows]) if names else None
-
-
-def _of_labels(rows: list, names: dict) -> Optional[dict]:
-    """Each label once for every row that has it.
-
-    None where a row has no label: a reference has no place for those, and they would look like drift on the very data of
-    the training.
-    """
-    if not names or not all(rows):
-        return None
-    unknown = sorted({label for row in rows for label in row if label not in names})
-    if unknown:
-        raise ProfileError(f"the model predicts {unknown[0][:64]!r}, which has no name in classes")
-    return spread.by_class([names[label] for row in rows for label in row])
 
 
 def _example(features: Optional[table.Table]) -> Optional[dict]:

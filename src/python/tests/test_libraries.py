@@ -4,8 +4,6 @@ import catboost
 import lightgbm
 import numpy
 import pandas
-import polars
-import pyarrow
 import pytest
 import statsmodels.api
 import xgboost
@@ -48,8 +46,8 @@ def quiet_catboost(of, **said):
     "model",
     [
         quiet_catboost(catboost.CatBoostRegressor),
-        lightgbm.LGBMRegressor(n_estimators=3, verbose=-1),
-        xgboost.XGBRegressor(n_estimators=3),
+        lightgbm.LGBMRegressor(n_estimators=3, verbose=-1, n_jobs=1),
+        xgboost.XGBRegressor(n_estimators=3, n_jobs=1),
         HistGradientBoostingRegressor(max_iter=3),
         make_pipeline(StandardScaler(), LinearRegression()),
     ],
@@ -67,7 +65,7 @@ def test_a_regressor_predicts_numbers_whatever_else_it_carries(model):
     "model",
     [
         quiet_catboost(catboost.CatBoostClassifier),
-        lightgbm.LGBMClassifier(n_estimators=3, verbose=-1),
+        lightgbm.LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1),
         RandomForestClassifier(3, random_state=0),
         make_pipeline(StandardScaler(), LogisticRegression()),
     ],
@@ -85,8 +83,8 @@ def test_a_classifier_of_texts_brings_the_names_of_its_classes(model):
     "model",
     [
         quiet_catboost(catboost.CatBoostClassifier),
-        xgboost.XGBClassifier(n_estimators=3),
-        lightgbm.LGBMClassifier(n_estimators=3, verbose=-1),
+        xgboost.XGBClassifier(n_estimators=3, n_jobs=1),
+        lightgbm.LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1),
     ],
     ids=lambda model: type(model).__name__,
 )
@@ -96,7 +94,11 @@ def test_three_encoded_classes_get_the_names_that_are_given(model):
     assert sum(profile["reference"]["classes"].values()) == ROWS
 
 
-@pytest.mark.parametrize("model", [KMeans(3, n_init=1, random_state=0), IsolationForest(n_estimators=5, random_state=0)], ids=["clusters", "outliers"])
+@pytest.mark.parametrize(
+    "model",
+    [KMeans(3, n_init=1, random_state=0), IsolationForest(n_estimators=5, random_state=0)],
+    ids=["clusters", "outliers"],
+)
 def test_clusters_and_outliers_are_classes(model):
     profile = build(model.fit(X), X)
     assert profile["kind"] == "class" and sum(profile["reference"]["classes"].values()) == ROWS
@@ -239,7 +241,7 @@ def test_a_network_is_what_its_last_layer_says():
         ClassifierChain(LogisticRegression()),
         RidgeClassifier(),
         MLPClassifier((8,), solver="lbfgs", random_state=0),
-        xgboost.XGBClassifier(n_estimators=3),
+        xgboost.XGBClassifier(n_estimators=3, n_jobs=1),
         quiet_catboost(catboost.CatBoostClassifier, loss_function="MultiLogloss"),
     ],
     ids=lambda model: type(model).__name__,
@@ -290,7 +292,8 @@ def test_of_labels_probabilities_count_from_the_threshold_on():
 
 def test_lists_of_names_are_labels_where_they_can_be_nothing_else():
     profile = build(predictions=[["art", "sport"], ["art"], ["sport", "sport", "art"]])
-    assert profile["kind"] == "labels" and profile["classes"] == [{"value": "art", "name": "art"}, {"value": "sport", "name": "sport"}]
+    assert profile["kind"] == "labels"
+    assert profile["classes"] == [{"value": "art", "name": "art"}, {"value": "sport", "name": "sport"}]
     assert profile["reference"] == {"classes": {"art": 3, "sport": 2}}
     assert "reference" not in build(predictions=[["art"], []])
     with pytest.raises(ProfileError, match="a prediction has 2 values.*or kind='labels' when all of them are labels of the row"):
@@ -318,105 +321,3 @@ def test_of_several_targets_one_is_asked_for():
     assert build(model, X, path="$[0]")["kind"] == "number"
     with pytest.raises(ProfileError, match=r"path has the step 7"):
         build(model, X, path="$[7]")
-
-
-# --- frames, maps and whatever else predict gives ------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "frame",
-    [
-        pandas.DataFrame({"label": ["a", "b", "a"], "sure": [0.5, 0.75, 0.625]}),
-        polars.DataFrame({"label": ["a", "b", "a"], "sure": [0.5, 0.75, 0.625]}),
-        pyarrow.table({"label": ["a", "b", "a"], "sure": [0.5, 0.75, 0.625]}),
-        {"label": numpy.array(["a", "b", "a"]), "sure": numpy.array([0.5, 0.75, 0.625])},
-        [{"label": "a", "sure": 0.5}, {"label": "b", "sure": 0.75}, {"label": "a", "sure": 0.625}],
-    ],
-    ids=["pandas", "polars", "arrow", "map", "records"],
-)
-def test_of_several_columns_one_is_asked_for_and_their_names_are_no_classes(frame):
-    with pytest.raises(ProfileError, match=r"columns, label, sure: say which one Modelship counts, such as path='\$\.label'"):
-        build(predictions=frame)
-    profile = build(predictions=frame, path="$.label")
-    assert profile["kind"] == "class" and profile["reference"] == {"classes": {"a": 2, "b": 1}}
-    with pytest.raises(ProfileError, match="path leads to 'gone', but the predictions have label, sure"):
-        build(predictions=frame, path="$.gone")
-
-
-def test_a_frame_of_probabilities_has_its_columns_for_classes():
-    frame = pandas.DataFrame({"cat": [0.9, 0.2], "dog": [0.1, 0.8]})
-    profile = build(predictions=frame, kind="probabilities")
-    assert profile["classes"] == [{"name": "cat"}, {"name": "dog"}] and profile["reference"] == {"classes": {"cat": 1, "dog": 1}}
-
-
-@pytest.mark.parametrize(
-    "predictions, words",
-    [
-        ((numpy.array([0, 1]), numpy.array([[0.9, 0.1], [0.2, 0.8]])), "answers with a tuple of 2"),
-        ([[0.5, 0.5], [1.0]], "differ in length or depth"),
-        (numpy.zeros((2, 3, 4)), "differ in length or depth"),
-        ([None, None], "all predictions are missing"),
-        (pandas.Series(pandas.to_datetime(["2026-01-01", "2026-02-01"])), "the predictions are dates"),
-        (numpy.array(["2026-01-01", "2026-02-01"], dtype="datetime64[ns]"), "the predictions are dates"),
-        (pandas.DataFrame({"a": [], "b": []}), "several columns|no predictions"),
-        (pandas.DataFrame({"a": []}), "there are no predictions"),
-        ([{"x", "y"}], "among the predictions there is a set"),
-        ([[-0.1, -2.3], [-1.2, -0.4]], "kind='probabilities' when the largest is its class"),
-    ],
-    ids=["tuple", "ragged", "deep", "missing", "dates", "moments", "empty frame", "empty column", "sets", "log"],
-)
-def test_what_no_kind_describes_is_an_error_with_its_remedy(predictions, words):
-    with pytest.raises(ProfileError, match=words):
-        build(predictions=predictions)
-
-
-def test_missing_predictions_hide_no_kind():
-    assert build(predictions=["a", None, "b"])["kind"] == "class"
-    assert build(predictions=[1.5, None, 2.5])["kind"] == "number"
-
-
-# --- data ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("of", [polars.from_pandas, lambda frame: polars.from_pandas(frame).lazy(), pyarrow.Table.from_pandas])
-def test_tables_of_polars_and_arrow_are_read_as_pandas_are(of):
-    expected = build(None, X, predictions=["a"] * ROWS)
-    made = build(None, of(X), predictions=["a"] * ROWS)
-    assert made == expected and list(made["features"]) == ["age", "pay", "years"]
-
-
-def test_a_lazy_frame_is_fetched_once_and_given_to_the_model():
-    model = LinearRegression().fit(X, MONTHS)
-    lazy = polars.from_pandas(X).lazy()
-    assert build(model, lazy)["reference"] == build(model, X)["reference"]
-
-
-@pytest.mark.parametrize(
-    "moments, day",
-    [
-        (pandas.date_range("2026-03-01 10:17:31", periods=3, freq="D"), "2026-03-02T00:00:00"),
-        (pandas.date_range("2026-03-01 10:17:31", periods=3, freq="D", tz="UTC"), "2026-03-02T00:00:00+00:00"),
-        (pandas.date_range("2026-03-01", periods=3, freq="D").date, "2026-03-02"),
-    ],
-    ids=["naive", "zoned", "dates"],
-)
-def test_an_example_has_a_day_for_a_moment_and_no_row_s_own(moments, day):
-    data = pandas.DataFrame({"since": moments, "pay": [1.0, 2.0, 3.0]})
-    profile = build(None, data, predictions=["a"] * 3)
-    assert profile["example"]["body"]["dataframe_split"]["data"] == [[day, 2.0]]
-    assert list(profile["features"]) == ["pay"]
-
-
-def test_moments_in_an_array_are_no_quantities():
-    data = {
-        "since": numpy.array(["2026-01-01", "2026-01-02"], dtype="datetime64[ns]"),
-        "took": numpy.array([5, 6], dtype="timedelta64[ns]"),
-    }
-    profile = build(None, data, predictions=["a", "b"])
-    assert "features" not in profile
-    assert profile["example"]["body"]["dataframe_split"]["data"][0] == ["2026-01-01T00:00:00", None]
-
-
-def test_an_example_that_is_no_json_is_told():
-    with pytest.raises(ProfileError, match="example is no JSON body of a request"):
-        build(predictions=["a"], example={"inputs": X.head(1)})
