@@ -20,8 +20,8 @@ OBJECTIVES = {
     "multi:softmax": "class",
     "multi:softprob": "probabilities",
 }
-# Objectives of somebody's own: what they predict only that person knows.
-UNKNOWN = ("custom", "none", "")
+# Only the one who trained knows: an objective of one's own, and those that learn a probability or any other part of one.
+UNKNOWN = ("custom", "none", "", "cross_entropy", "cross_entropy_lambda", "reg:logistic")
 # Models of statsmodels, by the classes that they are kinds of.
 STATISTICS = {"BinaryModel": "probability", "MultinomialModel": "probabilities", "OrderedModel": "probabilities"}
 

@@ -155,12 +155,19 @@ def test_data_that_a_model_does_not_take_is_told_with_what_to_give():
         build(model, X)
 
 
-def test_a_booster_with_an_objective_of_one_s_own_is_asked_about():
-    def gradient(predicted, data):
-        return predicted - data.get_label(), numpy.ones(ROWS)
+def of_one_s_own(predicted, data):
+    return predicted - data.get_label(), numpy.ones(ROWS)
 
-    model = lightgbm.train({"objective": gradient, "verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, CHURNS), 3)
-    predicted = numpy.clip(model.predict(X), 0.01, 0.99)
+
+@pytest.mark.parametrize("objective", [of_one_s_own, "cross_entropy", "reg:logistic"])
+def test_a_booster_whose_objective_does_not_tell_is_asked_about(objective):
+    if objective == "reg:logistic":
+        matrix = xgboost.DMatrix(X, CHURNS)
+        model = xgboost.train({"objective": objective, "nthread": 1}, matrix, 3)
+        predicted = model.predict(matrix)
+    else:
+        model = lightgbm.train({"objective": objective, "verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, CHURNS), 3)
+        predicted = numpy.clip(model.predict(X), 0.01, 0.99)
     with pytest.raises(ProfileError, match="may be probabilities or quantities: say kind='probability' or kind='number'"):
         build(model, X, predictions=predicted)
 
