@@ -6,6 +6,8 @@ mod files;
 mod idle;
 mod keep_alive;
 mod profile;
+mod raising;
+mod uvicorn;
 
 /// A client as any user of the model has one.
 fn client() -> reqwest::Client {

@@ -61,12 +61,15 @@ pub async fn http1(
         headers::say_chunked(&mut parts.headers);
     }
     let request = Request::from_parts(parts, upload.0);
-    let (mut answer, lease) = match by_lease(&connection.shared, &watch, &tally, request).await {
+    let (mut answer, mut lease) = match by_lease(&connection.shared, &watch, &tally, request).await {
         Ok(answer) => answer,
         Err(failure) => return Ok(failed(&connection.shared, tally, failure)),
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(own(tally, Reason::ModelUnreadable, Cause::Unreachable));
+    }
+    if is_last(&tally, answer.status(), &lease) {
+        lease.spent();
     }
     headers::of_answer(answer.headers_mut());
     *answer.version_mut() = Version::HTTP_11;
@@ -182,10 +185,21 @@ async fn by_lease(
         let answer = watch.limit(pin!(lease.sender.try_send_request(request))).await?;
         match answer {
             Ok(answer) => return Ok((answer, lease)),
-            Err(error) => request = again(shared, error, left)?,
+            Err(error) => {
+                if !error.error().is_parse() && !error.error().is_user() {
+                    shared.pool.found_closed(&lease);
+                }
+                request = again(shared, error, left)?;
+            }
         }
     }
     Err(Failure::Expired)
+}
+
+/// Whether the model closes the connection after this answer, as servers do without a word: after a handler broke (uvicorn),
+/// and when they answer before they have read the whole request.
+fn is_last(tally: &Tally, status: StatusCode, lease: &Lease) -> bool {
+    status.as_u16() >= 500 || !tally.sent_all() || !lease.line.written()
 }
 
 async fn by_stream(

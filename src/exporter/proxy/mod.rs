@@ -2,7 +2,8 @@
 //!
 //! * [`options`]: what can be set. * [`serve`]: accepts connections, and the end of it all.
 //! * [`connection`]: one client connection. * [`socket`]: its bytes. * [`forward`]: one request.
-//! * [`headers`]: which of them end here. * [`pool`]: connections to the model. * [`upload`], [`download`]: bodies.
+//! * [`headers`]: which of them end here. * [`upload`], [`download`]: bodies.
+//! * [`pool`]: connections to the model. * [`wire`]: their bytes. * [`trust`]: how long they may be idle.
 //! * [`tally`]: what is counted when an exchange ends. * [`told`]: whom answers blame themselves. * [`metrics`]: where.
 //! * [`capture`]: copies for the reading room.
 //! * [`patience`]: who waits for whom, and for how long. * [`answers`]: what the exporter says itself.
@@ -18,7 +19,12 @@
 //! * `Expect: 100-continue` is answered here as soon as the model's connection takes the body.
 //! * A client that closes its sending side before it has the answer counts as gone, and the model's connection is
 //!   closed, so that nobody computes for nobody. nginx does the same.
-//! * A request goes out a second time only when its connection was closed before any byte of it was taken.
+//! * A request goes out a second time only when its connection was closed before any byte of it was taken: nothing proves
+//!   of what was written that the model did not read it.
+//! * So a connection is used again only when the model will not close it meanwhile: never after a status from 500 on, after
+//!   `Connection: close`, or after an answer that came before the whole request was sent; and while it was idle for less than
+//!   half the time after which the model was seen to close one, 2 s at most. One loss remains possible: a model that closes
+//!   connections of any age without a word (it is stopped, say) in the very moment in which a request is sent.
 
 mod answers;
 mod capture;
@@ -34,7 +40,9 @@ mod serve;
 mod socket;
 mod tally;
 mod told;
+mod trust;
 mod upload;
+mod wire;
 
 pub use self::{
     answers::{HEADER, Reason},

@@ -17,8 +17,8 @@ pub struct Options {
     /// How long a client's connection may be idle. Longer than what clients' pools use (Go 90 s, nginx 75 s), so that
     /// it is they who close: a connection closed by its server may just be carrying the next request.
     pub client_idle_timeout: Duration,
-    /// How long a connection to the model may be idle. Below what model servers use (uvicorn 5 s), for the same
-    /// reason.
+    /// How long a connection to the model may be idle and still be used, at most; less where the model closes them sooner.
+    /// Below what model servers use (uvicorn 5 s), for the same reason.
     pub pool_idle_timeout: Duration,
     /// Idle connections to the model that are kept.
     pub pool_size: usize,

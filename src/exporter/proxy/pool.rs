@@ -3,10 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,7 +12,14 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use super::{connection::STREAMS, metrics::Metrics, options::Options, socket::Wire, upload::Upload};
+use super::{
+    connection::STREAMS,
+    metrics::Metrics,
+    options::Options,
+    trust::Trust,
+    upload::Upload,
+    wire::{Line, Wire},
+};
 
 /// After such a pause the model may have closed the connection without our having been told: then the runtime looks
 /// at its sockets once before the connection is used.
@@ -38,7 +42,22 @@ pub enum ConnectError {
 /// A connection for one request.
 pub struct Lease {
     pub sender: http1::SendRequest<Upload>,
-    broken: Arc<AtomicBool>,
+    pub line: Arc<Line>,
+    /// How long it had been idle; `None` for a new one.
+    pause: Option<Duration>,
+    /// Whether it may serve another request after this one.
+    reusable: bool,
+}
+
+impl Lease {
+    /// The model closes it soon, whatever it says: no other request may go that way.
+    pub fn spent(&mut self) {
+        self.reusable = false;
+    }
+
+    fn closed(&self) -> bool {
+        self.line.broken() || self.sender.is_closed()
+    }
 }
 
 struct Idle {
@@ -46,11 +65,19 @@ struct Idle {
     since: Instant,
 }
 
+impl Idle {
+    /// That it closes is our doing.
+    fn close(self) {
+        self.lease.line.taken();
+    }
+}
+
 pub struct Pool {
     upstream: String,
+    /// By the time since which they are idle. All but the first are fresh enough to be used, as seen at the last look.
     idle: Mutex<VecDeque<Idle>>,
     size: usize,
-    idle_timeout: Duration,
+    trust: Arc<Trust>,
     header_limit: u32,
     /// HTTP/2 needs one connection only.
     shared: tokio::sync::Mutex<Option<http2::SendRequest<Upload>>>,
@@ -63,7 +90,7 @@ impl Pool {
             upstream: options.upstream.clone(),
             idle: Mutex::default(),
             size: options.pool_size,
-            idle_timeout: options.pool_idle_timeout,
+            trust: Arc::new(Trust::new(options.pool_idle_timeout)),
             header_limit: u32::try_from(options.header_limit).unwrap_or(u32::MAX),
             shared: tokio::sync::Mutex::default(),
             metrics,
@@ -74,43 +101,65 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The connection used last, unless the model may be about to close it.
+    fn newest(&self, now: Instant) -> Option<(Lease, Duration)> {
+        let mut idle = self.lock();
+        let pause = now.saturating_duration_since(idle.back()?.since);
+        if pause >= self.trust.limit() {
+            return None;
+        }
+        idle.pop_back().map(|newest| (newest.lease, pause))
+    }
+
     /// The connection used last, or a new one.
     pub async fn lease(&self, now: Instant) -> Result<Lease, ConnectError> {
-        loop {
-            let Some(Idle { mut lease, since }) = self.lock().pop_back() else { break };
-            let pause = now.saturating_duration_since(since);
-            if pause >= self.idle_timeout {
-                continue;
-            }
+        while let Some((mut lease, pause)) = self.newest(now) {
             if pause >= LOOK_AGAIN_AFTER {
                 tokio::task::yield_now().await;
             }
-            if lease.broken.load(Relaxed) || lease.sender.is_closed() {
+            lease.pause = Some(pause);
+            if lease.closed() || !(lease.sender.is_ready() || lease.sender.ready().await.is_ok()) {
+                self.found_closed(&lease);
                 continue;
             }
-            if lease.sender.is_ready() || lease.sender.ready().await.is_ok() {
-                return Ok(lease);
-            }
+            lease.line.taken();
+            return Ok(lease);
         }
         self.connect().await
     }
 
+    /// The model closed this connection instead of answering on it. A new one teaches nothing: it was never idle.
+    pub fn found_closed(&self, lease: &Lease) {
+        if let Some(pause) = lease.pause {
+            self.trust.closed_after(pause);
+        }
+    }
+
     /// Takes a connection back whose exchange is over.
     pub fn put(&self, lease: Lease, now: Instant) {
-        if lease.broken.load(Relaxed) || lease.sender.is_closed() {
+        if !lease.reusable || lease.closed() {
             return;
         }
         let mut idle = self.lock();
         if idle.len() < self.size {
+            lease.line.idle_from(now);
             idle.push_back(Idle { lease, since: now });
         }
     }
 
-    /// Closes what was idle for too long; whether any is left.
+    /// Closes what was idle for too long, but for one that shows what the model does with it; whether any is left.
     pub fn sweep(&self, now: Instant) -> bool {
         let mut idle = self.lock();
-        while idle.front().is_some_and(|idle| now.saturating_duration_since(idle.since) >= self.idle_timeout) {
-            idle.pop_front();
+        let age = |idle: &Idle| now.saturating_duration_since(idle.since);
+        let (limit, proof) = (self.trust.limit(), self.trust.proof());
+        while idle.get(1).is_some_and(|second| age(second) >= limit) {
+            idle.remove(1).into_iter().for_each(Idle::close);
+        }
+        if let Some(witness) = idle.pop_front_if(|first| first.lease.closed() || age(first) >= proof) {
+            if !witness.lease.closed() {
+                self.trust.outlived();
+            }
+            witness.close();
         }
         if idle.is_empty() && idle.capacity() > 64 {
             idle.shrink_to_fit();
@@ -126,14 +175,19 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Lease, ConnectError> {
-        let broken = Arc::new(AtomicBool::new(false));
-        let wire = TokioIo::new(Wire::new(self.open().await?, broken.clone()));
+        let line = Arc::new(Line::new());
+        let wire = TokioIo::new(Wire::new(self.open().await?, line.clone()));
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_BUFFER).writev(true);
         let (sender, connection) = builder.handshake(wire).await.map_err(ConnectError::Handshake)?;
+        let (trust, ended) = (self.trust.clone(), line.clone());
         // Its errors reach whoever waits for an answer.
-        tokio::spawn(connection.map(drop));
-        Ok(Lease { sender, broken })
+        tokio::spawn(connection.map(move |_| {
+            if let Some(idle) = ended.idle_for(Instant::now()) {
+                trust.closed_after(idle);
+            }
+        }));
+        Ok(Lease { sender, line, pause: None, reusable: true })
     }
 
     /// The HTTP/2 connection, opened if there is none.

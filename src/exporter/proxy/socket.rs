@@ -1,13 +1,10 @@
-//! The bytes of connections, with what hyper does not tell us.
+//! The bytes of a client's connection, with what hyper does not tell us.
 
 use std::{
     future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -177,75 +174,6 @@ impl AsyncWrite for Socket {
         if self.watch.linger.load(Relaxed) {
             return self.poll_linger(context);
         }
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// A connection to the model.
-///
-/// A server may answer before it has read the whole request (413) and close. Our next write then fails before the
-/// answer is read, and hyper would drop it; so a failed write only marks the connection, swallows what was to be
-/// written, and leaves it to the read to find the answer, or the end.
-pub struct Wire {
-    stream: TcpStream,
-    broken: Arc<AtomicBool>,
-}
-
-impl Wire {
-    pub fn new(stream: TcpStream, broken: Arc<AtomicBool>) -> Self {
-        Self { stream, broken }
-    }
-
-    fn swallow(&self, result: io::Result<usize>, length: usize) -> io::Result<usize> {
-        result.or_else(|_| {
-            self.broken.store(true, Relaxed);
-            Ok(length)
-        })
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        if self.broken.load(Relaxed) {
-            return Poll::Ready(Ok(data.len()));
-        }
-        let result = ready!(Pin::new(&mut self.stream).poll_write(context, data));
-        Poll::Ready(self.swallow(result, data.len()))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let length = || slices.iter().map(|slice| slice.len()).sum();
-        if self.broken.load(Relaxed) {
-            return Poll::Ready(Ok(length()));
-        }
-        let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        Poll::Ready(self.swallow(result, length()))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let _ = ready!(Pin::new(&mut self.stream).poll_shutdown(context));
         Poll::Ready(Ok(()))
     }
 }

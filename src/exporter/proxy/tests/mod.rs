@@ -7,4 +7,5 @@ mod http2;
 mod life;
 mod load;
 mod numbers;
+mod pool;
 mod support;

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use prometheus::{Registry, TextEncoder};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
     sync::watch,
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -149,7 +149,10 @@ where
     F: Fn(usize, TcpStream) -> R + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    // What all of a test's clients may ask for at once.
+    let listener = socket.listen(4096).unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         for number in 0.. {
