@@ -20,6 +20,7 @@ use super::{
     pool::{ConnectError, Lease},
     serve::Shared,
     tally::Tally,
+    target::Raw,
     told,
     upload::Upload,
 };
@@ -51,10 +52,12 @@ pub async fn http1(
 ) -> Result<Answer, Infallible> {
     let mut tally = Tally::begin(&connection, &watch, request.method());
     let (mut parts, body) = request.into_parts();
-    if let Err(reason) = prepare(&connection.shared, &mut tally, &mut parts) {
+    let prepared = unmask(&watch, &mut parts).and_then(|()| prepare(&connection.shared, &mut tally, &mut parts));
+    if let Err(reason) = prepared {
         return Ok(own(tally, reason, Cause::Client));
     }
     headers::forwarded_for(&mut parts.headers, &connection.client);
+    let oldest = parts.version < Version::HTTP_11;
     parts.version = Version::HTTP_11;
     let upload = upload(&connection.shared, &mut tally, &parts, body);
     if upload.1 {
@@ -72,6 +75,10 @@ pub async fn http1(
         lease.spent();
     }
     headers::of_answer(answer.headers_mut());
+    if oldest && answer.headers().contains_key(header::TRANSFER_ENCODING) {
+        // HTTP/1.0 cannot say it, and without a word the client would take the coded body for the answer.
+        return Ok(own(tally, Reason::ModelUnreadable, Cause::Unreachable));
+    }
     *answer.version_mut() = Version::HTTP_11;
     if connection.shared.rooms.drain.draining() {
         answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
@@ -101,13 +108,21 @@ pub async fn http2(connection: Arc<Connection>, request: Request<Incoming>) -> R
     }
 }
 
+/// Notes the target that is to be written, where hyper could not be shown it.
+fn unmask(watch: &Watch, parts: &mut request::Parts) -> Result<(), Reason> {
+    if let Some(raw) = watch.target() {
+        parts.extensions.insert(raw.behind(&parts.uri).ok_or(Reason::BadRequest)?);
+    }
+    Ok(())
+}
+
 /// Makes a client's request one for the model.
 fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Result<(), Reason> {
     if parts.method == Method::CONNECT {
         return Err(Reason::ConnectRefused);
     }
     let seen = headers::of_request(&mut parts.headers);
-    if seen.probe {
+    if seen.probe && matches!(parts.method, Method::GET | Method::HEAD) {
         tally.do_not_count();
     }
     let http1 = parts.version < Version::HTTP_2;
@@ -126,6 +141,9 @@ fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Re
     if !settings.aliases.is_empty()
         && let Some(path) = settings.aliases.get(parts.uri.path())
     {
+        if let Some(raw) = parts.extensions.get_mut::<Raw>() {
+            raw.rename(parts.uri.path().len(), path);
+        }
         rename(&mut parts.uri, path).ok_or(Reason::BadRequest)?;
     }
     Ok(())
@@ -182,6 +200,9 @@ async fn by_lease(
 ) -> Result<(Response<Incoming>, Lease), Failure> {
     for left in (0..TRIES).rev() {
         let mut lease = watch.limit(pin!(shared.pool.lease(tally.start))).await?.map_err(Failure::Connect)?;
+        if let Some(raw) = request.extensions().get::<Raw>() {
+            lease.line.restores(request.method(), raw.clone());
+        }
         let answer = watch.limit(pin!(lease.sender.try_send_request(request))).await?;
         match answer {
             Ok(answer) => return Ok((answer, lease)),

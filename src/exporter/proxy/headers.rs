@@ -54,7 +54,7 @@ impl Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub hosts: usize,
-    /// The kubelet asks whether the model lives; that is no user's request.
+    /// It says that it is the kubelet, which asks whether the model lives; that is no user's request.
     pub probe: bool,
 }
 
@@ -76,7 +76,11 @@ pub fn of_request(headers: &mut HeaderMap) -> Seen {
     }
     if found.0 != 0 {
         let trailers = found.has(Found::TE) && accepts_trailers(headers);
+        let codings = codings(headers, found);
         remove(headers, found);
+        if let Some(codings) = codings {
+            headers.insert(header::TRANSFER_ENCODING, codings);
+        }
         if trailers {
             headers.insert(header::TE, TRAILERS);
         }
@@ -88,13 +92,41 @@ pub fn of_request(headers: &mut HeaderMap) -> Seen {
 pub fn of_answer(headers: &mut HeaderMap) {
     let found = headers.keys().fold(Found::default(), |found, name| Found(found.0 | Found::bit(name)));
     if found.0 != 0 {
+        let codings = codings(headers, found);
         remove(headers, found);
+        if found.has(Found::TRANSFER_ENCODING) {
+            // hyper has gone by the chunks, and would write the body by this length (RFC 9112, 6.3).
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        if let Some(codings) = codings {
+            headers.insert(header::TRANSFER_ENCODING, codings);
+        }
     }
+}
+
+/// What the body was put through before it was cut into chunks, which nobody undoes here, so that the other side must hear of
+/// it. `None` when that was nothing.
+fn codings(headers: &HeaderMap, found: Found) -> Option<HeaderValue> {
+    if !found.has(Found::TRANSFER_ENCODING) {
+        return None;
+    }
+    let mut all = Vec::new();
+    for coding in headers.get_all(header::TRANSFER_ENCODING).iter().flat_map(tokens) {
+        if !coding.eq_ignore_ascii_case(b"chunked") && !coding.eq_ignore_ascii_case(b"identity") {
+            all.extend_from_slice(coding);
+            all.extend_from_slice(b", ");
+        }
+    }
+    if all.is_empty() {
+        return None;
+    }
+    all.extend_from_slice(b"chunked");
+    HeaderValue::from_bytes(&all).ok()
 }
 
 /// hyper sends no body with GET, HEAD and the like unless it is told that there is one.
 pub fn say_chunked(headers: &mut HeaderMap) {
-    headers.insert(header::TRANSFER_ENCODING, CHUNKED);
+    headers.entry(header::TRANSFER_ENCODING).or_insert(CHUNKED);
 }
 
 /// Appends the client's address.

@@ -14,7 +14,8 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 /// The values of the label `method`, by [`index`].
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "other"];
 const OTHER: usize = 7;
-/// Lowest and number of status codes that HTTP knows.
+/// Lowest and number of status codes that HTTP knows. Some servers answer with others, up to 999: they are counted, too, and pay
+/// for being looked up.
 const FIRST_CODE: u16 = 100;
 const CODES: usize = 500;
 /// What model servers answer, and what the exporter answers itself: there at 0, since a counter that first appears at
@@ -106,7 +107,7 @@ impl Metrics {
         let metrics = Self(Arc::new(inner));
         for method in [Method::GET, Method::POST] {
             for code in USUAL_CODES {
-                metrics.0.request(index(&method), code);
+                metrics.0.usual(index(&method), code);
             }
         }
         Ok(metrics)
@@ -122,27 +123,23 @@ impl Metrics {
         self.0.begun.load(Relaxed)
     }
 
+    /// One that does not count after all: a probe.
+    pub(super) fn does_not_count(&self) {
+        self.0.in_flight.dec();
+    }
+
     pub(super) fn ended(&self, ended: &Ended) {
         let inner = &*self.0;
         inner.in_flight.dec();
-        if let Some(requests) = inner.request(ended.method, ended.code) {
-            requests.inc();
-        }
+        inner.count(ended.method, ended.code);
         inner.duration.observe(ended.took.as_secs_f64());
         inner.request_bytes.observe(ended.request_bytes as f64);
         inner.response_bytes.observe(ended.response_bytes as f64);
     }
 
-    /// One that does not count: a probe.
-    pub(super) fn ended_uncounted(&self) {
-        self.0.in_flight.dec();
-    }
-
     /// A head that could not be read, so that there is neither a method nor a body to speak of.
     pub(super) fn refused(&self, code: u16) {
-        if let Some(requests) = self.0.request(OTHER, code) {
-            requests.inc();
-        }
+        self.0.count(OTHER, code);
     }
 
     pub(super) fn connected(&self) {
@@ -172,13 +169,21 @@ pub struct Ended {
 }
 
 impl Inner {
-    /// `None` for a number that is no status code, which `http` rules out up to 599 and no server sends beyond.
-    fn request(&self, method: usize, code: u16) -> Option<&IntCounter> {
-        let code = code.checked_sub(FIRST_CODE).filter(|code| usize::from(*code) < CODES)?;
-        let counter = self.resolved.get(method * CODES + usize::from(code))?;
-        Some(counter.get_or_init(|| {
-            let code = (code + FIRST_CODE).to_string();
-            self.requests.with_label_values(&[METHODS[method], &code])
-        }))
+    fn count(&self, method: usize, code: u16) {
+        match self.usual(method, code) {
+            Some(requests) => requests.inc(),
+            None => self.series(method, code).inc(),
+        }
+    }
+
+    /// `None` for a status code that HTTP does not know.
+    fn usual(&self, method: usize, code: u16) -> Option<&IntCounter> {
+        let place = usize::from(code.checked_sub(FIRST_CODE)?);
+        let counter = self.resolved.get(method * CODES + place).filter(|_| place < CODES)?;
+        Some(counter.get_or_init(|| self.series(method, code)))
+    }
+
+    fn series(&self, method: usize, code: u16) -> IntCounter {
+        self.requests.with_label_values(&[METHODS[method], &code.to_string()])
     }
 }

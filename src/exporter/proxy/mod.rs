@@ -2,7 +2,7 @@
 //!
 //! * [`options`]: what can be set. * [`serve`]: accepts connections, and the end of it all.
 //! * [`connection`]: one client connection. * [`socket`]: its bytes. * [`forward`]: one request.
-//! * [`headers`]: which of them end here. * [`upload`], [`download`]: bodies.
+//! * [`headers`]: which of them end here. * [`target`]: what hyper cannot be shown. * [`upload`], [`download`]: bodies.
 //! * [`pool`]: connections to the model. * [`wire`]: their bytes. * [`trust`]: how long they may be idle.
 //! * [`tally`]: what is counted when an exchange ends. * [`told`]: whom answers blame themselves. * [`metrics`]: where.
 //! * [`capture`]: copies for the reading room.
@@ -13,7 +13,8 @@
 //! * HTTP/1.0, HTTP/1.1 and h2c by prior knowledge. HTTP/1 goes on as HTTP/1.1, HTTP/2 as HTTP/2 with its trailers.
 //! * Hop-by-hop headers end here in both directions; no `Via`. `X-Forwarded-For` gains the client's address, since
 //!   the model sees every connection come from the exporter. `Host` is kept; the target goes on without scheme and
-//!   host.
+//!   host, and byte for byte as the client wrote it, percent-encoded or not.
+//! * `Transfer-Encoding` goes on as far as it names more than chunks.
 //! * `Upgrade` ends here like any hop-by-hop header: the model sees a plain request, which HTTP allows. `CONNECT` is
 //!   501.
 //! * `Expect: 100-continue` is answered here as soon as the model's connection takes the body.
@@ -39,6 +40,7 @@ mod pool;
 mod serve;
 mod socket;
 mod tally;
+mod target;
 mod told;
 mod trust;
 mod upload;

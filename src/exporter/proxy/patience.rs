@@ -18,7 +18,7 @@ use std::{
 use futures::task::AtomicWaker;
 use tokio::sync::Notify;
 
-use super::options::Options;
+use super::{options::Options, target::Raw};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct Watch {
     pub linger: AtomicBool,
     /// Break the connection off instead of ending it: an end would look like the end of the body.
     pub reset: AtomicBool,
+    masked: AtomicBool,
+    target: Mutex<Option<Raw>>,
     waker: AtomicWaker,
 }
 
@@ -103,6 +105,8 @@ impl Watch {
             unflushed: AtomicBool::new(false),
             linger: AtomicBool::new(false),
             reset: AtomicBool::new(false),
+            masked: AtomicBool::new(false),
+            target: Mutex::default(),
             waker: AtomicWaker::new(),
         }
     }
@@ -131,6 +135,22 @@ impl Watch {
         self.unflushed.store(true, Relaxed);
         self.enter(Phase::Waiting);
         began
+    }
+
+    /// The next request's target was masked.
+    pub fn masked(&self, raw: Raw) {
+        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = Some(raw);
+        self.masked.store(true, Relaxed);
+    }
+
+    /// What the request's target was before it was masked, if it was.
+    pub fn target(&self) -> Option<Raw> {
+        // Nearly no request pays for more than this.
+        if !self.masked.load(Relaxed) {
+            return None;
+        }
+        self.masked.store(false, Relaxed);
+        self.target.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// When the head that has just been read began.

@@ -30,6 +30,9 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes of an answer's head, and of what is read at once.
 const READ_BUFFER: usize = 64 * 1024;
 
+/// Headers of an answer; hyper's own limit is 100.
+const HEADERS: usize = 512;
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -179,6 +182,11 @@ impl Pool {
         let wire = TokioIo::new(Wire::new(self.open().await?, line.clone()));
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_BUFFER).writev(true);
+        // What servers send although they should not, and nginx passes on.
+        builder
+            .max_headers(HEADERS)
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true);
         let (sender, connection) = builder.handshake(wire).await.map_err(ConnectError::Handshake)?;
         let (trust, ended) = (self.trust.clone(), line.clone());
         // Its errors reach whoever waits for an answer.

@@ -28,6 +28,9 @@ use crate::{
 
 /// After a failed accept: mostly for want of file descriptors, which come back as connections end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that the kernel keeps for us to accept: as many as it does at most (net.core.somaxconn). The standard library asks
+/// for 128, and what comes beyond waits a second for its next try.
+const BACKLOG: i32 = 4096;
 /// How often the drain looks whether it is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// How long idle connections may take to close at the end.
@@ -87,6 +90,7 @@ impl Proxy {
         }
         let host = HeaderValue::from_str(&options.upstream).map_err(|_| wrong())?;
         listener.set_nonblocking(true)?;
+        socket2::SockRef::from(&listener).listen(BACKLOG)?;
         let shared = Shared {
             pool: Pool::new(&options, metrics.clone()),
             watches: Arc::default(),

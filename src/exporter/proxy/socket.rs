@@ -19,18 +19,20 @@ use tokio::{
 use super::{
     answers::Reason,
     patience::{Phase, Watch},
+    target::RequestLine,
 };
 
 /// How long a connection lingers that is closed while its client still sends.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A client's connection. It notes when the head of a request begins, and puts our own words in place of hyper's
-/// where hyper refuses a head that it cannot read.
+/// A client's connection. It notes when the head of a request begins, hides from hyper what it would refuse in a target, and
+/// puts our own words in place of hyper's where hyper refuses a head that it cannot read.
 pub struct Socket {
     stream: TcpStream,
     /// What was read to see which HTTP is spoken.
     first: Bytes,
     watch: Arc<Watch>,
+    line: RequestLine,
     own: Option<Own>,
     /// How long what the client still sends is taken and thrown away.
     lingering: Option<Pin<Box<Sleep>>>,
@@ -46,7 +48,11 @@ impl Socket {
         if !first.is_empty() && watch.phase() == Phase::Idle {
             watch.head_began();
         }
-        Self { stream, first, watch, own: None, lingering: None }
+        let mut line = RequestLine::default();
+        if watch.phase() == Phase::Head {
+            line.begin();
+        }
+        Self { stream, first, watch, line, own: None, lingering: None }
     }
 
     /// hyper's answer to a head that it cannot read: the status, when this is one.
@@ -112,7 +118,14 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.first.is_empty() {
+        let before = buffer.filled().len();
+        if this.first.is_empty() {
+            ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+            if this.watch.phase() == Phase::Idle && buffer.filled().len() > before {
+                this.watch.head_began();
+                this.line.begin();
+            }
+        } else {
             let length = this.first.len().min(buffer.remaining());
             buffer.put_slice(&this.first[..length]);
             this.first.advance(length);
@@ -120,12 +133,9 @@ impl AsyncRead for Socket {
                 // Even an empty slice would keep its buffer.
                 this.first = Bytes::new();
             }
-            return Poll::Ready(Ok(()));
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-        if this.watch.phase() == Phase::Idle && buffer.filled().len() > before {
-            this.watch.head_began();
+        if let Some(raw) = this.line.pass(&mut buffer.filled_mut()[before..]) {
+            this.watch.masked(raw);
         }
         Poll::Ready(Ok(()))
     }

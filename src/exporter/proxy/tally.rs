@@ -119,7 +119,9 @@ impl Tally {
     }
 
     pub fn do_not_count(&mut self) {
-        self.counted = false;
+        if std::mem::replace(&mut self.counted, false) {
+            self.connection.shared.metrics.does_not_count();
+        }
     }
 
     pub fn counts(&self) -> bool {
@@ -216,7 +218,6 @@ impl Tally {
             response_bytes: self.received,
         };
         if !self.counted {
-            metrics.ended_uncounted();
             return;
         }
         metrics.ended(&ended);

@@ -4,17 +4,20 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
+use http::Method;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+
+use super::target::Raw;
 
 /// Not idle: nanoseconds that no connection reaches.
 const IN_USE: u64 = u64::MAX;
@@ -28,6 +31,28 @@ pub struct Line {
     opened: Instant,
     /// Nanoseconds from `opened` to the moment since which the connection is idle.
     idle_from: AtomicU64,
+    masked: AtomicBool,
+    restore: Mutex<Option<Restore>>,
+}
+
+/// A target that hyper writes masked.
+struct Restore {
+    raw: Raw,
+    /// Bytes of the head before it.
+    at: usize,
+    /// Bytes of the head that are written.
+    written: usize,
+}
+
+impl Restore {
+    /// Puts the target's bytes into what is written next.
+    fn into(&self, next: &mut [u8]) {
+        for (place, byte) in (self.at..).zip(self.raw.bytes()) {
+            if let Some(masked) = place.checked_sub(self.written).and_then(|place| next.get_mut(place)) {
+                *masked = *byte;
+            }
+        }
+    }
 }
 
 impl Line {
@@ -37,6 +62,8 @@ impl Line {
             unwritten: AtomicBool::new(false),
             opened: Instant::now(),
             idle_from: AtomicU64::new(IN_USE),
+            masked: AtomicBool::new(false),
+            restore: Mutex::default(),
         }
     }
 
@@ -47,6 +74,13 @@ impl Line {
     /// Whether all that was to be written was.
     pub fn written(&self) -> bool {
         !self.unwritten.load(Relaxed)
+    }
+
+    /// The next request's target is to be written as the client wrote it.
+    pub fn restores(&self, method: &Method, raw: Raw) {
+        let restore = Restore { raw, at: method.as_str().len() + 1, written: 0 };
+        *self.restore.lock().unwrap_or_else(PoisonError::into_inner) = Some(restore);
+        self.masked.store(true, Relaxed);
     }
 
     pub fn idle_from(&self, now: Instant) {
@@ -81,6 +115,21 @@ impl Wire {
         Self { stream, line }
     }
 
+    /// Writes the beginning of a head, or more of it, with its target as the client wrote it.
+    fn poll_restored(&mut self, context: &mut Context<'_>, masked: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { stream, line } = self;
+        let mut restore = line.restore.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut data = masked.to_vec();
+        restore.iter().for_each(|restore| restore.into(&mut data));
+        let result = ready!(Pin::new(stream).poll_write(context, &data));
+        if let Some(restore) = &mut *restore {
+            restore.written += *result.as_ref().unwrap_or(&data.len());
+            line.masked.store(restore.written < restore.at + restore.raw.bytes().len(), Relaxed);
+        }
+        drop(restore);
+        Poll::Ready(self.swallow(result, data.len()))
+    }
+
     fn swallow(&self, result: io::Result<usize>, length: usize) -> io::Result<usize> {
         result.or_else(|_| {
             self.line.broken.store(true, Relaxed);
@@ -105,6 +154,9 @@ impl AsyncWrite for Wire {
             return Poll::Ready(Ok(data.len()));
         }
         self.line.unwritten.store(true, Relaxed);
+        if self.line.masked.load(Relaxed) {
+            return self.poll_restored(context, data);
+        }
         let result = ready!(Pin::new(&mut self.stream).poll_write(context, data));
         Poll::Ready(self.swallow(result, data.len()))
     }
@@ -119,6 +171,11 @@ impl AsyncWrite for Wire {
             return Poll::Ready(Ok(length()));
         }
         self.line.unwritten.store(true, Relaxed);
+        if self.line.masked.load(Relaxed)
+            && let Some(first) = slices.first()
+        {
+            return self.poll_restored(context, first);
+        }
         let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
         Poll::Ready(self.swallow(result, length()))
     }

@@ -63,3 +63,14 @@ fn the_clients_address_is_appended_to_what_was_there() {
     forwarded_for(&mut headers, &client);
     assert_eq!(headers, map(&[("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.7")]));
 }
+
+#[test]
+fn codings_of_the_transfer_stay_and_chunks_alone_do_not() {
+    for (coding, stays) in
+        [("chunked", None), ("gzip, chunked", Some("gzip, chunked")), ("GZip", Some("GZip, chunked"))]
+    {
+        let mut headers = map(&[("transfer-encoding", coding), ("content-length", "3")]);
+        of_answer(&mut headers);
+        assert_eq!(headers, stays.map(|stays| map(&[("transfer-encoding", stays)])).unwrap_or_default());
+    }
+}

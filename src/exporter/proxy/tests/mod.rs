@@ -4,6 +4,7 @@ mod drain;
 mod failures;
 mod forwarding;
 mod http2;
+mod lenient;
 mod life;
 mod load;
 mod numbers;

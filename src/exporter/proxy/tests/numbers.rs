@@ -43,7 +43,7 @@ async fn each_exchange_counts_once_and_under_its_own_cause() {
         post("/502/text/html", "{}"),
         post("/504/application/json", "{}"),
         "GET /500/text/plain HTTP/1.1\r\nhost: m\r\nuser-agent: kube-probe/1.33\r\n\r\n".into(),
-        post("/200/application/json", "{}").replace("\r\ncontent-type", "\r\nuser-agent: kube-probe/1\r\ncontent-type"),
+        "GET /200/text/plain HTTP/1.1\r\nhost: m\r\nuser-agent: kube-probe/1\r\n\r\n".into(),
     ] {
         let (got, body) = ask(&stand, &request).await;
         assert_eq!((field(&got, "x-modelship-exporter"), body.len()), (None, 20), "{got}");
