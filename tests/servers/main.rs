@@ -7,6 +7,7 @@ mod idle;
 mod keep_alive;
 mod profile;
 mod raising;
+mod talking;
 mod uvicorn;
 
 /// A client as any user of the model has one.

@@ -5,7 +5,7 @@ use std::{
     io,
     net::IpAddr,
     pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
 };
@@ -28,6 +28,7 @@ use super::{
     patience::{Expired, Phase, Stage, Watch},
     serve::Shared,
     socket::Socket,
+    tunnel::Tunnel,
 };
 use crate::blame::Cause;
 
@@ -47,6 +48,19 @@ pub struct Connection {
     pub shared: Arc<Shared>,
     /// The client's address, for `X-Forwarded-For`.
     pub client: HeaderValue,
+    /// Where a request ended in another protocol, what is to follow its answer.
+    tunnel: Mutex<Option<Box<Tunnel>>>,
+}
+
+impl Connection {
+    /// No other request comes on this connection: all that follows the answer goes to the model, and back.
+    pub fn becomes(&self, tunnel: Tunnel) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
+    }
+
+    fn tunnel(&self) -> Option<Box<Tunnel>> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Serves until the client or the drain ends it, and gives its place back. The place is not held by an `async` block
@@ -62,7 +76,7 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, client: IpAddr, _plac
     let Ok(Some((stream, first, two))) = sniff(stream, watch).await else { return };
     // An address is always a header's value.
     let Ok(client) = HeaderValue::from_str(&client.to_canonical().to_string()) else { return };
-    let connection = Arc::new(Connection { shared: shared.clone(), client });
+    let connection = Arc::new(Connection { shared: shared.clone(), client, tunnel: Mutex::default() });
     if two {
         watch.enter(Phase::Exempt);
         serve_http2(connection, watch, stream, first).await;
@@ -123,7 +137,7 @@ async fn serve_http1(connection: Arc<Connection>, watch: &Arc<Watch>, stream: Tc
     // Not `pipeline_flush`: with it hyper buffers an answer without bound for a client that does not read.
     builder.max_buf_size(BUFFER.max(limit)).max_header_size(limit).writev(true).header_read_timeout(None);
     let service = service_fn(|request| forward::http1(connection.clone(), watch.clone(), request));
-    let mut served = pin!(builder.serve_connection(socket, service));
+    let mut served = pin!(builder.serve_connection(socket, service).with_upgrades());
     let mut told = false;
     let result = std::future::poll_fn(|context| {
         watch.wake_by(context);
@@ -137,6 +151,11 @@ async fn serve_http1(connection: Arc<Connection>, watch: &Arc<Watch>, stream: Tc
     if result == Err(Expired) && watch.phase() == Phase::Head {
         connection.shared.metrics.refused(408);
         connection.shared.rooms.errors.count(Cause::Client);
+    }
+    if result.is_ok()
+        && let Some(tunnel) = connection.tunnel()
+    {
+        tunnel.pass(watch).await;
     }
 }
 

@@ -5,10 +5,11 @@ use std::{
     io,
     pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
 };
 
 use http::{Method, Request, Response, StatusCode, Uri, Version, header, request, uri::PathAndQuery};
-use hyper::{body::Incoming, client::conn::TrySendError};
+use hyper::{body::Incoming, client::conn::TrySendError, upgrade::OnUpgrade};
 
 use super::{
     answers::Reason,
@@ -19,9 +20,10 @@ use super::{
     patience::{Expired, Phase, Watch, Watched},
     pool::{ConnectError, Lease},
     serve::Shared,
-    tally::Tally,
+    tally::{Ending, Tally},
     target::Raw,
     told,
+    tunnel::Tunnel,
     upload::Upload,
 };
 use crate::blame::Cause;
@@ -53,9 +55,11 @@ pub async fn http1(
     let mut tally = Tally::begin(&connection, &watch, request.method());
     let (mut parts, body) = request.into_parts();
     let prepared = unmask(&watch, &mut parts).and_then(|()| prepare(&connection.shared, &mut tally, &mut parts));
-    if let Err(reason) = prepared {
-        return Ok(own(tally, reason, Cause::Client));
-    }
+    let seen = match prepared {
+        Ok(seen) => seen,
+        Err(reason) => return Ok(own(tally, reason, Cause::Client)),
+    };
+    let switches = if seen.upgrade { parts.extensions.remove::<OnUpgrade>() } else { None };
     headers::forwarded_for(&mut parts.headers, &connection.client);
     let oldest = parts.version < Version::HTTP_11;
     parts.version = Version::HTTP_11;
@@ -69,7 +73,10 @@ pub async fn http1(
         Err(failure) => return Ok(failed(&connection.shared, tally, failure)),
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(own(tally, Reason::ModelUnreadable, Cause::Unreachable));
+        return Ok(match switches {
+            Some(client) => switched(&connection, tally, answer, client),
+            None => own(tally, Reason::ModelUnreadable, Cause::Unreachable),
+        });
     }
     if is_last(&tally, answer.status(), &lease) {
         lease.spent();
@@ -117,11 +124,11 @@ fn unmask(watch: &Watch, parts: &mut request::Parts) -> Result<(), Reason> {
 }
 
 /// Makes a client's request one for the model.
-fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Result<(), Reason> {
+fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Result<headers::Seen, Reason> {
     if parts.method == Method::CONNECT {
         return Err(Reason::ConnectRefused);
     }
-    let seen = headers::of_request(&mut parts.headers);
+    let seen = headers::of_request(&mut parts.headers, parts.version == Version::HTTP_11);
     if seen.probe && matches!(parts.method, Method::GET | Method::HEAD) {
         tally.do_not_count();
     }
@@ -146,7 +153,7 @@ fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Re
         }
         rename(&mut parts.uri, path).ok_or(Reason::BadRequest)?;
     }
-    Ok(())
+    Ok(seen)
 }
 
 /// `GET http://host/path`: the target's host counts, whatever the header says (RFC 9112, 3.2.2).
@@ -248,6 +255,21 @@ fn again(shared: &Shared, mut error: TrySendError<Request<Upload>>, left: usize)
         }
         _ => Err(Failure::Broken(error.into_error())),
     }
+}
+
+/// From here on both speak another protocol. The exchange is over with this answer: how long they speak, and what they say, says
+/// nothing about a request.
+fn switched(connection: &Connection, mut tally: Tally, mut answer: Response<Incoming>, client: OnUpgrade) -> Answer {
+    let shared = &connection.shared;
+    shared.rooms.health.answered();
+    shared.was_up.store(true, Relaxed);
+    let model = hyper::upgrade::on(&mut answer);
+    headers::of_switch(answer.headers_mut());
+    tally.answered(answer.status(), answer.headers());
+    connection.becomes(Tunnel { client, model, under_way: shared.rooms.drain.enter() });
+    tally.end(Ending::Whole, Instant::now());
+    tally.watch().enter(Phase::Tunnel);
+    answer.map(|body| Download::of_model(body, tally, None))
 }
 
 fn passed_on(shared: &Shared, mut tally: Tally, answer: Response<Incoming>, lease: Option<Lease>) -> Answer {

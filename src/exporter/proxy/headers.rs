@@ -10,6 +10,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
 const CHUNKED: HeaderValue = HeaderValue::from_static("chunked");
 
 /// Which headers about the connection a message has, one bit each, so that one pass over the headers finds all and a
@@ -56,12 +57,14 @@ pub struct Seen {
     pub hosts: usize,
     /// It says that it is the kubelet, which asks whether the model lives; that is no user's request.
     pub probe: bool,
+    /// The client asks to speak another protocol on this connection, and the model is asked, too.
+    pub upgrade: bool,
 }
 
-/// Takes out of a request what is about the client's connection.
-pub fn of_request(headers: &mut HeaderMap) -> Seen {
+/// Takes out of a request what is about the client's connection. An upgrade goes on where it `may`.
+pub fn of_request(headers: &mut HeaderMap, may_upgrade: bool) -> Seen {
     let mut found = Found::default();
-    let mut seen = Seen { hosts: 0, probe: false };
+    let mut seen = Seen { hosts: 0, probe: false, upgrade: false };
     let mut expects = false;
     for (name, value) in &*headers {
         match *name {
@@ -77,9 +80,15 @@ pub fn of_request(headers: &mut HeaderMap) -> Seen {
     if found.0 != 0 {
         let trailers = found.has(Found::TE) && accepts_trailers(headers);
         let codings = codings(headers, found);
+        let upgrade = if may_upgrade { upgrade(headers, found) } else { None };
         remove(headers, found);
         if let Some(codings) = codings {
             headers.insert(header::TRANSFER_ENCODING, codings);
+        }
+        if let Some(protocol) = upgrade {
+            seen.upgrade = true;
+            headers.insert(header::CONNECTION, UPGRADE);
+            headers.insert(header::UPGRADE, protocol);
         }
         if trailers {
             headers.insert(header::TE, TRAILERS);
@@ -102,6 +111,28 @@ pub fn of_answer(headers: &mut HeaderMap) {
             headers.insert(header::TRANSFER_ENCODING, codings);
         }
     }
+}
+
+/// Takes out of an answer what is about the model's connection, but for the protocol that is spoken from here on.
+pub fn of_switch(headers: &mut HeaderMap) {
+    let protocol = headers.get(header::UPGRADE).cloned();
+    of_answer(headers);
+    if let Some(protocol) = protocol {
+        headers.insert(header::CONNECTION, UPGRADE);
+        headers.insert(header::UPGRADE, protocol);
+    }
+}
+
+/// The protocol that is asked for. HTTP/2 (`h2c`) is not among them: who speaks it with us does so from the start.
+fn upgrade(headers: &HeaderMap, found: Found) -> Option<HeaderValue> {
+    if !(found.has(Found::UPGRADE) && found.has(Found::CONNECTION)) {
+        return None;
+    }
+    let names = |name, wanted: &[u8]| {
+        headers.get_all(name).iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case(wanted))
+    };
+    let asked = names(header::CONNECTION, b"upgrade") && !names(header::UPGRADE, b"h2c");
+    headers.get(header::UPGRADE).filter(|_| asked).cloned()
 }
 
 /// What the body was put through before it was cut into chunks, which nobody undoes here, so that the other side must hear of

@@ -2,7 +2,7 @@
 //!
 //! * [`options`]: what can be set. * [`serve`]: accepts connections, and the end of it all.
 //! * [`connection`]: one client connection. * [`socket`]: its bytes. * [`forward`]: one request.
-//! * [`headers`]: which of them end here. * [`target`]: what hyper cannot be shown. * [`upload`], [`download`]: bodies.
+//! * [`tunnel`]: what follows a 101. * [`headers`]: which of them end here. * [`target`]: what hyper cannot be shown. * [`upload`], [`download`]: bodies.
 //! * [`pool`]: connections to the model. * [`wire`]: their bytes. * [`trust`]: how long they may be idle.
 //! * [`tally`]: what is counted when an exchange ends. * [`told`]: whom answers blame themselves. * [`metrics`]: where.
 //! * [`capture`]: copies for the reading room.
@@ -15,8 +15,10 @@
 //!   the model sees every connection come from the exporter. `Host` is kept; the target goes on without scheme and
 //!   host, and byte for byte as the client wrote it, percent-encoded or not.
 //! * `Transfer-Encoding` goes on as far as it names more than chunks.
-//! * `Upgrade` ends here like any hop-by-hop header: the model sees a plain request, which HTTP allows. `CONNECT` is
-//!   501.
+//! * `Upgrade` goes on (WebSocket), but for `h2c` and with HTTP/1.0. After the model's 101 bytes pass both ways unread, until
+//!   both sides have ended, or one broke off, or nothing passed for as long as a client may be idle. The 101 is counted like any
+//!   answer, when it comes; the drain waits for the end of what follows, until the time is over that it may take at most.
+//!   `CONNECT` is 501.
 //! * `Expect: 100-continue` is answered here as soon as the model's connection takes the body.
 //! * A client that closes its sending side before it has the answer counts as gone, and the model's connection is
 //!   closed, so that nobody computes for nobody. nginx does the same.
@@ -43,6 +45,7 @@ mod tally;
 mod target;
 mod told;
 mod trust;
+mod tunnel;
 mod upload;
 mod wire;
 

@@ -32,6 +32,8 @@ pub enum Phase {
     Waiting,
     /// The answer passes.
     Answering,
+    /// Another protocol than HTTP is spoken.
+    Tunnel,
     /// HTTP/2: pings tell whether the client lives, and each stream has a watch of its own.
     Exempt,
 }
@@ -43,6 +45,7 @@ impl Phase {
             1 => Self::Head,
             2 => Self::Waiting,
             3 => Self::Answering,
+            4 => Self::Tunnel,
             _ => Self::Exempt,
         }
     }
@@ -306,7 +309,7 @@ impl Limits {
 
     fn of(&self, phase: Phase) -> Option<Duration> {
         match phase {
-            Phase::Idle => Some(self.idle),
+            Phase::Idle | Phase::Tunnel => Some(self.idle),
             Phase::Head => Some(self.head),
             Phase::Waiting => Some(self.waiting),
             Phase::Answering => Some(self.answering),

@@ -190,7 +190,7 @@ impl Pool {
         let (sender, connection) = builder.handshake(wire).await.map_err(ConnectError::Handshake)?;
         let (trust, ended) = (self.trust.clone(), line.clone());
         // Its errors reach whoever waits for an answer.
-        tokio::spawn(connection.map(move |_| {
+        tokio::spawn(connection.with_upgrades().map(move |_| {
             if let Some(idle) = ended.idle_for(Instant::now()) {
                 trust.closed_after(idle);
             }

@@ -55,6 +55,13 @@ impl Socket {
         Self { stream, first, watch, line, own: None, lingering: None }
     }
 
+    /// Nobody else sees what passes when no HTTP is spoken.
+    fn passes(&self) {
+        if self.watch.phase() == Phase::Tunnel {
+            self.watch.moved();
+        }
+    }
+
     /// hyper's answer to a head that it cannot read: the status, when this is one.
     fn refusal(&self, wire: &[u8]) -> Option<u16> {
         if self.watch.unflushed.load(Relaxed) || !matches!(self.watch.phase(), Phase::Idle | Phase::Head) {
@@ -121,9 +128,13 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         if this.first.is_empty() {
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-            if this.watch.phase() == Phase::Idle && buffer.filled().len() > before {
-                this.watch.head_began();
-                this.line.begin();
+            match this.watch.phase() {
+                Phase::Idle if buffer.filled().len() > before => {
+                    this.watch.head_began();
+                    this.line.begin();
+                }
+                Phase::Tunnel => this.watch.moved(),
+                _ => {}
             }
         } else {
             let length = this.first.len().min(buffer.remaining());
@@ -144,6 +155,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.passes();
         if this.own.is_none() {
             match this.refusal(data) {
                 Some(status) => this.refuse(status),
@@ -159,6 +171,7 @@ impl AsyncWrite for Socket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        this.passes();
         if this.own.is_none() {
             match this.refusal(slices.first().map_or(&[], |slice| slice)) {
                 Some(status) => this.refuse(status),

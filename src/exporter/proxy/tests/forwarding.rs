@@ -90,7 +90,7 @@ async fn what_is_about_one_connection_does_not_reach_the_other() {
     })
     .await;
     let stand = stand(model, |_| {}).await;
-    let request = "GET / HTTP/1.1\r\nhost: m\r\nconnection: Upgrade, x-mine\r\nx-mine: 1\r\nupgrade: websocket\r\n\
+    let request = "GET / HTTP/1.1\r\nhost: m\r\nconnection: Upgrade, x-mine\r\nx-mine: 1\r\nupgrade: h2c\r\n\
                    proxy-authorization: Basic eA==\r\nte: trailers\r\nx-theirs: 2\r\n\r\n";
     let mut stream = stand.connect().await;
     send(&mut stream, request).await;

@@ -20,7 +20,7 @@ fn headers_about_the_connection_end_here_in_both_directions() {
     let mut all = map(&HOP_BY_HOP);
     all.extend(map(&[("x-secret", "1"), ("http2-settings", "x"), ("accept", "*/*"), ("te", "gzip"), ("host", "h")]));
     let (mut request, mut answer) = (all.clone(), all);
-    of_request(&mut request);
+    of_request(&mut request, true);
     of_answer(&mut answer);
     assert_eq!(request, map(&[("accept", "*/*"), ("host", "h")]));
     assert_eq!(answer, map(&[("accept", "*/*"), ("host", "h")]));
@@ -29,28 +29,28 @@ fn headers_about_the_connection_end_here_in_both_directions() {
 #[test]
 fn te_goes_on_as_far_as_it_asks_for_trailers() {
     let mut headers = map(&[("te", "gzip, Trailers"), ("connection", "TE")]);
-    of_request(&mut headers);
+    of_request(&mut headers, true);
     assert_eq!(headers, map(&[("te", "trailers")]));
 }
 
 #[test]
 fn a_connection_header_cannot_take_away_host_and_length() {
     let mut headers = map(&[("connection", "host, content-length"), ("host", "h"), ("content-length", "3")]);
-    assert_eq!(of_request(&mut headers), Seen { hosts: 1, probe: false });
+    assert_eq!(of_request(&mut headers, true), Seen { hosts: 1, probe: false, upgrade: false });
     assert_eq!(headers, map(&[("host", "h"), ("content-length", "3")]));
 }
 
 #[test]
 fn an_expectation_is_met_here() {
     let mut headers = map(&[("expect", "100-continue")]);
-    of_request(&mut headers);
+    of_request(&mut headers, true);
     assert!(headers.is_empty());
 }
 
 #[test]
 fn probes_and_hosts_are_seen() {
     let mut headers = map(&[("user-agent", "kube-probe/1.33"), ("host", "a"), ("host", "b")]);
-    assert_eq!(of_request(&mut headers), Seen { hosts: 2, probe: true });
+    assert_eq!(of_request(&mut headers, true), Seen { hosts: 2, probe: true, upgrade: false });
 }
 
 #[test]
@@ -62,6 +62,28 @@ fn the_clients_address_is_appended_to_what_was_there() {
     let mut headers = map(&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2, 3.3.3.3")]);
     forwarded_for(&mut headers, &client);
     assert_eq!(headers, map(&[("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3, 10.0.0.7")]));
+}
+
+#[test]
+fn an_upgrade_goes_on_where_it_may_and_names_no_other_http() {
+    let asked = [("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("host", "h")];
+    let passed = map(&[("connection", "upgrade"), ("upgrade", "websocket"), ("host", "h")]);
+    let mut headers = map(&asked);
+    assert!(of_request(&mut headers, true).upgrade);
+    assert_eq!(headers, passed);
+    for (may, connection, protocol) in [
+        (false, "upgrade", "websocket"),
+        (true, "keep-alive", "websocket"),
+        (true, "upgrade", "h2c"),
+        (true, "Upgrade, HTTP2-Settings", "websocket, H2C"),
+    ] {
+        let mut headers = map(&[("connection", connection), ("upgrade", protocol), ("host", "h")]);
+        assert!(!of_request(&mut headers, may).upgrade, "{may} {connection} {protocol}");
+        assert_eq!(headers, map(&[("host", "h")]));
+    }
+    let mut headers = map(&asked);
+    of_switch(&mut headers);
+    assert_eq!(headers, passed);
 }
 
 #[test]

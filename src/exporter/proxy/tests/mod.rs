@@ -10,3 +10,4 @@ mod load;
 mod numbers;
 mod pool;
 mod support;
+mod upgrade;
