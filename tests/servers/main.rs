@@ -7,6 +7,7 @@ mod idle;
 mod keep_alive;
 mod profile;
 mod raising;
+mod slow;
 mod talking;
 mod uvicorn;
 

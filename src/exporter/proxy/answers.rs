@@ -17,6 +17,7 @@ pub enum Reason {
     TargetTooLong,
     HeadTooLarge,
     ConnectRefused,
+    TooManyUploads,
     ModelNotUp,
     ModelUnreachable,
     ModelClosed,
@@ -32,7 +33,7 @@ impl Reason {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ConnectRefused => StatusCode::NOT_IMPLEMENTED,
-            Self::ModelNotUp => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyUploads | Self::ModelNotUp => StatusCode::SERVICE_UNAVAILABLE,
             Self::ModelUnreachable | Self::ModelClosed | Self::ModelUnreadable => StatusCode::BAD_GATEWAY,
             Self::ModelTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -46,6 +47,7 @@ impl Reason {
             Self::TargetTooLong => "target-too-long",
             Self::HeadTooLarge => "head-too-large",
             Self::ConnectRefused => "connect-refused",
+            Self::TooManyUploads => "too-many-uploads",
             Self::ModelNotUp => "model-not-up",
             Self::ModelUnreachable => "model-unreachable",
             Self::ModelClosed => "model-closed",
@@ -57,10 +59,11 @@ impl Reason {
     fn message(self) -> &'static str {
         match self {
             Self::BadRequest => "the request is not HTTP as it should be",
-            Self::ClientTooSlow => "the request's body stopped coming",
+            Self::ClientTooSlow => "the request's body did not come in time",
             Self::TargetTooLong => "the request's target is too long",
             Self::HeadTooLarge => "the request's headers are too many or too large",
             Self::ConnectRefused => "CONNECT is not supported",
+            Self::TooManyUploads => "too many requests wait for their bodies",
             Self::ModelNotUp => "the model server has not opened its port yet",
             Self::ModelUnreachable => "the model server cannot be reached",
             Self::ModelClosed => "the model server closed the connection before its answer",
@@ -74,10 +77,11 @@ impl Reason {
             Self::BadRequest => {
                 "send one Host header, one Content-Length or Transfer-Encoding: chunked, and a valid target"
             }
-            Self::ClientTooSlow => "send the body without long pauses, or a smaller one",
+            Self::ClientTooSlow => "send the body without long pauses, or a smaller one, or raise server.timeout",
             Self::TargetTooLong => "put the data into the body",
             Self::HeadTooLarge => "put large values, such as tokens, into the body",
             Self::ConnectRefused => "send the request itself; this is no forward proxy",
+            Self::TooManyUploads => "try again soon, and send the body along with the head",
             Self::ModelNotUp => "try again soon; if it lasts, look at the log of the container 'model' and at its port",
             Self::ModelUnreachable | Self::ModelClosed => {
                 "look at the log of the container 'model' and at its restarts (memory limit?)"
@@ -98,7 +102,7 @@ impl Reason {
 
     /// Whether the connection is of no more use.
     pub fn closes(self) -> bool {
-        matches!(self, Self::BadRequest | Self::ConnectRefused | Self::ClientTooSlow)
+        matches!(self, Self::BadRequest | Self::ConnectRefused | Self::ClientTooSlow | Self::TooManyUploads)
     }
 
     pub fn body(self) -> Bytes {
@@ -110,7 +114,7 @@ impl Reason {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(HEADER, HeaderValue::from_static(self.name()));
         headers.insert(header::CONTENT_TYPE, JSON);
-        if self == Self::ModelNotUp {
+        if matches!(self, Self::ModelNotUp | Self::TooManyUploads) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         headers

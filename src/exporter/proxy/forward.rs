@@ -17,6 +17,7 @@ use super::{
     connection::Connection,
     download::Download,
     headers,
+    hold::{Refusal, hold},
     patience::{Expired, Phase, Watch, Watched},
     pool::{ConnectError, Lease},
     serve::Shared,
@@ -38,6 +39,16 @@ enum Failure {
     Connect(ConnectError),
     Broken(hyper::Error),
     Expired,
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Full => Self::TooManyUploads,
+            Refusal::Late => Self::ClientTooSlow,
+            Refusal::Broken => Self::BadRequest,
+        }
+    }
 }
 
 impl From<Expired> for Failure {
@@ -63,11 +74,15 @@ pub async fn http1(
     headers::forwarded_for(&mut parts.headers, &connection.client);
     let oldest = parts.version < Version::HTTP_11;
     parts.version = Version::HTTP_11;
-    let upload = upload(&connection.shared, &mut tally, &parts, body);
-    if upload.1 {
+    let until = tally.start + connection.shared.options.timeout;
+    let (mut upload, unknown) = upload(&connection.shared, &mut tally, &parts, body, Some(until));
+    if unknown {
         headers::say_chunked(&mut parts.headers);
     }
-    let request = Request::from_parts(parts, upload.0);
+    if let Err(refusal) = hold(&connection.shared.room, &mut upload).await {
+        return Ok(own(tally, refusal.into(), Cause::Client));
+    }
+    let request = Request::from_parts(parts, upload);
     let (mut answer, mut lease) = match by_lease(&connection.shared, &watch, &tally, request).await {
         Ok(answer) => answer,
         Err(failure) => return Ok(failed(&connection.shared, tally, failure)),
@@ -104,7 +119,8 @@ pub async fn http2(connection: Arc<Connection>, request: Request<Incoming>) -> R
         return Ok(own(tally, reason, Cause::Client));
     }
     headers::forwarded_for(&mut parts.headers, &connection.client);
-    let (upload, _) = upload(&connection.shared, &mut tally, &parts, body);
+    // A call may send for as long as it lives.
+    let (upload, _) = upload(&connection.shared, &mut tally, &parts, body, None);
     let request = Request::from_parts(parts, upload);
     match by_stream(&connection.shared, &watch, request).await {
         Ok(mut answer) => {
@@ -180,8 +196,14 @@ fn rename(uri: &mut Uri, path: &str) -> Option<()> {
     Some(())
 }
 
-/// The body with what is to be noted of it, and whether its length is unknown.
-fn upload(shared: &Shared, tally: &mut Tally, parts: &request::Parts, body: Incoming) -> (Upload, bool) {
+/// The body with what is to be noted of it, and whether its length is unknown. All of it must come before `until`.
+fn upload(
+    shared: &Shared,
+    tally: &mut Tally,
+    parts: &request::Parts,
+    body: Incoming,
+    until: Option<Instant>,
+) -> (Upload, bool) {
     let mut limit = 0;
     if let Some(taker) = &shared.rooms.taker
         && tally.counts()
@@ -190,7 +212,7 @@ fn upload(shared: &Shared, tally: &mut Tally, parts: &request::Parts, body: Inco
         limit = taker.request_limit();
         tally.captures(Capture::of(&parts.method, parts.uri.path(), &parts.headers));
     }
-    let (upload, sent) = Upload::new(body, tally.watch(), limit);
+    let (upload, sent) = Upload::new(body, tally.watch(), limit, until);
     let has_body = sent.is_some();
     if let Some(sent) = sent {
         tally.sends(sent);
@@ -291,6 +313,7 @@ fn failed(shared: &Shared, tally: Tally, failure: Failure) -> Answer {
         Failure::Expired if tally.waits_for_client() => (Reason::ClientTooSlow, Cause::Client),
         Failure::Expired => (Reason::ModelTimeout, Cause::Timeout),
         Failure::Broken(_) if tally.client_broke() => (Reason::BadRequest, Cause::Client),
+        Failure::Broken(error) if error.is_user() && tally.client_late() => (Reason::ClientTooSlow, Cause::Client),
         Failure::Broken(error) if error.is_parse() => (Reason::ModelUnreadable, Cause::Unreachable),
         Failure::Broken(_) => (Reason::ModelClosed, Cause::Unreachable),
         Failure::Connect(ConnectError::Handshake(_)) => (Reason::ModelUnreadable, Cause::Unreachable),

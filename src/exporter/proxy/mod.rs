@@ -2,7 +2,8 @@
 //!
 //! * [`options`]: what can be set. * [`serve`]: accepts connections, and the end of it all.
 //! * [`connection`]: one client connection. * [`socket`]: its bytes. * [`forward`]: one request.
-//! * [`tunnel`]: what follows a 101. * [`headers`]: which of them end here. * [`target`]: what hyper cannot be shown. * [`upload`], [`download`]: bodies.
+//! * [`tunnel`]: what follows a 101. * [`headers`]: which of them end here. * [`target`]: what hyper cannot be shown.
+//! * [`upload`], [`download`]: bodies. * [`hold`]: those that wait.
 //! * [`pool`]: connections to the model. * [`wire`]: their bytes. * [`trust`]: how long they may be idle.
 //! * [`tally`]: what is counted when an exchange ends. * [`told`]: whom answers blame themselves. * [`metrics`]: where.
 //! * [`capture`]: copies for the reading room.
@@ -19,7 +20,10 @@
 //!   both sides have ended, or one broke off, or nothing passed for as long as a client may be idle. The 101 is counted like any
 //!   answer, when it comes; the drain waits for the end of what follows, until the time is over that it may take at most.
 //!   `CONNECT` is 501.
-//! * `Expect: 100-continue` is answered here as soon as the model's connection takes the body.
+//! * An HTTP/1 body of up to 64 KiB is passed on once it is whole; of a longer one, or one whose length is not said, the first
+//!   64 KiB or what has come after 1 s. What waits takes 8 MiB at most, beyond which short ones are answered with 503, and longer
+//!   ones do not wait. All of a body has the server's time-out. HTTP/2 streams never wait.
+//! * `Expect: 100-continue` is answered here as soon as the body is waited for.
 //! * A client that closes its sending side before it has the answer counts as gone, and the model's connection is
 //!   closed, so that nobody computes for nobody. nginx does the same.
 //! * A request goes out a second time only when its connection was closed before any byte of it was taken: nothing proves
@@ -35,6 +39,7 @@ mod connection;
 mod download;
 mod forward;
 mod headers;
+mod hold;
 mod metrics;
 mod options;
 mod patience;

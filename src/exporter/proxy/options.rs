@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Options {
     /// `host:port` of the model server.
     pub upstream: String,
-    /// From the last piece of the request to the head of the answer. A bit more than the model's own limit, or the
+    /// From the last piece of the request to the head of the answer; also what all of an HTTP/1 request may take to come. A bit more than the model's own limit, or the
     /// client gets our 504 where the model would have said what is wrong.
     pub timeout: Duration,
     /// Between two pieces of an answer, and for a client that does not take them.

@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     capture::Taker,
     connection,
+    hold::Room,
     metrics::Metrics,
     options::Options,
     patience::{Limits, Stage, Watches},
@@ -61,6 +62,7 @@ pub struct Shared {
     pub rooms: Rooms,
     pub metrics: Metrics,
     pub pool: Pool,
+    pub room: Room,
     pub watches: Arc<Watches>,
     /// `Host` for the requests of HTTP/1.0 clients that name none.
     pub host: HeaderValue,
@@ -93,6 +95,7 @@ impl Proxy {
         socket2::SockRef::from(&listener).listen(BACKLOG)?;
         let shared = Shared {
             pool: Pool::new(&options, metrics.clone()),
+            room: Room::default(),
             watches: Arc::default(),
             was_up: AtomicBool::new(false),
             host,

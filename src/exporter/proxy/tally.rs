@@ -45,6 +45,8 @@ pub struct Sent {
     /// The client broke off.
     pub broke: AtomicBool,
     pub watch: Arc<Watch>,
+    /// When all of it must have come.
+    until: Option<Instant>,
     /// Whether any of it is kept.
     captures: bool,
     pieces: Mutex<Pieces>,
@@ -52,13 +54,14 @@ pub struct Sent {
 
 impl Sent {
     /// Keeps at most `limit` bytes.
-    pub fn new(watch: Arc<Watch>, limit: usize) -> Self {
+    pub fn new(watch: Arc<Watch>, limit: usize, until: Option<Instant>) -> Self {
         Self {
             bytes: AtomicU64::new(0),
             done: AtomicBool::new(false),
             waits: AtomicBool::new(false),
             broke: AtomicBool::new(false),
             watch,
+            until,
             captures: limit > 0,
             pieces: Mutex::new(Pieces::up_to(limit)),
         }
@@ -70,6 +73,11 @@ impl Sent {
         if self.captures {
             self.pieces.lock().unwrap_or_else(PoisonError::into_inner).add(data);
         }
+    }
+
+    /// Whether it has taken too long, however steadily it comes.
+    pub fn late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     fn take_pieces(&self) -> Pieces {
@@ -196,6 +204,11 @@ impl Tally {
     /// Whether it is the client that the request waits for.
     pub fn waits_for_client(&self) -> bool {
         self.sent.as_ref().is_some_and(|sent| sent.waits.load(Relaxed))
+    }
+
+    /// Whether the client has taken too long to send its request.
+    pub fn client_late(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| !sent.done.load(Relaxed) && sent.late())
     }
 
     /// Whether the client broke off in the middle of its request.

@@ -4,40 +4,79 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{patience::Watch, tally::Sent};
 
+/// Why a body ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Cut {
+    #[error("the client broke off in the middle of its request: {0}")]
+    Client(#[source] hyper::Error),
+    #[error("the request's body did not come in time")]
+    Late,
+}
+
+/// What has come of a body before the model is asked.
+#[derive(Default)]
+pub struct Ahead {
+    pub first: Bytes,
+    /// The last one comes first.
+    pub more: Vec<Bytes>,
+    pub trailers: Option<Box<HeaderMap>>,
+    /// Nothing else comes.
+    pub whole: bool,
+}
+
 /// Small on purpose: each connection to the model keeps room for 64 requests, bodies included, in the queue that hyper
 /// hands them over by.
 pub struct Upload {
-    inner: Incoming,
-    sent: Option<Arc<Sent>>,
+    pub inner: Incoming,
+    pub ahead: Ahead,
+    pub sent: Option<Arc<Sent>>,
 }
 
 impl Upload {
-    /// The second half is `None` for a request without a body. At most `limit` bytes are kept.
-    pub fn new(inner: Incoming, watch: &Arc<Watch>, limit: usize) -> (Self, Option<Arc<Sent>>) {
-        let sent = (!inner.is_end_stream()).then(|| Arc::new(Sent::new(watch.clone(), limit)));
-        (Self { inner, sent: sent.clone() }, sent)
+    /// The second half is `None` for a request without a body. At most `limit` bytes are kept. All of it must have come
+    /// before `until`.
+    pub fn new(inner: Incoming, watch: &Arc<Watch>, limit: usize, until: Option<Instant>) -> (Self, Option<Arc<Sent>>) {
+        let sent = (!inner.is_end_stream()).then(|| Arc::new(Sent::new(watch.clone(), limit, until)));
+        (Self { inner, ahead: Ahead::default(), sent: sent.clone() }, sent)
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let ahead = &mut self.ahead;
+        if !ahead.first.is_empty() {
+            let next = ahead.more.pop().unwrap_or_default();
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::replace(&mut ahead.first, next)))));
+        }
+        if let Some(trailers) = ahead.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
+        }
+        if ahead.whole {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.inner).poll_frame(context)
     }
 }
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Cut;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
-        let frame = Pin::new(&mut this.inner).poll_frame(context);
-        let Some(sent) = &this.sent else { return frame };
+        let frame = this.poll_next(context);
+        let Some(sent) = &this.sent else { return frame.map_err(Cut::Client) };
         sent.waits.store(frame.is_pending(), Relaxed);
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
@@ -45,22 +84,28 @@ impl Body for Upload {
                     sent.passed(data);
                 }
                 sent.watch.moved();
-                if this.inner.is_end_stream() {
+                if this.ahead.first.is_empty() && this.inner.is_end_stream() {
                     sent.done.store(true, Relaxed);
+                } else if sent.late() {
+                    return Poll::Ready(Some(Err(Cut::Late)));
                 }
             }
             Poll::Ready(None) => sent.done.store(true, Relaxed),
             Poll::Ready(Some(Err(_))) => sent.broke.store(true, Relaxed),
             Poll::Pending => {}
         }
-        frame
+        frame.map_err(Cut::Client)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.ahead.first.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let ahead = self.ahead.first.len() + self.ahead.more.iter().map(Bytes::len).sum::<usize>();
+        match self.inner.size_hint().exact() {
+            Some(rest) => SizeHint::with_exact(rest + ahead as u64),
+            None => SizeHint::default(),
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod drain;
 mod failures;
 mod forwarding;
+mod hold;
 mod http2;
 mod lenient;
 mod life;
