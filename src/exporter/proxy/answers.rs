@@ -23,6 +23,7 @@ pub enum Reason {
     ModelClosed,
     ModelUnreadable,
     ModelTimeout,
+    ModelFull,
 }
 
 impl Reason {
@@ -33,7 +34,7 @@ impl Reason {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ConnectRefused => StatusCode::NOT_IMPLEMENTED,
-            Self::TooManyUploads | Self::ModelNotUp => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyUploads | Self::ModelNotUp | Self::ModelFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::ModelUnreachable | Self::ModelClosed | Self::ModelUnreadable => StatusCode::BAD_GATEWAY,
             Self::ModelTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -53,6 +54,7 @@ impl Reason {
             Self::ModelClosed => "model-closed",
             Self::ModelUnreadable => "model-unreadable",
             Self::ModelTimeout => "model-timeout",
+            Self::ModelFull => "model-full",
         }
     }
 
@@ -69,6 +71,7 @@ impl Reason {
             Self::ModelClosed => "the model server closed the connection before its answer",
             Self::ModelUnreadable => "the model server's answer is not HTTP",
             Self::ModelTimeout => "the model server did not answer in time",
+            Self::ModelFull => "the model server takes no further HTTP/2 stream; the request did not reach it",
         }
     }
 
@@ -88,6 +91,9 @@ impl Reason {
             }
             Self::ModelUnreadable => "look at the port that the model server speaks HTTP on",
             Self::ModelTimeout => "send fewer rows at a time, or raise server.timeout",
+            Self::ModelFull => {
+                "send it again, or fewer at a time; see how many streams the server allows on a connection"
+            }
         }
     }
 
@@ -114,7 +120,7 @@ impl Reason {
         let mut headers = HeaderMap::with_capacity(4);
         headers.insert(HEADER, HeaderValue::from_static(self.name()));
         headers.insert(header::CONTENT_TYPE, JSON);
-        if matches!(self, Self::ModelNotUp | Self::TooManyUploads) {
+        if matches!(self, Self::ModelNotUp | Self::ModelFull | Self::TooManyUploads) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         headers

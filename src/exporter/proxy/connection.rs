@@ -1,22 +1,17 @@
 //! One client connection.
 
 use std::{
-    future::Future,
     io,
     net::IpAddr,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
-    task::{Context, Poll},
-    time::Duration,
+    task::Poll,
 };
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
-use hyper::{
-    server::conn::{http1, http2},
-    service::service_fn,
-};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead as _, ReadBuf},
     net::TcpStream,
@@ -27,6 +22,7 @@ use super::{
     forward,
     patience::{Expired, Phase, Stage, Watch},
     serve::Shared,
+    session,
     socket::Socket,
     tunnel::Tunnel,
 };
@@ -38,10 +34,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_READ: usize = 4 * 1024;
 /// Bytes read at once, and kept until they are written.
 const BUFFER: usize = 64 * 1024;
-/// Streams of one HTTP/2 connection at a time.
-pub const STREAMS: u32 = 256;
-/// How often an HTTP/2 client is asked whether it lives, and how long it may take to say so.
-const PING: Duration = Duration::from_secs(30);
 
 /// What the requests of one connection share.
 pub struct Connection {
@@ -79,7 +71,7 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, client: IpAddr, _plac
     let connection = Arc::new(Connection { shared: shared.clone(), client, tunnel: Mutex::default() });
     if two {
         watch.enter(Phase::Exempt);
-        serve_http2(connection, watch, stream, first).await;
+        session::serve(connection, watch, stream, first).await;
     } else {
         serve_http1(connection, watch, stream, first).await;
         if let refused @ 1.. = watch.refused.load(Relaxed) {
@@ -167,28 +159,4 @@ fn expire<T>(watch: &Watch, poll: Poll<T>) -> Poll<Result<(), Expired>> {
         Poll::Pending if watch.expired() => Poll::Ready(Err(Expired)),
         Poll::Pending => Poll::Pending,
     }
-}
-
-async fn serve_http2(connection: Arc<Connection>, watch: &Arc<Watch>, stream: TcpStream, first: Bytes) {
-    let limit = u32::try_from(connection.shared.options.header_limit).unwrap_or(u32::MAX);
-    let socket = TokioIo::new(Socket::new(stream, first, watch.clone()));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(limit);
-    let service = service_fn(move |request| forward::http2(connection.clone(), request));
-    let mut served = pin!(builder.serve_connection(socket, service));
-    let mut told = false;
-    std::future::poll_fn(|context: &mut Context<'_>| {
-        watch.wake_by(context);
-        if !told && watch.stage() != Stage::Serving {
-            told = true;
-            served.as_mut().graceful_shutdown();
-        }
-        served.as_mut().poll(context).map(drop)
-    })
-    .await;
 }

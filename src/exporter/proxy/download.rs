@@ -12,7 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
+    call::Answering,
     pool::Lease,
+    pump::Breaks,
     tally::{Ending, Tally},
     told,
 };
@@ -22,6 +24,8 @@ use super::{
 pub enum Broken {
     #[error("the model's connection broke in the middle of its answer: {0}")]
     Model(#[source] hyper::Error),
+    #[error("the model's stream broke in the middle of its answer: {0}")]
+    Stream(#[source] h2::Error),
     #[error("the model stopped in the middle of its answer")]
     Stalled,
 }
@@ -33,14 +37,25 @@ pub struct Download {
     lease: Option<Lease>,
 }
 
-enum Source {
+/// Where an answer comes from.
+pub enum Source {
     Model(Incoming),
+    Call(Answering),
     Own(Option<Bytes>),
 }
 
+impl Breaks for Broken {
+    fn reason(&self) -> h2::Reason {
+        match self {
+            Self::Stream(error) => Breaks::reason(error),
+            Self::Model(_) | Self::Stalled => h2::Reason::INTERNAL_ERROR,
+        }
+    }
+}
+
 impl Download {
-    pub fn of_model(inner: Incoming, tally: Tally, lease: Option<Lease>) -> Self {
-        Self { body: Source::Model(inner), tally, lease }
+    pub fn of_model(body: Source, tally: Tally, lease: Option<Lease>) -> Self {
+        Self { body, tally, lease }
     }
 
     pub fn own(data: Bytes, tally: Tally) -> Self {
@@ -84,8 +99,9 @@ impl Body for Download {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
-        let inner = match &mut this.body {
-            Source::Model(inner) => inner,
+        let polled = match &mut this.body {
+            Source::Model(inner) => Pin::new(inner).poll_frame(context).map_err(Broken::Model),
+            Source::Call(inner) => Pin::new(inner).poll_frame(context).map_err(Broken::Stream),
             Source::Own(data) => {
                 let Some(data) = data.take() else { return Poll::Ready(None) };
                 this.tally.passed(&data);
@@ -93,9 +109,9 @@ impl Body for Download {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
         };
-        match Pin::new(&mut *inner).poll_frame(context) {
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                let last = inner.is_end_stream();
+                let last = this.is_end_stream();
                 if let Some(data) = frame.data_ref() {
                     this.tally.passed(data);
                 }
@@ -113,7 +129,7 @@ impl Body for Download {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.broken(Ending::ModelBroke);
-                Poll::Ready(Some(Err(Broken::Model(error))))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Pending if this.tally.watch().expired() => {
                 this.broken(Ending::ModelStalled);
@@ -129,6 +145,7 @@ impl Body for Download {
     fn is_end_stream(&self) -> bool {
         match &self.body {
             Source::Model(inner) => inner.is_end_stream(),
+            Source::Call(inner) => inner.is_end_stream(),
             Source::Own(data) => data.is_none(),
         }
     }
@@ -136,6 +153,7 @@ impl Body for Download {
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Source::Model(inner) => inner.size_hint(),
+            Source::Call(inner) => inner.size_hint(),
             Source::Own(data) => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
         }
     }

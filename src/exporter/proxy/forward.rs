@@ -8,17 +8,20 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri, Version, header, request, uri::PathAndQuery};
+use http_body::Body;
 use hyper::{body::Incoming, client::conn::TrySendError, upgrade::OnUpgrade};
 
 use super::{
     answers::Reason,
+    call,
     capture::Capture,
     connection::Connection,
-    download::Download,
+    download::{Download, Source},
     headers,
     hold::{Refusal, hold},
-    patience::{Expired, Phase, Watch, Watched},
+    patience::{Expired, Phase, Watch},
     pool::{ConnectError, Lease},
     serve::Shared,
     tally::{Ending, Tally},
@@ -30,14 +33,17 @@ use super::{
 use crate::blame::Cause;
 
 /// How often a request is sent whose connection was closed before any of it was taken.
-const TRIES: usize = 5;
+pub const TRIES: usize = 5;
 
-type Answer = Response<Download>;
+pub type Answer = Response<Download>;
 
 /// Why there is no answer of the model.
-enum Failure {
+pub enum Failure {
     Connect(ConnectError),
     Broken(hyper::Error),
+    Stream(h2::Error),
+    /// No stream could be had.
+    Full,
     Expired,
 }
 
@@ -105,30 +111,7 @@ pub async fn http1(
     if connection.shared.rooms.drain.draining() {
         answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     }
-    Ok(passed_on(&connection.shared, tally, answer, Some(lease)))
-}
-
-/// One request that came by HTTP/2; it goes on by HTTP/2.
-pub async fn http2(connection: Arc<Connection>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    let watched: Watched = connection.shared.watches.watch(Phase::Idle);
-    let watch = watched.watch.clone();
-    let mut tally = Tally::begin(&connection, &watch, request.method());
-    tally.holds(watched);
-    let (mut parts, body) = request.into_parts();
-    if let Err(reason) = prepare(&connection.shared, &mut tally, &mut parts) {
-        return Ok(own(tally, reason, Cause::Client));
-    }
-    headers::forwarded_for(&mut parts.headers, &connection.client);
-    // A call may send for as long as it lives.
-    let (upload, _) = upload(&connection.shared, &mut tally, &parts, body, None);
-    let request = Request::from_parts(parts, upload);
-    match by_stream(&connection.shared, &watch, request).await {
-        Ok(mut answer) => {
-            headers::of_answer(answer.headers_mut());
-            Ok(passed_on(&connection.shared, tally, answer, None))
-        }
-        Err(failure) => Ok(failed(&connection.shared, tally, failure)),
-    }
+    Ok(passed_on(&connection.shared, tally, answer.map(Source::Model), Some(lease)))
 }
 
 /// Notes the target that is to be written, where hyper could not be shown it.
@@ -140,7 +123,7 @@ fn unmask(watch: &Watch, parts: &mut request::Parts) -> Result<(), Reason> {
 }
 
 /// Makes a client's request one for the model.
-fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Result<headers::Seen, Reason> {
+pub fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Result<headers::Seen, Reason> {
     if parts.method == Method::CONNECT {
         return Err(Reason::ConnectRefused);
     }
@@ -159,6 +142,8 @@ fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -> Re
         } else if seen.hosts == 0 {
             parts.headers.insert(header::HOST, shared.host.clone());
         }
+    } else {
+        call::name_host(parts, seen.hosts, &shared.host)?;
     }
     let settings = shared.rooms.settings.borrow();
     if !settings.aliases.is_empty()
@@ -197,13 +182,13 @@ fn rename(uri: &mut Uri, path: &str) -> Option<()> {
 }
 
 /// The body with what is to be noted of it, and whether its length is unknown. All of it must come before `until`.
-fn upload(
+pub fn upload<B: Body<Data = Bytes> + Unpin>(
     shared: &Shared,
     tally: &mut Tally,
     parts: &request::Parts,
-    body: Incoming,
+    body: B,
     until: Option<Instant>,
-) -> (Upload, bool) {
+) -> (Upload<B>, bool) {
     let mut limit = 0;
     if let Some(taker) = &shared.rooms.taker
         && tally.counts()
@@ -217,7 +202,7 @@ fn upload(
     if let Some(sent) = sent {
         tally.sends(sent);
     }
-    let unknown = has_body && http_body::Body::size_hint(&upload).exact().is_none();
+    let unknown = has_body && upload.size_hint().exact().is_none();
     (upload, unknown)
 }
 
@@ -252,21 +237,6 @@ fn is_last(tally: &Tally, status: StatusCode, lease: &Lease) -> bool {
     status.as_u16() >= 500 || !tally.sent_all() || !lease.line.written()
 }
 
-async fn by_stream(
-    shared: &Shared,
-    watch: &Watch,
-    mut request: Request<Upload>,
-) -> Result<Response<Incoming>, Failure> {
-    for left in (0..TRIES).rev() {
-        let mut sender = watch.limit(pin!(shared.pool.shared())).await?.map_err(Failure::Connect)?;
-        match watch.limit(pin!(sender.try_send_request(request))).await? {
-            Ok(answer) => return Ok(answer),
-            Err(error) => request = again(shared, error, left)?,
-        }
-    }
-    Err(Failure::Expired)
-}
-
 /// hyper gives the request back if its connection had closed before any of it was taken; then the model cannot have
 /// seen it, whatever the method.
 fn again(shared: &Shared, mut error: TrySendError<Request<Upload>>, left: usize) -> Result<Request<Upload>, Failure> {
@@ -291,10 +261,10 @@ fn switched(connection: &Connection, mut tally: Tally, mut answer: Response<Inco
     connection.becomes(Tunnel { client, model, under_way: shared.rooms.drain.enter() });
     tally.end(Ending::Whole, Instant::now());
     tally.watch().enter(Phase::Tunnel);
-    answer.map(|body| Download::of_model(body, tally, None))
+    answer.map(|body| Download::of_model(Source::Model(body), tally, None))
 }
 
-fn passed_on(shared: &Shared, mut tally: Tally, answer: Response<Incoming>, lease: Option<Lease>) -> Answer {
+pub fn passed_on(shared: &Shared, mut tally: Tally, answer: Response<Source>, lease: Option<Lease>) -> Answer {
     let (status, headers) = (answer.status(), answer.headers());
     let gateway = told::by_gateway(status, headers);
     if gateway.is_none() {
@@ -308,15 +278,21 @@ fn passed_on(shared: &Shared, mut tally: Tally, answer: Response<Incoming>, leas
     answer.map(|body| Download::of_model(body, tally, lease))
 }
 
-fn failed(shared: &Shared, tally: Tally, failure: Failure) -> Answer {
+pub fn failed(shared: &Shared, tally: Tally, failure: Failure) -> Answer {
     let (reason, cause) = match failure {
         Failure::Expired if tally.waits_for_client() => (Reason::ClientTooSlow, Cause::Client),
         Failure::Expired => (Reason::ModelTimeout, Cause::Timeout),
         Failure::Broken(_) if tally.client_broke() => (Reason::BadRequest, Cause::Client),
         Failure::Broken(error) if error.is_user() && tally.client_late() => (Reason::ClientTooSlow, Cause::Client),
         Failure::Broken(error) if error.is_parse() => (Reason::ModelUnreadable, Cause::Unreachable),
-        Failure::Broken(_) => (Reason::ModelClosed, Cause::Unreachable),
-        Failure::Connect(ConnectError::Handshake(_)) => (Reason::ModelUnreadable, Cause::Unreachable),
+        Failure::Stream(_) if tally.client_broke() => (Reason::BadRequest, Cause::Client),
+        // What h2 itself ended, it could not read.
+        Failure::Stream(error) if error.is_library() => (Reason::ModelUnreadable, Cause::Unreachable),
+        Failure::Broken(_) | Failure::Stream(_) => (Reason::ModelClosed, Cause::Unreachable),
+        Failure::Full => (Reason::ModelFull, Cause::Unreachable),
+        Failure::Connect(ConnectError::Handshake(_) | ConnectError::Http2(_)) => {
+            (Reason::ModelUnreadable, Cause::Unreachable)
+        }
         Failure::Connect(ConnectError::Connect(error)) => {
             if error.kind() == io::ErrorKind::ConnectionRefused {
                 shared.rooms.health.refused();
@@ -328,7 +304,7 @@ fn failed(shared: &Shared, tally: Tally, failure: Failure) -> Answer {
     own(tally, reason, cause)
 }
 
-fn own(mut tally: Tally, reason: Reason, cause: Cause) -> Answer {
+pub fn own(mut tally: Tally, reason: Reason, cause: Cause) -> Answer {
     tally.answers(reason.status(), cause);
     let draining = tally.connection().shared.rooms.drain.draining();
     let watch = tally.watch().clone();

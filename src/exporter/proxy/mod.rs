@@ -5,6 +5,8 @@
 //! * [`tunnel`]: what follows a 101. * [`headers`]: which of them end here. * [`target`]: what hyper cannot be shown.
 //! * [`upload`], [`download`]: bodies. * [`hold`]: those that wait.
 //! * [`pool`]: connections to the model. * [`wire`]: their bytes. * [`trust`]: how long they may be idle.
+//! * [`session`]: one client connection that speaks HTTP/2. * [`call`]: one request on it. * [`streams`]: its connections to the
+//!   model. * [`pump`], [`received`], [`again`]: bodies in HTTP/2.
 //! * [`tally`]: what is counted when an exchange ends. * [`told`]: whom answers blame themselves. * [`metrics`]: where.
 //! * [`capture`]: copies for the reading room.
 //! * [`patience`]: who waits for whom, and for how long. * [`answers`]: what the exporter says itself.
@@ -27,13 +29,16 @@
 //! * A client that closes its sending side before it has the answer counts as gone, and the model's connection is
 //!   closed, so that nobody computes for nobody. nginx does the same.
 //! * A request goes out a second time only when its connection was closed before any byte of it was taken: nothing proves
-//!   of what was written that the model did not read it.
+//!   of what was written that the model did not read it. Of HTTP/2 the model may say it: `REFUSED_STREAM`, or above the last stream
+//!   of a GOAWAY (RFC 9113, 8.7).
 //! * So a connection is used again only when the model will not close it meanwhile: never after a status from 500 on, after
 //!   `Connection: close`, or after an answer that came before the whole request was sent; and while it was idle for less than
 //!   half the time after which the model was seen to close one, 2 s at most. One loss remains possible: a model that closes
 //!   connections of any age without a word (it is stopped, say) in the very moment in which a request is sent.
 
+mod again;
 mod answers;
+mod call;
 mod capture;
 mod connection;
 mod download;
@@ -44,8 +49,12 @@ mod metrics;
 mod options;
 mod patience;
 mod pool;
+mod pump;
+mod received;
 mod serve;
+mod session;
 mod socket;
+mod streams;
 mod tally;
 mod target;
 mod told;

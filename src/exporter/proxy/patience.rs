@@ -34,7 +34,7 @@ pub enum Phase {
     Answering,
     /// Another protocol than HTTP is spoken.
     Tunnel,
-    /// HTTP/2: pings tell whether the client lives, and each stream has a watch of its own.
+    /// HTTP/2: the session looks after itself, and each stream has a watch of its own.
     Exempt,
 }
 

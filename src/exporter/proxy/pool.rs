@@ -8,12 +8,11 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, sync::Semaphore};
 
 use super::{
-    connection::STREAMS,
     metrics::Metrics,
     options::Options,
     trust::Trust,
@@ -24,9 +23,6 @@ use super::{
 /// After such a pause the model may have closed the connection without our having been told: then the runtime looks
 /// at its sockets once before the connection is used.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
-/// Bytes of one HTTP/2 answer that wait here for a client. The connection takes those of as many calls as one client may have
-/// at a time, or a few clients that read nothing would stop all others.
-const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes of an answer's head, and of what is read at once.
 const READ_BUFFER: usize = 64 * 1024;
 
@@ -38,8 +34,10 @@ const HEADERS: usize = 512;
 pub enum ConnectError {
     #[error("the model server cannot be connected to: {0}")]
     Connect(#[source] io::Error),
-    #[error("the model server does not speak HTTP/2: {0}")]
+    #[error("the model server's connection cannot be used: {0}")]
     Handshake(#[source] hyper::Error),
+    #[error("the model server does not speak HTTP/2: {0}")]
+    Http2(#[source] h2::Error),
 }
 
 /// A connection for one request.
@@ -80,10 +78,10 @@ pub struct Pool {
     /// By the time since which they are idle. All but the first are fresh enough to be used, as seen at the last look.
     idle: Mutex<VecDeque<Idle>>,
     size: usize,
-    trust: Arc<Trust>,
-    header_limit: u32,
-    /// HTTP/2 needs one connection only.
-    shared: tokio::sync::Mutex<Option<http2::SendRequest<Upload>>>,
+    pub trust: Arc<Trust>,
+    pub header_limit: u32,
+    /// HTTP/2 connections beyond the first of a client, for which its own place stands.
+    pub spare: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -95,7 +93,7 @@ impl Pool {
             size: options.pool_size,
             trust: Arc::new(Trust::new(options.pool_idle_timeout)),
             header_limit: u32::try_from(options.header_limit).unwrap_or(u32::MAX),
-            shared: tokio::sync::Mutex::default(),
+            spare: Arc::new(Semaphore::new(options.pool_size)),
             metrics,
         }
     }
@@ -170,7 +168,8 @@ impl Pool {
         !idle.is_empty()
     }
 
-    async fn open(&self) -> Result<TcpStream, ConnectError> {
+    /// A connection that has carried nothing yet.
+    pub async fn open(&self) -> Result<TcpStream, ConnectError> {
         let stream = TcpStream::connect(&*self.upstream).await.map_err(ConnectError::Connect)?;
         stream.set_nodelay(true).map_err(ConnectError::Connect)?;
         self.metrics.opened_upstream();
@@ -196,25 +195,5 @@ impl Pool {
             }
         }));
         Ok(Lease { sender, line, pause: None, reusable: true })
-    }
-
-    /// The HTTP/2 connection, opened if there is none.
-    pub async fn shared(&self) -> Result<http2::SendRequest<Upload>, ConnectError> {
-        let mut shared = self.shared.lock().await;
-        if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
-            return Ok(sender.clone());
-        }
-        let stream = TokioIo::new(self.open().await?);
-        let mut builder = http2::Builder::new(TokioExecutor::new());
-        // No pings: on the loopback a server that is gone resets the connection, and those of gRPC close one that pings more
-        // than every five minutes (GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS).
-        builder
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(STREAM_WINDOW * STREAMS)
-            .max_header_list_size(self.header_limit);
-        let (sender, connection) = builder.handshake(stream).await.map_err(ConnectError::Handshake)?;
-        tokio::spawn(async move { drop(connection.await) });
-        *shared = Some(sender.clone());
-        Ok(sender)
     }
 }

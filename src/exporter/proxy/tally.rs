@@ -15,7 +15,7 @@ use super::{
     capture::{Capture, Pieces},
     connection::Connection,
     metrics::Ended,
-    patience::{Phase, Watch, Watched},
+    patience::{Phase, Watch},
 };
 use crate::{blame::Cause, life::InFlight};
 
@@ -101,7 +101,6 @@ pub struct Tally {
     sent: Option<Arc<Sent>>,
     capture: Option<Box<Capture>>,
     ended: bool,
-    watched: Option<Watched>,
     _in_flight: InFlight,
 }
 
@@ -121,7 +120,6 @@ impl Tally {
             sent: None,
             capture: None,
             ended: false,
-            watched: None,
             _in_flight: connection.shared.rooms.drain.enter(),
         }
     }
@@ -134,11 +132,6 @@ impl Tally {
 
     pub fn counts(&self) -> bool {
         self.counted
-    }
-
-    /// An HTTP/2 stream has a watch of its own, for as long as it lasts.
-    pub fn holds(&mut self, watched: Watched) {
-        self.watched = Some(watched);
     }
 
     pub fn sends(&mut self, sent: Arc<Sent>) {

@@ -16,9 +16,9 @@ use super::{patience::Watch, tally::Sent};
 
 /// Why a body ends before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum Cut {
+pub enum Cut<E = hyper::Error> {
     #[error("the client broke off in the middle of its request: {0}")]
-    Client(#[source] hyper::Error),
+    Client(#[source] E),
     #[error("the request's body did not come in time")]
     Late,
 }
@@ -36,21 +36,21 @@ pub struct Ahead {
 
 /// Small on purpose: each connection to the model keeps room for 64 requests, bodies included, in the queue that hyper
 /// hands them over by.
-pub struct Upload {
-    pub inner: Incoming,
+pub struct Upload<B = Incoming> {
+    pub inner: B,
     pub ahead: Ahead,
     pub sent: Option<Arc<Sent>>,
 }
 
-impl Upload {
+impl<B: Body<Data = Bytes> + Unpin> Upload<B> {
     /// The second half is `None` for a request without a body. At most `limit` bytes are kept. All of it must have come
     /// before `until`.
-    pub fn new(inner: Incoming, watch: &Arc<Watch>, limit: usize, until: Option<Instant>) -> (Self, Option<Arc<Sent>>) {
+    pub fn new(inner: B, watch: &Arc<Watch>, limit: usize, until: Option<Instant>) -> (Self, Option<Arc<Sent>>) {
         let sent = (!inner.is_end_stream()).then(|| Arc::new(Sent::new(watch.clone(), limit, until)));
         (Self { inner, ahead: Ahead::default(), sent: sent.clone() }, sent)
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let ahead = &mut self.ahead;
         if !ahead.first.is_empty() {
             let next = ahead.more.pop().unwrap_or_default();
@@ -66,9 +66,9 @@ impl Upload {
     }
 }
 
-impl Body for Upload {
+impl<B: Body<Data = Bytes> + Unpin> Body for Upload<B> {
     type Data = Bytes;
-    type Error = Cut;
+    type Error = Cut<B::Error>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

@@ -5,6 +5,7 @@ mod failures;
 mod forwarding;
 mod hold;
 mod http2;
+mod isolation;
 mod lenient;
 mod life;
 mod load;

@@ -185,7 +185,9 @@ impl Counted {
                     (Value::Number(number), Kind::Number | Kind::Probability) => {
                         let number = number.as_f64().unwrap();
                         counted.numbers.push(number);
-                        if let (Kind::Probability, Some(two)) = (record.kind, declared.as_ref().filter(|_| !settings.is_null())) {
+                        if let (Kind::Probability, Some(two)) =
+                            (record.kind, declared.as_ref().filter(|_| !settings.is_null()))
+                        {
                             class(two[usize::from(number >= 0.5)]);
                         }
                     }
@@ -200,7 +202,8 @@ impl Counted {
 /// What is wrong with the series of a record; none if they are as they should be.
 fn wrong(record: &Record, settings: &Value, page: &BTreeMap<String, f64>) -> Option<String> {
     let at = |series: &str| page.get(series).copied().unwrap_or_default();
-    let total = |family: &str| page.iter().filter(|(name, _)| name.starts_with(family)).map(|(_, count)| count).sum::<f64>();
+    let total =
+        |family: &str| page.iter().filter(|(name, _)| name.starts_with(family)).map(|(_, count)| count).sum::<f64>();
     let rounds = ROUNDS as f64;
     let expected = Counted::of(record, settings);
     let classes: BTreeMap<String, f64> = page
@@ -214,7 +217,9 @@ fn wrong(record: &Record, settings: &Value, page: &BTreeMap<String, f64>) -> Opt
     if classes != expected.classes {
         return Some(format!("classes are {classes:?}, not {:?}", expected.classes));
     }
-    for (kind, family) in [(Kind::Number, "model_prediction_value"), (Kind::Probability, "model_prediction_probability")] {
+    for (kind, family) in
+        [(Kind::Number, "model_prediction_value"), (Kind::Probability, "model_prediction_probability")]
+    {
         let numbers: &[f64] = if record.kind == kind { &expected.numbers } else { &[] };
         let (count, sum) = (at(&format!("{family}_count")), at(&format!("{family}_sum")));
         let right = (rounds * numbers.len() as f64, rounds * numbers.iter().sum::<f64>());
