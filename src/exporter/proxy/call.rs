@@ -83,6 +83,8 @@ async fn to_the_model(
     let streams = &session.streams;
     for left in (0..TRIES).rev() {
         let slot = match watch.limit(pin!(streams.slot())).await {
+            // A place that came too late is for those who wait still.
+            Ok(Ok(_)) if watch.expired() => return Err(Failure::Full),
             Ok(slot) => slot.map_err(Failure::Connect)?,
             Err(_) if streams.full() => return Err(Failure::Full),
             Err(expired) => return Err(expired.into()),

@@ -11,5 +11,7 @@ mod life;
 mod load;
 mod numbers;
 mod pool;
+mod raw;
+mod resent;
 mod support;
 mod upgrade;
