@@ -22,7 +22,8 @@ pub fn request() -> Vec<u8> {
     (head + &body).into_bytes()
 }
 
-fn body() -> String {
+/// Ten rows of twenty numbers.
+pub fn body() -> String {
     let columns: Vec<String> = (0..COLUMNS).map(|column| format!("\"feature_{column}\"")).collect();
     let mut rows = String::new();
     for row in 0..ROWS {

@@ -11,6 +11,7 @@ mod process;
 mod report;
 mod rounds;
 mod setting;
+mod streams;
 mod table;
 
 use std::{path::PathBuf, time::Duration};
@@ -31,6 +32,9 @@ struct Arguments {
     /// Few and short rounds, for a look within a minute and a half.
     #[arg(long)]
     quick: bool,
+    /// Only HTTP/2: what a client's unread streams cost another.
+    #[arg(long)]
+    streams: bool,
     /// Measure this build of modelship-exporter instead of the one beside the benchmark.
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_modelship-exporter"))]
     binary: PathBuf,
@@ -52,6 +56,8 @@ struct Plan {
     many: (usize, Duration),
     /// Requests before memory is looked at.
     requests: u64,
+    /// Rounds of HTTP/2, and how long each turn lasts.
+    streams: (usize, Duration),
 }
 
 const FULL: Plan = Plan {
@@ -59,19 +65,24 @@ const FULL: Plan = Plan {
     some: (9, Duration::from_millis(2000)),
     many: (5, Duration::from_millis(2000)),
     requests: 1_000_000,
+    streams: (5, Duration::from_millis(2000)),
 };
 const QUICK: Plan = Plan {
     alone: (3, Duration::from_millis(500)),
     some: (4, Duration::from_millis(1000)),
     many: (2, Duration::from_millis(1000)),
     requests: 100_000,
+    streams: (3, Duration::from_millis(1000)),
 };
 
 fn main() {
     let arguments = Arguments::parse();
     let plan = if arguments.quick { QUICK } else { FULL };
-    let mut contestants =
-        Contestants::start(&Setting::from_environment(&arguments.binary, arguments.earlier.as_deref()));
+    let setting = Setting::from_environment(&arguments.binary, arguments.earlier.as_deref());
+    if arguments.streams {
+        return streams::measure(&setting, plan.streams);
+    }
+    let mut contestants = Contestants::start(&setting);
     progress("one connection");
     let alone = rounds::alone(&mut contestants, plan.alone);
     progress(&format!("{SOME} connections"));
@@ -82,6 +93,9 @@ fn main() {
     let many = rounds::busy(&mut contestants, MANY, plan.many);
     let accounts = contestants.accounts();
     Report { alone, some, many, after, accounts, requests: plan.requests }.print();
+    drop(contestants);
+    progress("HTTP/2");
+    streams::measure(&setting, plan.streams);
 }
 
 /// To standard error: the figures alone are the output.

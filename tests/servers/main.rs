@@ -3,6 +3,7 @@
 
 mod exporter;
 mod files;
+mod http2;
 mod idle;
 mod keep_alive;
 mod profile;
