@@ -66,8 +66,7 @@ impl Rows {
     pub fn find(&mut self, body: &[u8], whole: bool, wanted: Wanted<'_>) -> Result<(), NoRows> {
         self.clear();
         let mut scanner = Scanner::new(body, whole);
-        let column = wanted.path.and_then(Path::first_key).map(|(key, _)| key);
-        let outcome = self.top(&mut scanner, body, column).and_then(|()| scanner.end());
+        let outcome = self.top(&mut scanner, body, wanted).and_then(|()| scanner.end());
         if outcome.is_ok() {
             self.by_path(body, wanted);
         }
@@ -128,9 +127,9 @@ impl Rows {
         }
     }
 
-    fn top(&mut self, scanner: &mut Scanner<'_>, body: &[u8], column: Option<&str>) -> Result<(), Stop> {
+    fn top(&mut self, scanner: &mut Scanner<'_>, body: &[u8], wanted: Wanted<'_>) -> Result<(), Stop> {
         match scanner.next()? {
-            Next::Object => self.object(scanner, body, column),
+            Next::Object => self.object(scanner, body, wanted),
             Next::List => self.items(scanner),
             // MLflow wraps all but a language model's answers; other servers hand on a bare class.
             Next::Text => {
@@ -147,18 +146,27 @@ impl Rows {
         }
     }
 
-    fn object(&mut self, scanner: &mut Scanner<'_>, body: &[u8], column: Option<&str>) -> Result<(), Stop> {
+    fn object(&mut self, scanner: &mut Scanner<'_>, body: &[u8], wanted: Wanted<'_>) -> Result<(), Stop> {
         let start = scanner.at();
+        let column = wanted.path.and_then(Path::first_key).map(|(key, _)| key);
         // The place of the field taken so far in `LISTS`; lower is better.
         let mut taken = LISTS.len();
         let (mut prose, mut named, mut null, mut failed) = (false, false, false, false);
+        // The field of those that may hold predictions that tells it best, and where its value is if that is a list.
+        let mut best: (usize, Option<Range<usize>>) = (UNRANKED, None);
         scanner.object(|scanner, key| {
             let place = LISTS.iter().position(|name| key.is(name)).unwrap_or(LISTS.len());
             prose |= PROSE.iter().any(|name| key.is(name));
             let next = scanner.next()?;
             failed |= says_failed(scanner, key)?;
-            if fields::rank(key).is_some() || column.is_some_and(|name| key.is(name)) {
+            let rank = fields::rank(key);
+            if rank.is_some() || column.is_some_and(|name| key.is(name)) {
                 (named, null) = (named || next != Next::Null, null || next == Next::Null);
+            }
+            if let Some(rank) = rank.filter(|rank| *rank < best.0) {
+                let list = next == Next::List && place == LISTS.len();
+                let list = if list { Some(scanner.clone().span()?) } else { None };
+                best = (rank, list);
             }
             if taken == LISTS.len() && key.is("data") && next == Next::Object {
                 return self.seldon(scanner);
@@ -181,8 +189,21 @@ impl Rows {
         if taken == LISTS.len() && !self.listed {
             named |= null && !failed;
             self.prose = prose && !named;
-            if named {
-                self.spans.push(start..scanner.at());
+            let of_rows = |list: &Range<usize>| match wanted.kind {
+                _ if column.is_some() => false,
+                Some(Kind::Class | Kind::Number | Kind::Probability) => true,
+                Some(_) => false,
+                None => !find::is_probabilities(scanner.within(list)),
+            };
+            match best.1.filter(of_rows) {
+                // `{"score": [1.5, 10.25]}`: one for each row.
+                Some(list) if !scanner.within(&list).starts_with(b"[]") => {
+                    let mut inner = Scanner::new(scanner.within(&list), true);
+                    self.items(&mut inner)?;
+                    self.spans.iter_mut().for_each(|span| *span = span.start + list.start..span.end + list.start);
+                }
+                _ if named => self.spans.push(start..scanner.at()),
+                _ => {}
             }
         }
         Ok(())

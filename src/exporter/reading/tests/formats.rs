@@ -67,6 +67,10 @@ fn flavours_that_name_their_columns_are_read_without_a_setting() {
         ),
         // TensorFlow Serving's columns.
         (r#"{"outputs": {"classes": [0, 1], "label": ["a", "b"]}}"#, "class $.label", "a=1 b=1", 0.0, 2.0),
+        // Handlers of their own.
+        (r#"{"score": [1.5, 10.25]}"#, "number $", "", 11.75, 2.0),
+        (r#"{"label": "a", "scores": [1.5, 10.25]}"#, "class $.label", "a=1", 0.0, 1.0),
+        (r#"{"probabilities": [0.25, 0.75]}"#, "probabilities $.probabilities", "1=1", 0.0, 1.0),
         (r#"{"churn_score": 12.5}"#, "number $.churn_score", "", 12.5, 1.0),
         (r#"{"predictedClass": "a", "id": 3}"#, "class $.predictedClass", "a=1", 0.0, 1.0),
     ] {
@@ -116,6 +120,7 @@ fn a_path_leads_from_each_row_and_where_it_leads_nowhere_from_the_whole_answer()
         ),
         (of("probabilities", "$.probabilities"), r#"{"label": "a", "probabilities": [0.1, 0.9]}"#, "1=1", 0.0, 1.0),
         (json!({"path": "$.probabilities"}), r#"{"label": "a", "probabilities": [0.1, 0.9]}"#, "1=1", 0.0, 1.0),
+        (json!({"kind": "probabilities"}), r#"{"scores": [0.5, 2.5]}"#, "1=1", 0.0, 1.0),
         (of("number", "$.forecast.values"), r#"{"forecast": {"values": [1.5, 2.5, 3.5]}}"#, "", 7.5, 3.0),
         (of("class", "$.predict"), r#"{"predict": ["a", "b"]}"#, "a=1 b=1", 0.0, 2.0),
         (of("class", "$.data.ndarray"), r#"{"data": {"ndarray": ["a", "b"]}}"#, "a=1 b=1", 0.0, 2.0),
