@@ -55,7 +55,8 @@ def build(
 
     ``predictions`` are what the model says of the data; by default ``model.predict(data)``. ``kind`` is class, number,
     probability, probabilities or labels, as in ``spec.predictions``; by default it is told from the model. ``classes`` names
-    classes: a list in the order of the encoding, a ``{value: name}``, or a fitted ``LabelEncoder``. ``path`` is where
+    classes: a list in the order of the encoding, a ``{value: name}``, or a fitted ``LabelEncoder``; for rows of
+    probabilities also the ``class_indices`` of a Keras loader. ``path`` is where
     the prediction stands in one row of the server's answer, when rows are objects. ``example`` is the body of a request,
     by default one row of medians and most frequent values.
     """
@@ -128,9 +129,8 @@ def _classes(values: Optional[list], rows: list, kind: str, said: Any) -> list:
     encoder = getattr(said, "classes_", None)
     if isinstance(said, dict):
         pairs = [(class_value(value), class_name(name)) for value, name in said.items()]
-        order = {class_value(value): at for at, value in enumerate(values or [])}
-        if by_position and order:
-            pairs.sort(key=lambda pair: order.get(pair[0], len(order)))
+        if by_position:
+            pairs = _in_place(pairs, values)
     elif encoder is not None or said is not None:
         names = [class_name(name) for name in as_list(encoder if encoder is not None else said) or []]
         if not names:
@@ -146,6 +146,22 @@ def _classes(values: Optional[list], rows: list, kind: str, said: Any) -> list:
     if len(pairs) > MOST_CLASSES:
         return []
     return [{"name": name} if by_position else {"value": value, "name": name} for value, name in pairs]
+
+
+def _in_place(pairs: list, values: Optional[list]) -> list:
+    """Pairs of value and name as they stand in a row: in the order of the model's own classes, or by the positions said."""
+    positions = {str(at): at for at in range(len(pairs))}
+    if {value for value, _ in pairs}.isdisjoint(positions) and {name for _, name in pairs} == set(positions):
+        # Keras' loaders say it the other way round: class_indices is {name: position}.
+        pairs = [(position, name) for name, position in pairs]
+    order = {class_value(value): at for at, value in enumerate(values)} if values else positions
+    unknown = [value for value, _ in pairs if value not in order]
+    if unknown:
+        raise ProfileError(
+            f"classes names {unknown[0][:64]!r}, but nothing tells where in a row of predictions that stands: "
+            "give the names as a list in the order of the row, or as {position: name} from 0 on"
+        )
+    return sorted(pairs, key=lambda pair: order[pair[0]])
 
 
 def _by_order(names: list, values: Optional[list], rows: list) -> list:

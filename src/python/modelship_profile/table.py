@@ -40,7 +40,8 @@ def read(data: Any) -> Optional[Table]:
         return _array(data) if len(shape) == 2 and hasattr(data, "tolist") else None
     if isinstance(data, dict):
         return _of({str(name): as_list(values) for name, values in data.items()})
-    rows = as_list(data)
+    # Nothing else is walked through: the loaders of pictures begin anew at their end, for ever.
+    rows = as_list(data) if isinstance(data, (list, tuple)) else None
     if not rows:
         return None
     if all(isinstance(row, dict) for row in rows):

@@ -1,5 +1,6 @@
 """What a profile says of a model and its data."""
 
+import itertools
 import json
 import math
 
@@ -68,6 +69,27 @@ def test_rows_of_probabilities_are_counted_by_the_likeliest_class():
     assert profile["reference"] == {"classes": {"cat": 1, "dog": 2}}
     with pytest.raises(ProfileError, match="3 probabilities, but classes has 2 names"):
         build(predictions=[[0.1, 0.7, 0.2]], classes=["cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        {0: "cat", 1: "dog", 2: "owl"},
+        {"2": "owl", "0": "cat", "1": "dog"},
+        # As class_indices of Keras' loaders.
+        {"owl": 2, "cat": 0, "dog": 1},
+    ],
+)
+def test_names_by_position_stand_where_their_position_says_however_it_is_written(classes):
+    profile = build(predictions=[[0.1, 0.7, 0.2], [0.8, 0.1, 0.1]], classes=classes)
+    assert profile["classes"] == [{"name": "cat"}, {"name": "dog"}, {"name": "owl"}]
+    assert profile["reference"] == {"classes": {"cat": 1, "dog": 1}}
+
+
+@pytest.mark.parametrize("classes", [{"c": "cat", "d": "dog"}, {1: "cat", 2: "dog"}])
+def test_a_position_that_nobody_tells_is_asked_for(classes):
+    with pytest.raises(ProfileError, match="give the names as a list in the order of the row"):
+        build(predictions=[[0.3, 0.7]], classes=classes)
 
 
 def test_a_probability_has_ranges_and_a_positive_class():
@@ -153,6 +175,20 @@ def test_missing_values_are_counted_and_no_bin_has_them():
 def test_images_have_no_features_and_wide_tables_neither():
     assert "features" not in build(None, numpy.zeros((4, 8, 8)), predictions=["cat"] * 4)
     assert "features" not in build(None, numpy.zeros((4, 101)), predictions=["cat"] * 4)
+
+
+def test_a_loader_that_begins_anew_for_ever_is_no_table():
+    class Loader:
+        def __len__(self):
+            return 2
+
+        def __iter__(self):
+            for at in itertools.count():
+                assert at < 1000, "it would be walked through for ever"
+                yield [0.5, 0.5]
+
+    profile = build(None, Loader(), predictions=["cat", "dog"])
+    assert "features" not in profile and "example" not in profile
 
 
 @pytest.mark.parametrize("data", [[{"pay": 1.5}, {"pay": 2.5}], {"pay": [1.5, 2.5]}, [[1.5], [2.5]]])
