@@ -7,7 +7,7 @@ SHELL := bash
 export DEMO_KUBECONFIG ?= $(KUBECONFIG_FILE)
 export DEMO_REGISTRY DEMO_REGISTRY_NAME DEMO_REGISTRY_MIRROR
 
-.PHONY: help demo demo-down test lint unit python api e2e fuzz bench bench-exporter bench-monitoring build fmt generate cluster-up cluster-down clean
+.PHONY: help demo demo-down test lint unit python api e2e heavy fuzz bench bench-exporter bench-monitoring build fmt generate cluster-up cluster-down clean
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ demo: ## a real model on a real Kubernetes, and its next version rolled out
 demo-down: ## remove all that the demo made
 	@tests/demo/down
 
-test: ## all the tests; sets up what they need and tears it down
+test: ## all the tests but heavy; sets up what they need and tears it down
 	@tests/run
 
 lint: ## formatting, clippy, shellcheck, actionlint, chart, generated files
@@ -35,6 +35,9 @@ api: ## only the tests against a real API server (no root)
 
 e2e: ## only the tests with real pods (root on Debian)
 	@tests/run e2e
+
+heavy: ## only the tests with real TensorFlow, which make test leaves out (root on Debian)
+	@tests/run heavy
 
 fuzz: ## look for inputs that crash the readers of predictions; FUZZ_SECONDS=60
 	@tests/fuzz/run $(or $(FUZZ_SECONDS),60)

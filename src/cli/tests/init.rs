@@ -89,6 +89,7 @@ fn every_text_that_people_copy_from_names_this_release_and_its_secrets() {
         ("README.md", include_str!("../../../README.md")),
         ("attrition", include_str!("../../python/walkthroughs/attrition/README.md")),
         ("image-classifier", include_str!("../../python/walkthroughs/image-classifier/README.md")),
+        ("keras-pictures", include_str!("../../python/walkthroughs/keras-pictures/README.md")),
         ("label-encoded", include_str!("../../python/walkthroughs/label-encoded/README.md")),
         ("mlflow-project", include_str!("../../python/walkthroughs/mlflow-project/README.md")),
         ("score-gate", include_str!("../../python/walkthroughs/score-gate/README.md")),
