@@ -109,6 +109,7 @@ def price(one: Customer):
     return {"prediction": int(worth) if worth == int(worth) else worth}
 
 
+@app.get("/predict")
 @app.get("/asked")
 def asked(tenure: float):
     return {"prediction": label(Customer(tenure=tenure))}

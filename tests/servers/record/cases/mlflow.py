@@ -210,7 +210,7 @@ RECORDS = [
     flavour("pyfunc-series-named", "class", "A Series with a name: records of one column", "churn", "stay", "churn"),
     flavour("pyfunc-series-unnamed", "class", "A Series without a name", "churn", "stay", "churn"),
     flavour("pyfunc-series-probability", "probability", "A Series called churn_probability", 0.9, 0.1, 0.9, settings={"kind": "probability", "path": "$.churn_probability", "classes": ["stay", "churn"]}),
-    flavour("pyfunc-tuple", "class", "(labels, probabilities): looks like two rows; both are of all three customers", "churn", "stay", "churn", settings={"kind": "class", "path": "$[0]"}),
+    flavour("pyfunc-tuple", "class", "(labels, probabilities): looks like two rows; both are of all three customers", "churn", "stay", "churn"),
     flavour("pyfunc-objects", "class", "Objects with a label and a probability", "churn", "stay", "churn"),
     flavour("pyfunc-frame", "class", "A frame with an identifier, a probability and a decision", "churn", "stay", "churn", settings={"path": "$.decision"}, by_itself=False),
     flavour("pyfunc-dict-of-columns", "class", "An object of columns", "churn", "stay", "churn"),

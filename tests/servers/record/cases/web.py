@@ -69,9 +69,18 @@ FASTAPI = [
         ],
     ),
     Record(
+        "fastapi-get-predict",
+        "class",
+        "A prediction that is asked for by GET, by a path that says so",
+        [
+            Exchange("a new customer", None, rows("churn"), path="/predict?tenure=3", method="GET", content_type=None),
+            Exchange("an old customer", None, rows("stay"), path="/predict?tenure=20", method="GET", content_type=None),
+        ],
+    ),
+    Record(
         "fastapi-get",
         "class",
-        "A prediction that is asked for by GET",
+        "A prediction that is asked for by GET, by any path",
         [
             Exchange("a new customer", None, rows("churn"), path="/asked?tenure=3", method="GET", content_type=None),
             Exchange("an old customer", None, rows("stay"), path="/asked?tenure=20", method="GET", content_type=None),
