@@ -23,25 +23,27 @@ python3 -m venv "$folder/venv"
 python=$folder/venv/bin/python
 "$python" -m pip --quiet --disable-pip-version-check install mlflow==3.17.2 fastapi==0.165.0 starlette==1.10.0 uvicorn==0.54.0 statsmodels==0.15.0 pandas==3.1.1 numpy==2.4.6
 
-cat >"$folder/save.py" <<'PYTHON'
+cat >"$folder/serve.py" <<'PYTHON'
 import sys
 
 import mlflow
 import numpy as np
 import pandas as pd
 from statsmodels.tsa.arima.model import ARIMA
+import uvicorn
+from mlflow.pyfunc import scoring_server
 
 series = pd.Series(100.0 + np.arange(60) * 1.5 + np.sin(np.arange(60)), index=pd.date_range("2026-01-01", periods=60))
 mlflow.statsmodels.save_model(ARIMA(series, order=(1, 1, 0)).fit(), sys.argv[1], pip_requirements=["mlflow"])
+# What `mlflow models serve` runs, in one process.
+uvicorn.run(scoring_server.init(mlflow.pyfunc.load_model(sys.argv[1])), host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
 PYTHON
-"$python" "$folder/save.py" "$folder/model" >"$folder/log" 2>&1
-
 port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-"$folder/venv/bin/mlflow" models serve --model-uri "$folder/model" --env-manager local --host 127.0.0.1 --port "$port" >"$folder/log" 2>&1 &
+"$python" "$folder/serve.py" "$folder/model" "$port" >"$folder/log" 2>&1 &
 server=$!
-for _ in $(seq 120); do
+for _ in $(seq 300); do
     curl --silent --fail --output "$folder/ready" "http://127.0.0.1:$port/ping" && break
-    kill -0 "$server" # or it has ended
+    kill -0 "$server" || { cat "$folder/log" && exit 1; }
     sleep 1
 done
 

@@ -22,10 +22,12 @@ python3 -m venv "$folder/venv"
 python=$folder/venv/bin/python
 "$python" -m pip --quiet --disable-pip-version-check install mlflow==3.17.2 fastapi==0.165.0 starlette==1.10.0 uvicorn==0.54.0 pandas==3.1.1 numpy==2.4.6
 
-cat >"$folder/save.py" <<'PYTHON'
+cat >"$folder/serve.py" <<'PYTHON'
 import sys
 
 import mlflow
+import uvicorn
+from mlflow.pyfunc import scoring_server
 
 
 class Model(mlflow.pyfunc.PythonModel):
@@ -35,15 +37,15 @@ class Model(mlflow.pyfunc.PythonModel):
 
 
 mlflow.pyfunc.save_model(sys.argv[1], python_model=Model(), pip_requirements=["mlflow"])
+# What `mlflow models serve` runs, in one process.
+uvicorn.run(scoring_server.init(mlflow.pyfunc.load_model(sys.argv[1])), host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
 PYTHON
-"$python" "$folder/save.py" "$folder/model" >"$folder/log" 2>&1
-
 port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-"$folder/venv/bin/mlflow" models serve --model-uri "$folder/model" --env-manager local --host 127.0.0.1 --port "$port" >"$folder/log" 2>&1 &
+"$python" "$folder/serve.py" "$folder/model" "$port" >"$folder/log" 2>&1 &
 server=$!
-for _ in $(seq 120); do
+for _ in $(seq 300); do
     curl --silent --fail --output "$folder/ready" "http://127.0.0.1:$port/ping" && break
-    kill -0 "$server" # or it has ended
+    kill -0 "$server" || { cat "$folder/log" && exit 1; }
     sleep 1
 done
 

@@ -40,9 +40,9 @@ port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)
 export MLSERVER_HOST=127.0.0.1 MLSERVER_HTTP_PORT=$port MLSERVER_GRPC_PORT=0 MLSERVER_METRICS_ENDPOINT='' MLSERVER_PARALLEL_WORKERS=0
 (cd "$folder" && PYTHONPATH=$folder exec "$folder/venv/bin/mlserver" start .) >"$folder/log" 2>&1 &
 server=$!
-for _ in $(seq 120); do
+for _ in $(seq 300); do
     curl --silent --fail --output "$folder/ready" "http://127.0.0.1:$port/v2/health/ready" && break
-    kill -0 "$server" # or it has ended
+    kill -0 "$server" || { cat "$folder/log" && exit 1; }
     sleep 1
 done
 

@@ -54,9 +54,9 @@ PYTHON
 port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$python" -m uvicorn --app-dir "$folder" --host 127.0.0.1 --port "$port" --http h11 --log-level critical app:app >"$folder/log" 2>&1 &
 server=$!
-for _ in $(seq 120); do
+for _ in $(seq 300); do
     curl --silent --fail --output "$folder/ready" "http://127.0.0.1:$port/openapi.json" && break
-    kill -0 "$server" # or it has ended
+    kill -0 "$server" || { cat "$folder/log" && exit 1; }
     sleep 1
 done
 
