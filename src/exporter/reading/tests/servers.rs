@@ -24,11 +24,10 @@ const ONE_NUMBER: &str = "one whole number decides that all are classes";
 const ONE_PATH: &str = "one answer of any path decides for all of them, and no setting names the path";
 
 /// Records that are not read rightly yet without any settings, and why.
-const PENDING_BY_ITSELF: [(&str, &str); 18] = [
+const PENDING_BY_ITSELF: [(&str, &str); 17] = [
     ("fastapi-feedback-first", ONE_PATH),
     ("fastapi-price", ONE_NUMBER),
     ("fastapi-ranked", SHARES),
-    ("node-number", "a column called score is taken for one row"),
     ("plumber-number", ONE_NUMBER),
     ("plumber-tidymodels-probabilities", SHARES),
     ("pyfunc-class-probabilities", SHARES),
