@@ -54,7 +54,8 @@ pub fn measure(setting: &Setting, (rounds, length): (usize, Duration)) {
     {
         let Some(binary) = binary else { continue };
         let [alone, beside, cpu] = figures(setting, file, binary, rounds, length);
-        let verdict = if beside < 2.0 * alone { "met" } else { "missed" };
+        let answered = beside < PATIENCE.as_secs_f64() * 1e6;
+        let verdict = if answered && beside < 2.0 * alone { "met" } else { "missed" };
         println!("{name:12}{alone:>16.0}{beside:>16.0}{cpu:>16.2}  beside < 2 × alone: {verdict}");
     }
 }
