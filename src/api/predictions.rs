@@ -11,6 +11,7 @@ pub(super) fn parse(predictions: &spec::Predictions, at: &str, findings: &mut Fi
     let mut put = |name: &str, value: Option<Value>| drop(value.map(|value| settings.insert(name.into(), value)));
     put("kind", predictions.kind.map(|kind| json!(kind)));
     put("path", predictions.path.as_ref().map(|path| json!(path)));
+    put("requestPath", predictions.request_path.as_ref().map(|path| json!(path)));
     put("classes", (!predictions.classes.is_empty()).then(|| json!(predictions.classes)));
     put("positive", predictions.positive.as_ref().map(|class| json!(class)));
     let threshold = predictions.threshold.as_deref();

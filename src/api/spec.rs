@@ -352,7 +352,7 @@ pub enum ServiceType {
 #[x_kube(validation = Rule::new("!has(self.reference) || (has(self.kind) && self.kind in ['number', 'probability'] ? self.kind == 'probability' || !has(self.reference.classes) : !has(self.reference.bounds))")
     .message("spec.predictions.reference: bounds are for kind number or probability, which must be set; classes are for all kinds but number"))]
 pub struct Predictions {
-    /// For each row: a label (class), a figure (number), one figure from 0 to 1 (probability), or one for each class (probabilities).
+    /// For each row: a label (class), a figure (number), one figure from 0 to 1 (probability), one for each class (probabilities), or any number of labels (labels).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<PredictionKind>,
     /// Where the prediction is within one row of the answer, when rows are objects: $.prediction. Where no row has it, it leads from the whole answer: $.data.ndarray; a list there holds the rows.
@@ -361,6 +361,12 @@ pub struct Predictions {
     #[x_kube(validation = Rule::new("self.startsWith('$')")
         .message("spec.predictions.path starts with '$', the row: $.prediction, $[0], $['a b']"))]
     pub path: Option<String>,
+    /// The only path that is answered with predictions: /predict. Default: found from answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.startsWith('/')")
+        .message("spec.predictions.requestPath starts with '/': /predict"))]
+    pub request_path: Option<String>,
     /// Names of classes: by the value that stands for them, or without values by position in a row of probabilities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -416,6 +422,7 @@ pub enum PredictionKind {
     Number,
     Probability,
     Probabilities,
+    Labels,
 }
 
 /// A class by name, and the value that stands for it in answers.

@@ -120,12 +120,26 @@ impl Version {
 
 /// How the predictions of one version are read, as `spec.predictions` would say it.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
 pub struct FoundReading {
     /// The version whose answers told.
     pub digest: String,
     pub kind: PredictionKind,
     #[schemars(length(max = 256))]
     pub path: String,
+    /// The path of requests whose answers told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub request_path: Option<String>,
+    /// Rows from which it was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<i64>,
+    /// How likely the next row fits, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certainty: Option<i32>,
+    /// false: later answers may correct it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<bool>,
 }
 
 impl FoundReading {
@@ -135,8 +149,17 @@ impl FoundReading {
             Kind::Number => PredictionKind::Number,
             Kind::Probability => PredictionKind::Probability,
             Kind::Probabilities => PredictionKind::Probabilities,
+            Kind::Labels => PredictionKind::Labels,
         };
-        Self { digest: digest.to_owned(), kind, path: decided.path.to_string() }
+        Self {
+            digest: digest.to_owned(),
+            kind,
+            path: decided.path.to_string(),
+            request_path: decided.request_path.clone(),
+            rows: Some(i64::try_from(decided.rows).unwrap_or(i64::MAX)),
+            certainty: Some(i32::from(decided.certainty)),
+            settled: Some(decided.settled),
+        }
     }
 
     /// As the exporter knows it; `None` when somebody has written something else into the status.
@@ -146,8 +169,16 @@ impl FoundReading {
             PredictionKind::Number => Kind::Number,
             PredictionKind::Probability => Kind::Probability,
             PredictionKind::Probabilities => Kind::Probabilities,
+            PredictionKind::Labels => Kind::Labels,
         };
-        Some(Decided { kind, path: self.path.parse().ok()? })
+        Some(Decided {
+            kind,
+            path: self.path.parse().ok()?,
+            request_path: self.request_path.clone(),
+            rows: self.rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0),
+            certainty: self.certainty.and_then(|certainty| u8::try_from(certainty).ok()).unwrap_or(0),
+            settled: self.settled.unwrap_or(false),
+        })
     }
 }
 

@@ -63,19 +63,22 @@ pub struct Question {
     reading: Reading,
     /// Ready pods of that version, one of which is asked.
     addresses: Vec<IpAddr>,
+    /// What is found so far, and may still be corrected.
+    known: Option<Decided>,
 }
 
 /// What is to be asked for a model: nothing but what the spec leaves open, and only of a version that serves.
 pub fn question(spec: &ValidSpec, plan: &Plan, observed: &Observed) -> Option<Question> {
     let reading = open(spec)?;
     let (image, digest) = (&plan.workload.as_ref()?.image, plan.target.digest.as_ref());
-    if plan.progress != Progress::Complete || handed_on(spec, observed.found.as_ref(), digest).is_some() {
+    let known = handed_on(spec, observed.found.as_ref(), digest);
+    if plan.progress != Progress::Complete || known.as_ref().is_some_and(|known| known.settled) {
         return None;
     }
     let serving = observed.pods.iter().filter(|pod| pod.ready && !pod.leaving && pod.image == *image);
     let addresses: Vec<IpAddr> = serving.filter_map(|pod| pod.address).collect();
     let digest = digest?.to_string();
-    (!addresses.is_empty()).then_some(Question { digest, reading, addresses })
+    (!addresses.is_empty()).then_some(Question { digest, reading, addresses, known })
 }
 
 /// What is asked for all models, and what was heard.
@@ -148,8 +151,12 @@ impl Book {
     /// What is known of a model whose status says this.
     fn newest(&mut self, uid: &str, stored: Option<&FoundReading>) -> Option<FoundReading> {
         let found = self.entries.get(uid).and_then(|entry| entry.found.clone());
-        if found.is_some() && found.as_ref() == stored {
-            self.entries.remove(uid);
+        if let (Some(entry), true) = (self.entries.get_mut(uid), found.is_some() && found.as_ref() == stored) {
+            // What is not final is asked for on.
+            entry.found = None;
+            if found.as_ref().is_some_and(|found| found.settled == Some(true)) {
+                self.entries.remove(uid);
+            }
         }
         found.or_else(|| stored.cloned())
     }
@@ -173,15 +180,25 @@ impl Book {
     /// Takes an answer. The model to look at, if it is news.
     fn finish(&mut self, job: &Job, page: Option<Page>, now: Instant) -> Option<Key> {
         let entry = self.entries.get_mut(&job.uid).filter(|entry| entry.number == job.number)?;
-        let Question { digest, reading, .. } = &entry.question;
+        let Question { digest, reading, known, .. } = &entry.question;
         // An exporter that has not got the newest settings yet may still read by older ones.
         let (decided, answers) = page.map_or((None, None), |page| (page.decided, Some(page.answers)));
-        if let Some(decided) = decided.filter(|decided| reading.agrees(decided)) {
-            entry.found = Some(FoundReading::new(digest, &decided));
+        // Rows alone are no news: status would never be at rest.
+        let news = |decided: &Decided| {
+            known.as_ref().is_none_or(|known| decided.settled || !decided.reads_as(known)) && reading.agrees(decided)
+        };
+        let decided = decided.filter(news);
+        if let Some(decided) = &decided {
+            entry.found = Some(FoundReading::new(digest, decided));
+        }
+        if decided.as_ref().is_some_and(|decided| decided.settled) {
             return Some(entry.model.clone());
         }
         entry.due = Some(now + FIRST.saturating_mul(1 << entry.tries.min(16)).saturating_mul(2).min(LONGEST));
         entry.tries += 1;
+        if decided.is_some() {
+            return Some(entry.model.clone());
+        }
         let news = answers.filter(|answers| *answers != entry.answers)?;
         entry.answers = news;
         Some(entry.model.clone())
@@ -271,11 +288,24 @@ impl Asks for Readings {
     }
 }
 
-/// How predictions are read by what an exporter's page says; `None` when that is not settled.
+/// How predictions are read by what an exporter's page says; `None` while it does not know. One that says nothing of how
+/// sure it is has decided at the first row.
 fn found_on(page: &str) -> Option<Decided> {
     let labels = page.lines().find_map(|line| line.strip_prefix("modelship_exporter_reading_info{"))?;
+    let gauge = |name: &str| -> f64 {
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.trim().parse().ok()).filter(|value| (0.0..1e15).contains(value)).unwrap_or(0.0)
+    };
     let (kind, path) = (label(labels, "kind")?, label(labels, "path")?);
-    serde_json::from_value(serde_json::json!({"kind": kind, "path": path})).ok()
+    serde_json::from_value(serde_json::json!({
+        "kind": kind,
+        "path": path,
+        "requestPath": label(labels, "request_path").filter(|path| !path.is_empty()),
+        "rows": gauge("modelship_exporter_reading_rows") as u64,
+        "certainty": (gauge("modelship_exporter_reading_certainty_ratio") * 100.0).round() as u8,
+        "settled": gauge("modelship_exporter_reading_settled") == 1.0,
+    }))
+    .ok()
 }
 
 #[cfg(test)]

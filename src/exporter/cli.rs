@@ -97,6 +97,15 @@ impl Profile {
     fn reading(&self, settings: &Settings) -> Result<Reading, String> {
         reading::check(&reading::merged(&settings.predictions, &self.0))
     }
+
+    /// Logs why the version's own word does not count, once for each reason.
+    fn tell(&self, settings: &Settings, told: &mut Option<String>) {
+        let why = reading::merged_and_told(&settings.predictions, &self.0).1;
+        if let Some(why) = why.as_ref().filter(|_| why != *told) {
+            tracing::warn!(why, "{PROFILE_VARIABLE}, the profile in the image's label, cannot be used as it is");
+        }
+        *told = why;
+    }
 }
 
 /// All addresses, of both families where there are both.
@@ -181,19 +190,27 @@ fn at_port(authority: &str, port: Option<NonZeroU16>) -> String {
 /// Reads by the settings of the start; a thread of its own hands later ones on.
 fn start_reading(registry: &Registry, life: &Life, profile: Profile, errors: Errors) -> Result<Intake, String> {
     let settings = life.settings();
+    let mut told = None;
+    profile.tell(&settings.borrow(), &mut told);
     let first = profile.reading(&settings.borrow()).unwrap_or_default();
     let intake = Intake::start(registry, first, errors).map_err(|error| error.to_string())?;
     let (follower, runtime) = (intake.clone(), current_thread()?);
     let thread = std::thread::Builder::new().name("settings".into());
     thread
-        .spawn(move || runtime.block_on(hand_on(settings, profile, follower)))
+        .spawn(move || runtime.block_on(hand_on(settings, profile, told, follower)))
         .map_err(|error| format!("no thread for settings: {error}"))?;
     Ok(intake)
 }
 
-async fn hand_on(mut settings: watch::Receiver<Arc<Settings>>, profile: Profile, intake: Intake) {
+async fn hand_on(
+    mut settings: watch::Receiver<Arc<Settings>>,
+    profile: Profile,
+    mut told: Option<String>,
+    intake: Intake,
+) {
     while settings.changed().await.is_ok() {
         let newest = settings.borrow_and_update().clone();
+        profile.tell(&newest, &mut told);
         // What cannot be read was refused before it came here.
         let taken = profile.reading(&newest).and_then(|reading| intake.set(reading));
         if let Err(message) = taken {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 fn reading(number: u8, kind: Kind, path: &str) -> FoundReading {
-    FoundReading::new(&digest(number).to_string(), &Decided { kind, path: path.parse().unwrap() })
+    FoundReading::new(&digest(number).to_string(), &Decided::said(kind, path.parse().unwrap(), None))
 }
 
 /// The key `found` of the settings that pods are given.
@@ -31,10 +31,28 @@ fn asked(world: &World) -> Option<Question> {
     question(&ValidSpec::parse(NAME, &world.spec).unwrap(), &world.plan(), &world.observe())
 }
 
+/// As an exporter tells it that says nothing of how sure it is.
+fn unsure(kind: Kind, path: &str) -> Decided {
+    Decided { certainty: 0, settled: false, ..Decided::said(kind, path.parse().unwrap(), None) }
+}
+
+#[test]
+fn a_page_tells_how_sure_it_is_and_which_path_is_answered() {
+    let page = "modelship_exporter_reading_certainty_ratio 0.92\nmodelship_exporter_reading_info{kind=\"labels\",path=\"$\",\
+                request_path=\"/predict\",source=\"found\"} 1\nmodelship_exporter_reading_rows 12\n\
+                modelship_exporter_reading_settled 1\n";
+    let expected = Decided {
+        rows: 12,
+        certainty: 92,
+        ..Decided::said(Kind::Labels, "$".parse().unwrap(), Some("/predict".into()))
+    };
+    assert_eq!(Some(expected), found_on(page));
+}
+
 #[test]
 fn a_page_tells_how_predictions_are_read_once_that_is_settled() {
     let info = |labels: &str| format!("up 1\nmodelship_exporter_reading_info{{{labels}}} 1\nmodel_up 1\n");
-    let class = |path: &str| Some(Decided { kind: Kind::Class, path: path.parse().unwrap() });
+    let class = |path: &str| Some(unsure(Kind::Class, path));
     for (page, expected) in [
         (info(r#"kind="class",path="$",source="found""#), class("$")),
         (info(r#"source="found",path="$.label",kind="class""#), class("$.label")),
@@ -60,7 +78,7 @@ fn the_exporters_own_page_is_understood() {
     let settings = reading::check(&json!({"found": {"kind": "number", "path": "$['a \"b\" c']"}})).unwrap();
     let _intake = reading::Intake::start(&registry, settings, errors).unwrap();
     let page = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
-    assert_eq!(Some(Decided { kind: Kind::Number, path: "$['a \"b\" c']".parse().unwrap() }), found_on(&page));
+    assert_eq!(Some(unsure(Kind::Number, "$['a \"b\" c']")), found_on(&page));
 }
 
 #[test]
@@ -136,7 +154,7 @@ fn a_status_that_another_has_scribbled_in_is_no_finding() {
 /// A question of the first push's reading.
 fn open_question(addresses: &[&str]) -> Question {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Question { digest: digest(1).to_string(), reading: open(&spec(json!({}))).unwrap(), addresses }
+    Question { digest: digest(1).to_string(), reading: open(&spec(json!({}))).unwrap(), addresses, known: None }
 }
 
 /// What the page of an exporter says that has found this, and nothing else that is news.
@@ -167,7 +185,7 @@ async fn pods_are_asked_in_turn_ever_more_rarely_until_one_has_found_it() {
     assert_eq!(["10.0.0.1", "10.0.0.2", "10.0.0.1"], whom[..3]);
     let due = book.next_due().unwrap();
     let job = book.take_due(due, 9).remove(0);
-    let found = Decided { kind: Kind::Class, path: "$".parse().unwrap() };
+    let found = Decided::said(Kind::Class, "$".parse().unwrap(), None);
     assert_eq!(Some(model()), book.finish(&job, page(&found), due));
     assert_eq!(None, book.next_due(), "once it is found nobody is asked again");
     assert_eq!(Some(reading(1, Kind::Class, "$")), book.newest(UID, None));
@@ -181,7 +199,7 @@ async fn pods_are_asked_in_turn_ever_more_rarely_until_one_has_found_it() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_counts_for_the_question_that_was_asked_alone() {
     let (mut book, start) = (Book::default(), Instant::now());
-    let number = Decided { kind: Kind::Number, path: "$".parse().unwrap() };
+    let number = Decided::said(Kind::Number, "$".parse().unwrap(), None);
     let ask = |book: &mut Book, question: Question| {
         book.follow(UID, model(), Some(question), start);
         book.take_due(start + FIRST, 1).remove(0)

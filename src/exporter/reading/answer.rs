@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::{
     class,
     fields::{self, LISTS, UNRANKED},
-    find,
     json::{Next, Scanner, Stop, Text},
+    look,
     path::{Path, Step, walk},
     settings::Kind,
 };
@@ -193,7 +193,7 @@ impl Rows {
                 _ if column.is_some() => false,
                 Some(Kind::Class | Kind::Number | Kind::Probability) => true,
                 Some(_) => false,
-                None => !find::is_probabilities(scanner.within(list)),
+                None => !look::is_probabilities(scanner.within(list)),
             };
             match best.1.filter(of_rows) {
                 // `{"score": [1.5, 10.25]}`: one for each row.
@@ -202,8 +202,15 @@ impl Rows {
                     self.items(&mut inner)?;
                     self.spans.iter_mut().for_each(|span| *span = span.start + list.start..span.end + list.start);
                 }
-                _ if named => self.spans.push(start..scanner.at()),
-                _ => {}
+                _ => {
+                    let object = start..scanner.at();
+                    // TorchServe answers one image with the likeliest classes, and no word around them.
+                    let likeliest =
+                        || !failed && look::shares(body.get(object.clone()).unwrap_or_default()) == Ok(true);
+                    if named || likeliest() {
+                        self.spans.push(object);
+                    }
+                }
             }
         }
         Ok(())
@@ -336,7 +343,7 @@ fn one_row(list: &[u8], items: &[Range<usize>], kind: Option<Kind>) -> bool {
         Some(Kind::Class | Kind::Number | Kind::Probability) => false,
         Some(_) => !nested,
         // Two or more numbers with the sum of 1 are the probabilities of one row.
-        None => !nested && find::is_probabilities(list),
+        None => !nested && look::is_probabilities(list),
     }
 }
 

@@ -6,7 +6,7 @@ use prometheus::{IntCounter, IntCounterVec};
 
 use super::{
     bins::Bins,
-    class::{self, OTHER},
+    class::{self, Key, Known, NONE, OTHER},
     reference::Reference,
     row::Unread,
     settings::{Kind, MOST_CLASSES, Reading},
@@ -47,8 +47,8 @@ pub(super) struct Classes {
     written: HashMap<Box<[u8]>, Counter>,
     /// By position in a row of probabilities.
     positions: Vec<Counter>,
-    /// Declared: by the key of the value.
-    names: HashMap<String, String>,
+    /// Declared, or of the reference.
+    known: Known,
     /// Declared: the names as they are listed, and by position.
     listed: Vec<String>,
     declared: Vec<String>,
@@ -67,7 +67,7 @@ impl Classes {
             other,
             written: HashMap::new(),
             positions: Vec::new(),
-            names: HashMap::new(),
+            known: Known::default(),
             listed: Vec::new(),
             declared: Vec::new(),
             met: 0,
@@ -81,7 +81,6 @@ impl Classes {
     pub fn set(&mut self, reading: &Reading) {
         self.written.clear();
         self.positions.clear();
-        self.names.clear();
         self.bins.set(reading.reference.as_ref());
         for (name, counter) in &mut self.series {
             counter.bin = self.bins.of_class(name).cloned();
@@ -90,14 +89,7 @@ impl Classes {
         self.may_meet = if reading.classes.is_empty() { reading.max_classes } else { 0 };
         self.listed = reading.classes.iter().map(|class| class.name.clone()).collect();
         self.declared = in_order(reading);
-        for (position, class) in reading.classes.iter().enumerate() {
-            let key = class.value.clone().unwrap_or_else(|| position.to_string());
-            self.names.insert(key, class.name.clone());
-        }
-        // A model that says a class's name means that class, unless the name is another's value.
-        for class in &reading.classes {
-            self.names.entry(class::text_key(&class.name)).or_insert_with(|| class.name.clone());
-        }
+        self.known = known(reading);
         if reading.kind != Some(Kind::Number) {
             for name in self.declared.clone() {
                 self.series(&name);
@@ -111,13 +103,29 @@ impl Classes {
         }
     }
 
+    /// Takes back all that was counted. The series are as at the start.
+    pub fn forget(&mut self, reading: &Reading) {
+        self.family.reset();
+        self.bins.set(None);
+        self.series.clear();
+        self.met = 0;
+        self.other = Counter { total: self.family.with_label_values(&[OTHER]), bin: None };
+        self.series.insert(OTHER.to_owned(), self.other.clone());
+        self.set(reading);
+    }
+
+    /// Where rows without any label are counted.
+    pub fn none(&mut self) -> Counter {
+        self.series(NONE)
+    }
+
     /// The class whose value is written like this.
     pub fn written(&mut self, value: &[u8]) -> Result<&Counter, Unread> {
         // Looked up twice, since the borrow checker does not yet see through an early return.
         if self.written.contains_key(value) {
             return Ok(self.written.get(value).unwrap_or(&self.other));
         }
-        let counter = self.by_key(class::key(value)?);
+        let counter = self.by_key(Key::of(value)?);
         if value.len() > LONGEST_WRITTEN || self.written.len() >= MOST_WRITTEN {
             // This key has a series all the same, or is one of the others.
             return Ok(self.series.get(&counter).unwrap_or(&self.other));
@@ -132,7 +140,7 @@ impl Classes {
             let at = self.positions.len();
             let name = match self.declared.get(at) {
                 Some(name) => name.clone(),
-                None => self.by_key(at.to_string()),
+                None => self.by_key(Key::Number(at.to_string())),
             };
             let counter = self.series(&name);
             self.positions.push(counter);
@@ -149,11 +157,11 @@ impl Classes {
     }
 
     /// The name of the series for a key, which is there afterwards.
-    fn by_key(&mut self, key: String) -> String {
-        let name = match self.names.get(&key) {
+    fn by_key(&mut self, key: Key) -> String {
+        let name = match self.known.name(&key) {
             Some(name) => name.clone(),
             None if !self.declared.is_empty() => return OTHER.into(),
-            None => key,
+            None => key.into_name(),
         };
         if !self.series.contains_key(&name) {
             if self.met >= self.may_meet {
@@ -180,9 +188,30 @@ impl Classes {
     }
 }
 
+/// Which values mean which class.
+fn known(reading: &Reading) -> Known {
+    let mut known = Known::default();
+    let classes = reading.classes.iter().enumerate();
+    let values = classes
+        .map(|(position, class)| (class.value.clone().unwrap_or_else(|| position.to_string()), class.name.clone()));
+    known.add(&values.collect::<Vec<_>>());
+    // A model that says a class's name means that class, unless the name is another's value.
+    let names = reading.classes.iter().map(|class| (class.name.clone(), class.name.clone()));
+    known.add(&names.collect::<Vec<_>>());
+    if reading.classes.iter().all(|class| class.value.is_none()) && !reading.classes.is_empty() {
+        known.by_position();
+    }
+    if let (true, Some(Reference::Classes(classes))) = (reading.classes.is_empty(), &reading.reference) {
+        known.add(&classes.iter().map(|(name, _)| (name.clone(), name.clone())).collect::<Vec<_>>());
+    }
+    known
+}
+
 /// The names of the declared classes by position.
 fn in_order(reading: &Reading) -> Vec<String> {
-    let places = by_position(reading.classes.iter().map(|class| class.value.as_deref()));
+    let values: Vec<Option<String>> =
+        reading.classes.iter().map(|class| class.value.as_deref().and_then(class::spells)).collect();
+    let places = by_position(values.iter().map(Option::as_deref));
     places.into_iter().filter_map(|place| Some(reading.classes.get(place)?.name.clone())).collect()
 }
 

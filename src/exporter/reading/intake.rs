@@ -3,10 +3,10 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{HeaderValue, Method, StatusCode};
@@ -56,6 +56,8 @@ struct Room {
 struct Shared {
     queue: Queue,
     decided: Arc<Mutex<Option<Decided>>>,
+    /// Whether the number of rows asked for may tell what the items of a list are.
+    curious: Arc<AtomicBool>,
     /// Entries read, ever.
     done: AtomicU64,
     progress: Notify,
@@ -89,11 +91,12 @@ impl Intake {
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
             decided: Arc::default(),
+            curious: Arc::new(AtomicBool::new(true)),
             done: AtomicU64::new(0),
             progress: Notify::new(),
         });
         let bins = reading.bins.clone();
-        let reader = Reader::new(metrics.clone(), reading, Arc::clone(&shared.decided));
+        let reader = Reader::new(metrics.clone(), reading, Arc::clone(&shared.decided), Arc::clone(&shared.curious));
         let room = Room { shared: Arc::clone(&shared), metrics, errors: errors.clone(), bins };
         thread::Builder::new().name("reading".into()).spawn(move || work(&shared, reader, &errors))?;
         Ok(Self(Arc::new(room)))
@@ -119,7 +122,7 @@ impl Intake {
     /// counted; other statuses than 200 and 201 are left alone.
     pub fn offer(&self, exchange: Exchange) {
         let room = &*self.0;
-        let Exchange { status, request, answer, .. } = &exchange;
+        let Exchange { status, path, request, answer, .. } = &exchange;
         let encoding = Encoding::of(answer.content_encoding.as_ref());
         if status.is_client_error() {
             let readable = encoding.filter(|_| Format::of(answer.content_type.as_ref()) == Format::Json);
@@ -145,12 +148,13 @@ impl Intake {
             }
         };
         let format = Format::of(request.content_type.as_ref());
-        let needed = (encoding != Encoding::Plain || needs_request(answer))
+        let curious = room.shared.curious.load(Ordering::Relaxed);
+        let needed = (encoding != Encoding::Plain || needs_request(answer) || (curious && nests(answer)))
             && request.whole
             && format != Format::Other
             && Encoding::of(request.content_encoding.as_ref()) == Some(Encoding::Plain);
         let told = Told { encoding, text };
-        if room.shared.queue.answer(answer, told, needed.then_some((request, format))).is_err() {
+        if room.shared.queue.answer(path, answer, told, needed.then_some((request, format))).is_err() {
             room.metrics.skipped(Skip::QueueFull, Shape::default);
         }
     }
@@ -212,13 +216,14 @@ fn work(shared: &Shared, mut reader: Reader, errors: &Errors) {
     let (mut batch, mut plain) = (Batch::default(), Vec::new());
     while shared.queue.take(&mut batch) {
         let bytes = |range: std::ops::Range<usize>| batch.bytes.get(range).unwrap_or_default();
-        let count = batch.entries.len() as u64;
+        let (count, now) = (batch.entries.len() as u64, Instant::now());
         for entry in batch.entries.drain(..) {
             match entry {
-                Entry::Answer { body, whole, told, request } => {
+                Entry::Answer { path, body, whole, told, request } => {
                     let request = request.map(|(body, format)| Request { body: bytes(body), format });
                     let (body, whole) = decoded(bytes(body), whole, told.encoding, &mut plain);
-                    let skipped = reader.exchange(Answer { body, whole, text: told.text }, request);
+                    let path = std::str::from_utf8(bytes(path)).unwrap_or_default();
+                    let skipped = reader.exchange(path, Answer { body, whole, text: told.text }, request, now);
                     if skipped == Some(Skip::Failed) {
                         errors.count(Cause::Unclear);
                     }
@@ -227,7 +232,7 @@ fn work(shared: &Shared, mut reader: Reader, errors: &Errors) {
                     let (beginning, _) = decoded(bytes(beginning), false, encoding, &mut plain);
                     errors.count(blame::of_client_error(beginning));
                 }
-                Entry::Settings(reading) => reader.set(*reading),
+                Entry::Settings(reading) => reader.set(*reading, now),
             }
         }
         plain.shrink_to(4096);
@@ -290,4 +295,11 @@ fn needs_request(answer: &Captured) -> bool {
         .and_then(|rest| rest.trim_ascii_start().strip_prefix(b":"))
         .is_some_and(|rest| rest.trim_ascii_start().starts_with(b"["));
     !list
+}
+
+/// Whether an answer is a list of lists or of objects, as far as its beginning shows.
+fn nests(answer: &Captured) -> bool {
+    let first = answer.pieces.first().map(|first| first.as_ref()).unwrap_or_default();
+    let mut opened = first.iter().filter(|byte| !byte.is_ascii_whitespace()).skip_while(|byte| **byte != b'[');
+    opened.next().is_some() && opened.next().is_some_and(|next| matches!(next, b'[' | b'{'))
 }

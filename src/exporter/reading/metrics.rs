@@ -1,7 +1,8 @@
 //! The series of this room.
 
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, core::Collector,
 };
 
 use super::{row::Unread, settings::Decided, sketch::Shape};
@@ -30,10 +31,12 @@ pub enum Skip {
     UnknownShape,
     /// The answer has status 200, and says that there was an error.
     Failed,
+    /// Predictions are answered to another path.
+    OtherPath,
 }
 
 impl Skip {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::QueueFull,
         Self::Encoded,
         Self::ContentType,
@@ -41,6 +44,7 @@ impl Skip {
         Self::Malformed,
         Self::UnknownShape,
         Self::Failed,
+        Self::OtherPath,
     ];
 
     pub fn name(self) -> &'static str {
@@ -52,7 +56,38 @@ impl Skip {
             Self::Malformed => "malformed",
             Self::UnknownShape => "unknown_shape",
             Self::Failed => "failed",
+            Self::OtherPath => "other_path",
         }
+    }
+}
+
+/// A histogram whose observations can be taken back, all at once.
+#[derive(Clone)]
+pub(super) struct Spread(HistogramVec);
+
+impl Spread {
+    fn new(registry: &Registry, name: &str, help: &str, bounds: Vec<f64>) -> Result<Self, prometheus::Error> {
+        let histogram = HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds), &[])?;
+        let spread = Self(registered(registry, histogram)?);
+        spread.one();
+        Ok(spread)
+    }
+
+    fn one(&self) -> Histogram {
+        self.0.with_label_values::<&str>(&[])
+    }
+
+    pub fn observe(&self, value: f64) {
+        self.one().observe(value);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.one().get_sample_count() == 0
+    }
+
+    fn forget(&self) {
+        self.0.reset();
+        self.one();
     }
 }
 
@@ -66,11 +101,15 @@ pub(super) struct Metrics {
     pub predictions: IntCounterVec,
     pub binned: IntCounterVec,
     pub reference: GaugeVec,
-    pub probability: Histogram,
-    pub top_probability: Histogram,
-    pub value: Histogram,
+    pub probability: Spread,
+    pub top_probability: Spread,
+    pub value: Spread,
     pub rows: Histogram,
+    pub corrections: IntCounter,
     info: IntGaugeVec,
+    found_from: IntGauge,
+    certainty: Gauge,
+    settled: IntGauge,
     unread_info: IntGaugeVec,
 }
 
@@ -86,7 +125,8 @@ impl Metrics {
             "modelship_exporter_exchanges_skipped_total",
             "Requests whose predictions were not read, by the reason: queue_full, encoded (neither plain nor gzip), content_type \
              (neither JSON nor one line of text), cut (longer than 64 KiB, without a whole row), malformed, unknown_shape (no \
-             prediction was found), failed (the answer says so, with status 200).",
+             prediction was found), failed (the answer says so, with status 200), other_path (predictions are answered to another \
+             path).",
             "reason",
         )?;
         let unread = counters(
@@ -100,9 +140,10 @@ impl Metrics {
             Opts::new(
                 "modelship_exporter_reading_info",
                 "1 for the way in which predictions are read: what they are (undecided until enough answers were seen), \
-                 where in a row they stand, and whether the settings say so or it was found from answers.",
+                 where in a row they stand, to which path of requests they are answered (empty for any), and whether \
+                 the settings say so or it was found from answers.",
             ),
-            &["kind", "path", "source"],
+            &["kind", "path", "request_path", "source"],
         )?;
         let unread_info = IntGaugeVec::new(
             Opts::new(
@@ -147,27 +188,50 @@ impl Metrics {
             )?,
             binned: registered(registry, binned)?,
             reference: registered(registry, reference)?,
-            probability: histogram(
+            probability: Spread::new(
                 registry,
                 "model_prediction_probability",
                 "Predicted probabilities, from 0 to 1, where a prediction is one probability.",
                 probabilities.clone(),
             )?,
-            top_probability: histogram(
+            top_probability: Spread::new(
                 registry,
                 "model_prediction_top_probability",
                 "The largest probability of each prediction, from 0 to 1, where a prediction is one probability per \
                  class.",
                 probabilities,
             )?,
-            value: histogram(
+            value: Spread::new(
                 registry,
                 "model_prediction_value",
                 "Predicted numbers, in the model's own unit.",
                 bins.map_or_else(|| BINS.to_vec(), <[f64]>::to_vec),
             )?,
             rows: histogram(registry, "model_rows_per_request", "Rows that a request asked for.", ROWS.to_vec())?,
+            corrections: counter(
+                registry,
+                "modelship_exporter_reading_corrections_total",
+                "Decisions how predictions are read that later answers have corrected; what was counted by the wrong one \
+                 was taken back and counted anew.",
+            )?,
             info: registered(registry, info)?,
+            found_from: gauge(
+                registry,
+                "modelship_exporter_reading_rows",
+                "Rows of answers from which it was found how predictions are read, when it was decided.",
+            )?,
+            certainty: registered(
+                registry,
+                Gauge::new(
+                    "modelship_exporter_reading_certainty_ratio",
+                    "How likely the next row fits the way in which predictions are read, by those seen so far: from 0 to 1.",
+                )?,
+            )?,
+            settled: gauge(
+                registry,
+                "modelship_exporter_reading_settled",
+                "1 when the way in which predictions are read is final, 0 while later answers may correct it.",
+            )?,
             unread_info: registered(registry, unread_info)?,
         })
     }
@@ -177,7 +241,7 @@ impl Metrics {
         let Some(counter) = self.skipped.get(skip as usize) else { return };
         counter.inc();
         // Neither says anything of how the model answers.
-        if matches!(skip, Skip::QueueFull | Skip::Failed) || !counter.get().is_power_of_two() {
+        if matches!(skip, Skip::QueueFull | Skip::Failed | Skip::OtherPath) || !counter.get().is_power_of_two() {
             return;
         }
         let Shape { sketch, path } = shape();
@@ -186,8 +250,12 @@ impl Metrics {
     }
 
     pub fn unread(&self, unread: Unread) {
+        self.unread_by(unread, 1);
+    }
+
+    pub fn unread_by(&self, unread: Unread, rows: u64) {
         if let Some(counter) = self.unread.get(unread as usize) {
-            counter.inc();
+            counter.inc_by(rows);
         }
     }
 
@@ -195,11 +263,33 @@ impl Metrics {
     pub fn reads(&self, decided: Option<&Decided>, source: &str) {
         self.info.reset();
         let (kind, path) = match decided {
-            Some(Decided { kind, path }) => (kind.name(), path.to_string()),
+            Some(decided) => (decided.kind.name(), decided.path.to_string()),
             None => ("undecided", String::new()),
         };
-        self.info.with_label_values(&[kind, &path, source]).set(1);
+        let request_path = decided.and_then(|decided| decided.request_path.as_deref()).unwrap_or_default();
+        self.info.with_label_values(&[kind, &path, request_path, source]).set(1);
+        self.found_from.set(decided.map_or(0, |decided| i64::try_from(decided.rows).unwrap_or(i64::MAX)));
+        self.certainty.set(decided.map_or(0.0, |decided| f64::from(decided.certainty) / 100.0));
+        self.settled.set(i64::from(decided.is_some_and(|decided| decided.settled)));
     }
+
+    /// Whether no prediction was counted so far.
+    pub fn untouched(&self) -> bool {
+        let counted = self.predictions.collect();
+        let classes: f64 =
+            counted.iter().flat_map(|family| family.get_metric()).map(|metric| metric.get_counter().get_value()).sum();
+        classes == 0.0 && self.probability.is_empty() && self.top_probability.is_empty() && self.value.is_empty()
+    }
+
+    /// Takes back what was observed of numbers, and the rows that were not read.
+    pub fn forget(&self) {
+        [&self.probability, &self.top_probability, &self.value].into_iter().for_each(Spread::forget);
+        self.unread.iter().for_each(IntCounter::reset);
+    }
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    registered(registry, IntGauge::new(name, help)?)
 }
 
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {

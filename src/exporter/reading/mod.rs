@@ -7,7 +7,9 @@
 //! * `answer`, `request`: where the rows are in an answer; how many a request asks for.
 //! * `row`, `class`: what the prediction of one row is; what a class is called.
 //! * `fields`: which names tell that a prediction is there; `sketch`: what an answer looks like that was not read.
-//! * `find`: how predictions are read when the settings do not say.
+//! * `look`, `evidence`, `tracks`: how predictions are read when the settings do not say: what the value of one row looks
+//!   like, what the values at one place show, and which path is answered with predictions.
+//! * `shape`: lists that are not lists of rows.
 //! * `settings`, `path`, `reference`: what the settings say; `profile`: what the version says of itself.
 //! * `classes`, `bins`, `metrics`: the series.
 //! * `blame`: whose fault a 4xx answer is.
@@ -21,11 +23,12 @@ mod bins;
 mod blame;
 mod class;
 mod classes;
+mod evidence;
 mod fields;
-mod find;
 mod inflate;
 mod intake;
 mod json;
+mod look;
 mod metrics;
 mod path;
 mod profile;
@@ -35,9 +38,11 @@ mod reference;
 mod request;
 mod row;
 mod settings;
+mod shape;
 mod sketch;
 #[cfg(test)]
 mod tests;
+mod tracks;
 
 #[cfg(fuzzing)]
 pub use anything::try_anything;
@@ -48,5 +53,5 @@ pub use intake::{Intake, StartError};
 pub use json::is_json;
 pub use metrics::Skip;
 pub use path::{Path, PathError};
-pub use profile::{PROFILE_VARIABLE, merged};
+pub use profile::{PROFILE_VARIABLE, merged, merged_and_told};
 pub use settings::{Decided, Kind, MOST_CLASSES, Reading, check};

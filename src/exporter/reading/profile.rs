@@ -21,25 +21,38 @@ pub const PROFILE_VARIABLE: &str = "MODELSHIP_PROFILE";
 /// assert_eq!(merged(&json!({"kind": "number"}), profile), json!({"kind": "number"}));
 /// ```
 pub fn merged(said: &Value, profile: &Map<String, Value>) -> Value {
+    merged_and_told(said, profile).0
+}
+
+/// What [`merged`] gives, and why the profile, or some of it, does not count, where it was not another kind that was said.
+pub fn merged_and_told(said: &Value, profile: &Map<String, Value>) -> (Value, Option<String>) {
     let nothing = Map::new();
     let given = match said {
         Value::Object(given) => given,
         Value::Null => &nothing,
         // It is for `check` to complain.
-        _ => return said.clone(),
+        _ => return (said.clone(), None),
     };
     let another = given.get("kind").is_some_and(|kind| !kind.is_null() && Some(kind) != profile.get("kind"));
     if another || profile.is_empty() {
-        return said.clone();
+        return (said.clone(), None);
     }
     let over = |profile: Map<String, Value>| {
         let mut all = profile;
         all.extend(
             given.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())),
         );
-        Some(Value::Object(all)).filter(|all| check(all).is_ok())
+        let all = Value::Object(all);
+        check(&all).map(|_| all)
+    };
+    let why = match over(profile.clone()) {
+        Ok(all) => return (all, None),
+        Err(why) => why,
     };
     let mut nameless = profile.clone();
     nameless.retain(|name, _| !["positive", "reference"].contains(&name.as_str()));
-    over(profile.clone()).or_else(|| over(nameless)).unwrap_or_else(|| said.clone())
+    match over(nameless) {
+        Ok(all) => (all, Some(format!("positive and reference do not count: {why}"))),
+        Err(_) => (said.clone(), Some(format!("nothing of it counts: {why}"))),
+    }
 }

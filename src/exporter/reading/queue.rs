@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::{inflate::Encoding, request::Format, settings::Reading};
+use super::{inflate::Encoding, request::Format, settings::Reading, tracks::LONGEST_PATH};
 use crate::exchange::Captured;
 
 /// How long work gathers before it is read. At 50,000 requests a second 250 gather.
@@ -32,8 +32,8 @@ pub struct Bounds {
 /// Something to be read. The ranges are within [`Batch::bytes`].
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// An answer that says that all went well.
-    Answer { body: Range<usize>, whole: bool, told: Told, request: Option<(Range<usize>, Format)> },
+    /// An answer that says that all went well, to a request with this path.
+    Answer { path: Range<usize>, body: Range<usize>, whole: bool, told: Told, request: Option<(Range<usize>, Format)> },
     /// The beginning of an answer that blames someone.
     Blame { beginning: Range<usize>, encoding: Encoding },
     /// Settings for what comes behind them.
@@ -80,13 +80,24 @@ impl Queue {
         Self { bounds, state: Mutex::default(), wake: Condvar::new() }
     }
 
-    /// Puts in an answer, and its request if it is needed.
-    pub fn answer(&self, answer: &Captured, told: Told, request: Option<(&Captured, Format)>) -> Result<(), Full> {
-        let size = answer.held() + request.map_or(0, |(request, _)| request.held());
+    /// Puts in an answer, and its request if it is needed. Longer paths than any that is looked at are cut.
+    pub fn answer(
+        &self,
+        path: &str,
+        answer: &Captured,
+        told: Told,
+        request: Option<(&Captured, Format)>,
+    ) -> Result<(), Full> {
+        let path = path.as_bytes();
+        let path = path.get(..=LONGEST_PATH).unwrap_or(path);
+        let size = path.len() + answer.held() + request.map_or(0, |(request, _)| request.held());
         self.put(size, |batch| {
+            let start = batch.bytes.len();
+            batch.bytes.extend_from_slice(path);
+            let path = start..batch.bytes.len();
             let body = copy(&mut batch.bytes, answer, usize::MAX);
             let request = request.map(|(request, format)| (copy(&mut batch.bytes, request, usize::MAX), format));
-            batch.entries.push(Entry::Answer { body, whole: answer.whole, told, request });
+            batch.entries.push(Entry::Answer { path, body, whole: answer.whole, told, request });
         })
     }
 

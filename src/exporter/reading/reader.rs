@@ -1,20 +1,28 @@
 //! Reads one exchange after the other and counts what it says. Plain and synchronous: the thread is in `intake.rs`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use super::{
     answer::{NoRows, Rows, Wanted},
     bins::Bins,
     class,
     classes::Classes,
-    find::{Finder, Finding},
     json,
+    look::Candidate,
     metrics::{Metrics, Skip},
     path::walk,
     request::{self, Format},
-    row::{self, Read, Unread},
-    settings::{Decided, Reading},
+    row::{self, Label, Read, Unread},
+    settings::{Decided, Kind, Reading},
+    shape,
     sketch::{self, Shape},
+    tracks::{self, Opinion, Tracks},
 };
 
 /// The state of reading.
@@ -25,7 +33,11 @@ pub(super) struct Reader {
     decided: Option<Decided>,
     /// The same, for those who ask from other threads.
     shown: Arc<Mutex<Option<Decided>>>,
-    finder: Finder,
+    /// Whether requests are worth having for lists, too.
+    curious: Arc<AtomicBool>,
+    tracks: Tracks,
+    /// Nothing had been counted before the first decision, so all can be taken back.
+    fresh: bool,
     rows: Rows,
     /// Room for a row that has to be put between brackets.
     bracketed: Vec<u8>,
@@ -48,7 +60,12 @@ pub(super) struct Request<'a> {
 }
 
 impl Reader {
-    pub fn new(metrics: Metrics, reading: Reading, shown: Arc<Mutex<Option<Decided>>>) -> Self {
+    pub fn new(
+        metrics: Metrics,
+        reading: Reading,
+        shown: Arc<Mutex<Option<Decided>>>,
+        curious: Arc<AtomicBool>,
+    ) -> Self {
         let mut reader = Self {
             classes: Classes::new(
                 metrics.predictions.clone(),
@@ -59,24 +76,35 @@ impl Reader {
             reading: Reading::default(),
             decided: None,
             shown,
-            finder: Finder::default(),
+            curious,
+            tracks: Tracks::default(),
+            fresh: true,
             rows: Rows::default(),
             bracketed: Vec::new(),
         };
-        reader.set(reading);
+        reader.set(reading, Instant::now());
         reader
     }
 
     /// Takes new settings for the exchanges to come. What was found from answers before stays, unless they say
     /// otherwise: neither an unrelated change nor what another pod has found must make the reading flip.
-    pub fn set(&mut self, reading: Reading) {
-        let before = self.decided.take().filter(|before| reading.agrees(before));
-        let decided = before.or_else(|| reading.decided());
-        if (self.reading.kind, &self.reading.path) != (reading.kind, &reading.path) {
-            self.finder = Finder::default();
+    pub fn set(&mut self, reading: Reading, now: Instant) {
+        let said_before = self.reading.said().is_some();
+        let before = self.decided.take().filter(|before| !said_before && reading.agrees(before));
+        let found = reading.found.clone().filter(|found| reading.agrees(found));
+        let decided = reading.said().or(before).or(found);
+        let of = |reading: &Reading| (reading.kind, reading.path.clone(), reading.request_path.clone());
+        if of(&self.reading) != of(&reading) {
+            // What was counted stays as it was; what is held is still to be counted.
+            self.tracks.0.retain(|track| !track.joined);
         }
         self.classes.set(&reading);
         self.reading = reading;
+        if let Some(Decided { settled: true, request_path: Some(path), .. }) = &decided
+            && let Some(track) = self.tracks.of(path, now).and_then(|at| self.tracks.0.get_mut(at))
+        {
+            track.joined = true;
+        }
         self.settle(decided);
     }
 
@@ -84,16 +112,27 @@ impl Reader {
         let source = if self.reading.names_kind() { "settings" } else { "found" };
         self.metrics.reads(decided.as_ref(), source);
         (*self.shown.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&decided);
+        self.curious.store(decided.as_ref().is_none_or(|decided| !decided.settled), Ordering::Relaxed);
         self.decided = decided;
     }
 
-    /// Reads one exchange. `request` is there if the answer alone does not tell the number of rows. Why it was skipped, if
-    /// it was.
-    pub fn exchange(&mut self, answer: Answer<'_>, request: Option<Request<'_>>) -> Option<Skip> {
+    fn is_settled(&self) -> bool {
+        self.decided.as_ref().is_some_and(|decided| decided.settled)
+    }
+
+    /// Reads one exchange of a request with this path. `request` is there if the answer alone may not tell the number of
+    /// rows. Why it was skipped, if it was.
+    pub fn exchange(
+        &mut self,
+        path: &str,
+        answer: Answer<'_>,
+        request: Option<Request<'_>>,
+        now: Instant,
+    ) -> Option<Skip> {
         let mut rows = std::mem::take(&mut self.rows);
         let bare = answer.text.then(|| bare(answer)).flatten();
         let answer = bare.as_deref().map_or(answer, |body| Answer { body, ..answer });
-        let outcome = self.read(answer, request, &mut rows);
+        let outcome = self.read(path, answer, request, &mut rows, now);
         self.rows = rows;
         match outcome {
             Ok(()) => self.metrics.read.inc(),
@@ -111,8 +150,21 @@ impl Reader {
         });
     }
 
-    fn read(&mut self, answer: Answer<'_>, request: Option<Request<'_>>, rows: &mut Rows) -> Result<(), Skip> {
-        let decided = self.decided.as_ref();
+    fn read(
+        &mut self,
+        path: &str,
+        answer: Answer<'_>,
+        request: Option<Request<'_>>,
+        rows: &mut Rows,
+        now: Instant,
+    ) -> Result<(), Skip> {
+        if let Some(wanted) = &self.reading.request_path
+            && tracks::named(path).as_ref() != Some(wanted)
+        {
+            return Err(Skip::OtherPath);
+        }
+        // Until it is settled the rows are found as they were when they were the evidence.
+        let decided = self.decided.as_ref().filter(|decided| decided.settled);
         let wanted = Wanted {
             kind: decided.map(|decided| decided.kind).or(self.reading.kind),
             path: decided.map(|decided| &decided.path).or(self.reading.path.as_ref()),
@@ -123,61 +175,201 @@ impl Reader {
             NoRows::Unknown => Skip::UnknownShape,
             NoRows::Failed => Skip::Failed,
         })?;
-        if !rows.prose && !self.predictions(answer.body, rows) {
-            return Err(Skip::UnknownShape);
+        let asked = request.and_then(|request| request::rows(request.body, request.format));
+        if shape::unfold(answer.body, rows, asked, self.reading.path.as_ref()) {
+            self.curious.store(true, Ordering::Relaxed);
+        }
+        if !rows.prose {
+            self.predictions(path, answer.body, rows, now)?;
         }
         if rows.in_part {
             self.metrics.read_in_part.inc();
         }
-        if let Some(count) = count(rows, request) {
-            self.metrics.rows.observe(count as f64);
+        if let Some(count) = asked_for(rows, asked) {
+            // A path that turns out to be no model's asked for no rows.
+            let waiting =
+                self.tracks.of(path, now).and_then(|at| self.tracks.0.get_mut(at)).filter(|track| track.holds());
+            match waiting {
+                Some(track) => track.note(count),
+                None => self.metrics.rows.observe(count as f64),
+            }
         }
         Ok(())
     }
 
-    /// Counts the predictions of all rows. Whether they could be read, or wait to be.
-    fn predictions(&mut self, body: &[u8], rows: &Rows) -> bool {
-        let mut waits = rows.spans.is_empty();
-        let mut bracketed = std::mem::take(&mut self.bracketed);
-        // Rows before the one that decides, and that told nothing themselves.
-        let mut passed_over = Vec::new();
-        for (at, span) in rows.spans.iter().enumerate() {
-            let row = slice(body, span.clone(), rows.flat, &mut bracketed);
-            if self.decided.is_none() {
-                match self.finder.look(row, rows, &self.reading) {
-                    Finding::Decided(decided, waiting) => {
-                        self.settle(Some(decided));
-                        waiting.into_iter().for_each(|number| self.value(&number_text(number)));
-                    }
-                    Finding::Waiting => {
-                        waits = true;
-                        continue;
-                    }
-                    Finding::Nothing => {
-                        passed_over.push(at);
-                        continue;
-                    }
-                }
-            }
-            self.row(row, rows);
+    /// Counts the predictions of all rows, or holds them until it is known what they are.
+    fn predictions(&mut self, path: &str, body: &[u8], rows: &Rows, now: Instant) -> Result<(), Skip> {
+        let at = self.tracks.of(path, now).ok_or(Skip::OtherPath)?;
+        if rows.spans.is_empty() {
+            return Ok(());
         }
-        for span in passed_over.into_iter().filter_map(|at| rows.spans.get(at)) {
-            if self.decided.is_some() {
-                let row = slice(body, span.clone(), rows.flat, &mut bracketed);
-                self.row(row, rows);
-            } else if waits {
-                self.metrics.unread(Unread::Kind);
+        let joined = self.tracks.0.get(at).is_some_and(|track| track.joined);
+        if let Some(said) = self.reading.said() {
+            if !joined {
+                self.admit(at, &said, body, rows)?;
             }
+            self.count(body, rows, 0..rows.spans.len());
+            return Ok(());
+        }
+        if joined && self.is_settled() {
+            self.count(body, rows, 0..rows.spans.len());
+            return Ok(());
+        }
+        let gathered = self.gather(at, body, rows);
+        if joined {
+            self.count(body, rows, 0..rows.spans.len());
+        }
+        let Some(unheld) = gathered else {
+            let other = !joined && self.tracks.0.iter().any(|track| track.joined);
+            return if joined { Ok(()) } else { Err(if other { Skip::OtherPath } else { Skip::UnknownShape }) };
+        };
+        if self.judge(now).contains(&at) {
+            self.count(body, rows, unheld);
+        }
+        let Some(track) = self.tracks.0.get(at).filter(|track| !track.joined) else { return Ok(()) };
+        match self.tracks.0.iter().any(|track| track.joined) {
+            true => Err(Skip::OtherPath),
+            false if track.waits() => Ok(()),
+            false => Err(Skip::UnknownShape),
+        }
+    }
+
+    /// Whether answers to this path hold what the settings say, so that they are counted: those of paths by which models
+    /// are asked do; others when they can be read, as long as there is none of the former.
+    fn admit(&mut self, at: usize, said: &Decided, body: &[u8], rows: &Rows) -> Result<(), Skip> {
+        let others = self.tracks.0.iter().any(|track| track.joined);
+        let known_others = self.tracks.0.iter().any(|track| track.joined && track.is_known());
+        let mut bracketed = Vec::new();
+        let threshold = self.reading.threshold;
+        let fits = rows.spans.iter().any(|span| {
+            let row = slice(body, span.clone(), rows.flat, &mut bracketed);
+            value_of(row, rows, said).is_some_and(|value| row::read(said.kind, value, threshold).is_ok())
+        });
+        let named = self.reading.request_path.is_some();
+        let Some(track) = self.tracks.0.get_mut(at) else { return Err(Skip::OtherPath) };
+        if named || track.is_known() || (fits && !known_others) {
+            track.joined = true;
+            for (count, times) in track.noted() {
+                (0..times).for_each(|_| self.metrics.rows.observe(count as f64));
+            }
+            // Rows that came before anybody said what they are.
+            for (value, count) in track.take(&said.path) {
+                (0..count).for_each(|_| self.value(&value));
+            }
+            return Ok(());
+        }
+        Err(if others { Skip::OtherPath } else { Skip::UnknownShape })
+    }
+
+    /// Takes what the rows show as evidence. The rows that could not be held; none when they show nothing.
+    fn gather(&mut self, at: usize, body: &[u8], rows: &Rows) -> Option<Vec<usize>> {
+        let track = self.tracks.0.get_mut(at)?;
+        let bracketed =
+            |span: &std::ops::Range<usize>| [b"[", body.get(span.clone()).unwrap_or_default(), b"]"].concat();
+        let brackets: Vec<Vec<u8>> = rows.spans.iter().filter(|_| rows.flat).map(bracketed).collect();
+        let row = |at: usize| match rows.flat {
+            true => brackets.get(at).map_or(&[][..], Vec::as_slice),
+            false => rows.spans.get(at).and_then(|span| body.get(span.clone())).unwrap_or_default(),
+        };
+        let candidates: Vec<_> = (0..rows.spans.len()).map(|at| Candidate::of(row(at), rows, &self.reading)).collect();
+        track.add(&candidates)
+    }
+
+    /// Looks at the evidence, and acts on what follows from it. The paths whose held rows were counted by it.
+    fn judge(&mut self, now: Instant) -> Vec<usize> {
+        let leader = self.decided.as_ref().and_then(|decided| decided.request_path.clone());
+        if self.is_settled() {
+            let Some(decided) = self.decided.clone() else { return Vec::new() };
+            let Some(at) = self.tracks.0.iter().position(|track| Some(&track.path) == leader.as_ref()) else {
+                return Vec::new();
+            };
+            let alike = self.tracks.alike(at, &decided, &self.reading, now);
+            return alike.into_iter().filter(|(at, opinion)| self.join(*at, opinion)).map(|(at, _)| at).collect();
+        }
+        let Some((at, opinion)) = self.tracks.best(&self.reading, leader.as_deref(), now) else {
+            if self.tracks.0.iter().any(|track| track.joined) {
+                self.correct(None);
+            }
+            return Vec::new();
+        };
+        let decided = opinion.decided.clone();
+        let before = self.decided.clone();
+        let first = !self.tracks.0.iter().any(|track| track.joined);
+        if first {
+            self.fresh = self.metrics.untouched();
+        }
+        match before {
+            Some(before) if !(before.reads_as(&decided) || first && before.fits(&decided)) => {
+                self.correct(Some(decided.clone()));
+            }
+            Some(before) if !first && before.settled == decided.settled && before.reads_as(&decided) => {}
+            _ => self.settle(Some(decided.clone())),
+        }
+        let mut opinions = vec![(at, opinion)];
+        opinions.extend(self.tracks.alike(at, &decided, &self.reading, now));
+        let joined = opinions.into_iter().filter(|(at, opinion)| self.join(*at, opinion)).map(|(at, _)| at).collect();
+        if decided.settled {
+            self.tracks.0.iter_mut().filter(|track| track.joined).for_each(tracks::Track::rest);
+        }
+        joined
+    }
+
+    /// Takes back what was counted by a decision that later answers contradict.
+    fn correct(&mut self, decided: Option<Decided>) {
+        let before = self.decided.clone();
+        self.metrics.corrections.inc();
+        tracing::info!(?before, ?decided, "later answers correct how predictions are read");
+        // With counts of other settings among them, they stay: a counter that falls by a part of it is told as an increase.
+        let by_class = |kind| matches!(kind, Kind::Class | Kind::Probabilities | Kind::Labels);
+        let same =
+            before.zip(decided.as_ref()).is_some_and(|(before, now)| by_class(before.kind) == by_class(now.kind));
+        for track in self.tracks.0.iter_mut().filter(|track| track.joined) {
+            track.joined = false;
+            if !self.fresh && same {
+                track.forget();
+            }
+        }
+        if self.fresh {
+            self.metrics.forget();
+            self.classes.forget(&self.reading);
+        }
+        self.settle(decided);
+    }
+
+    /// Counts what is held of a path, from now on with what comes. Whether it was not counted before.
+    fn join(&mut self, at: usize, opinion: &Opinion) -> bool {
+        let Some(track) = self.tracks.0.get_mut(at).filter(|track| !track.joined) else { return false };
+        track.joined = true;
+        for (count, times) in track.noted() {
+            (0..times).for_each(|_| self.metrics.rows.observe(count as f64));
+        }
+        let held = track.held(opinion);
+        let elsewhere = track.elsewhere(opinion);
+        for (value, count) in held {
+            let Some(value) = opinion.within(&value) else {
+                self.metrics.unread_by(Unread::Missing, count);
+                continue;
+            };
+            (0..count).for_each(|_| self.value(value));
+        }
+        self.metrics.unread_by(Unread::Missing, elsewhere);
+        true
+    }
+
+    /// Counts these rows of an answer.
+    fn count(&mut self, body: &[u8], rows: &Rows, which: impl IntoIterator<Item = usize>) {
+        let mut bracketed = std::mem::take(&mut self.bracketed);
+        for span in which.into_iter().filter_map(|at| rows.spans.get(at)) {
+            let row = slice(body, span.clone(), rows.flat, &mut bracketed);
+            self.row(row, rows);
         }
         bracketed.shrink_to(4096);
         self.bracketed = bracketed;
-        waits || self.decided.is_some()
     }
 
     fn row(&mut self, row: &[u8], rows: &Rows) {
-        let Some(Decided { path, .. }) = &self.decided else { return };
-        match walk(row, rows.steps(path)).and_then(|span| row.get(span)) {
-            // What the walk returns is a part of the row and no part of this reader.
+        let Some(decided) = &self.decided else { return };
+        match value_of(row, rows, decided) {
             Some(value) => self.value(value),
             None => self.metrics.unread(Unread::Missing),
         }
@@ -186,11 +378,8 @@ impl Reader {
     /// Counts the value that the path led to.
     fn value(&mut self, value: &[u8]) {
         let Some(Decided { kind, .. }) = self.decided else { return };
-        match row::read(kind, value) {
-            Ok(Read::Class(value)) => match self.classes.written(value) {
-                Ok(counter) => counter.inc(),
-                Err(unread) => self.metrics.unread(unread),
-            },
+        match row::read(kind, value, self.reading.threshold) {
+            Ok(Read::Class(value)) => self.said(value),
             Ok(Read::Number(number)) => {
                 self.metrics.value.observe(number);
                 self.classes.bins.number(number);
@@ -198,12 +387,40 @@ impl Reader {
             Ok(Read::Probability(probability)) => self.probability(probability),
             Ok(Read::Top { position, value, of }) => {
                 self.classes.at(position, of).inc();
-                // Scores and logits have a largest one, and it is no probability.
-                if (0.0..=1.0).contains(&value) {
-                    self.metrics.top_probability.observe(value);
-                }
+                self.top(value);
             }
+            Ok(Read::Named { name, value }) => {
+                self.said(&name);
+                self.top(value);
+            }
+            Ok(Read::Labels(labels)) => self.labels(&labels),
             Err(unread) => self.metrics.unread(unread),
+        }
+    }
+
+    fn said(&mut self, value: &[u8]) {
+        match self.classes.written(value) {
+            Ok(counter) => counter.inc(),
+            Err(unread) => self.metrics.unread(unread),
+        }
+    }
+
+    /// Scores and logits have a largest one, and it is no probability.
+    fn top(&self, value: f64) {
+        if (0.0..=1.0).contains(&value) {
+            self.metrics.top_probability.observe(value);
+        }
+    }
+
+    fn labels(&mut self, labels: &[Label<'_>]) {
+        if labels.is_empty() {
+            self.classes.none().inc();
+        }
+        for label in labels {
+            match label {
+                Label::Said(value) => self.said(value),
+                Label::At { position, of } => self.classes.at(*position, *of).inc(),
+            }
         }
     }
 
@@ -219,13 +436,17 @@ impl Reader {
 }
 
 /// How many rows were asked for: the answer's list tells, if it is all there, else the request does.
-fn count(rows: &Rows, request: Option<Request<'_>>) -> Option<usize> {
+fn asked_for(rows: &Rows, asked: Option<usize>) -> Option<usize> {
     if rows.listed && !rows.in_part {
         return Some(rows.spans.len());
     }
-    let asked = request.and_then(|request| request::rows(request.body, request.format));
     // An answer that is no list answers one row, as far as anyone can tell.
     asked.or((!rows.in_part).then_some(1))
+}
+
+/// The value of a row that is meant. What the walk returns is a part of the row.
+fn value_of<'a>(row: &'a [u8], rows: &Rows, decided: &Decided) -> Option<&'a [u8]> {
+    walk(row, rows.steps(&decided.path)).and_then(|span| row.get(span))
 }
 
 /// A text that is no JSON, as JSON: one line, and neither a page nor what another language writes for a list.
@@ -236,10 +457,6 @@ fn bare(answer: Answer<'_>) -> Option<Vec<u8>> {
         return None;
     }
     serde_json::to_vec(text).ok()
-}
-
-fn number_text(number: f64) -> Vec<u8> {
-    number.to_string().into_bytes()
 }
 
 /// The bytes of a row, as one JSON value.

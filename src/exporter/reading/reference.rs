@@ -105,7 +105,7 @@ fn class_name(name: &str, declared: &[Class]) -> Result<String, String> {
         ));
     }
     if declared.is_empty() {
-        return Ok(class::text_key(name));
+        return Ok(class::tidy(name));
     }
     let tidy = class::tidy(name);
     if declared.iter().any(|class| class.name == tidy) {

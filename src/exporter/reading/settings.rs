@@ -7,6 +7,7 @@ use super::{
     class,
     path::Path,
     reference::{self, Reference},
+    tracks,
 };
 
 /// Classes that may be declared, and that `maxClasses` may allow: each is a time series per pod.
@@ -26,6 +27,8 @@ pub enum Kind {
     Probabilities,
     /// A number that is no class.
     Number,
+    /// Any number of classes: a list of them, or a row that says for each whether it is one.
+    Labels,
 }
 
 impl Kind {
@@ -35,21 +38,53 @@ impl Kind {
             Self::Probability => "probability",
             Self::Probabilities => "probabilities",
             Self::Number => "number",
+            Self::Labels => "labels",
         }
     }
 }
 
-/// How predictions are read once that is settled. It can be recorded, and handed back as `predictions.found`.
+/// How predictions are read. It can be recorded, and handed back as `predictions.found`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Decided {
     pub kind: Kind,
+    /// Where in a row.
     pub path: Path,
+    /// The path of requests whose answers hold predictions; none where every path's may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_path: Option<String>,
+    /// Rows that it was found from.
+    #[serde(default)]
+    pub rows: u64,
+    /// How likely the next row is to fit, in percent.
+    #[serde(default)]
+    pub certainty: u8,
+    /// Whether it is final. Else later rows may correct it. Exporters that know no such word decided at the first row.
+    #[serde(default)]
+    pub settled: bool,
+}
+
+impl Decided {
+    /// What somebody has said.
+    pub fn said(kind: Kind, path: Path, request_path: Option<String>) -> Self {
+        Self { kind, path, request_path, rows: 0, certainty: 100, settled: true }
+    }
+
+    /// Whether the other one only knows more: the path of requests.
+    pub(super) fn fits(&self, other: &Self) -> bool {
+        self.request_path.is_none() && (self.kind, &self.path) == (other.kind, &other.path)
+    }
+
+    /// Whether both read alike, however sure they are.
+    pub fn reads_as(&self, other: &Self) -> bool {
+        (self.kind, &self.path, &self.request_path) == (other.kind, &other.path, &other.request_path)
+    }
 }
 
 /// A class that is known beforehand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Class {
-    /// How the model says it, in the form that [`class::key`] gives; none when it is told by its position.
+    /// How the model says it, in the form of [`class::Key`]; none when it is told by its position.
     pub value: Option<String>,
     pub name: String,
 }
@@ -59,6 +94,8 @@ pub(super) struct Class {
 pub struct Reading {
     pub(super) kind: Option<Kind>,
     pub(super) path: Option<Path>,
+    /// The only path of requests whose answers hold predictions.
+    pub(super) request_path: Option<String>,
     pub(super) classes: Vec<Class>,
     /// The position in `classes` of the one that a `probability` is about.
     pub(super) positive: usize,
@@ -74,6 +111,7 @@ impl Default for Reading {
         Self {
             kind: None,
             path: None,
+            request_path: None,
             classes: Vec::new(),
             positive: 1,
             threshold: 0.5,
@@ -86,13 +124,14 @@ impl Default for Reading {
 }
 
 impl Reading {
-    /// What these settings decide by themselves: `kind` and `path` when both are given, else what was found before,
-    /// unless it contradicts the one that is given.
-    pub(super) fn decided(&self) -> Option<Decided> {
-        if let (Some(kind), Some(path)) = (self.kind, &self.path) {
-            return Some(Decided { kind, path: path.clone() });
-        }
-        self.found.clone().filter(|found| self.agrees(found))
+    /// What these settings decide by themselves, when both `kind` and `path` are given.
+    pub(super) fn said(&self) -> Option<Decided> {
+        Some(Decided::said(self.kind?, self.path.clone()?, self.request_path.clone()))
+    }
+
+    /// Whether it is said, or known from the training, which classes there are.
+    pub(super) fn names_classes(&self) -> bool {
+        !self.classes.is_empty() || matches!(self.reference, Some(Reference::Classes(_)))
     }
 
     /// Whether something is left to be found.
@@ -102,7 +141,10 @@ impl Reading {
 
     /// Whether this way to read is one that the settings allow.
     pub fn agrees(&self, decided: &Decided) -> bool {
-        self.kind.is_none_or(|kind| kind == decided.kind) && self.path.as_ref().is_none_or(|path| *path == decided.path)
+        let asked = |path: &String| decided.request_path.as_ref().is_none_or(|found| found == path);
+        self.kind.is_none_or(|kind| kind == decided.kind)
+            && self.path.as_ref().is_none_or(|path| *path == decided.path)
+            && self.request_path.as_ref().is_none_or(asked)
     }
 
     /// Whether the kind is the user's word.
@@ -135,11 +177,12 @@ pub fn check(settings: &Value) -> Result<Reading, String> {
     let mut reading = Reading {
         kind: given(fields, "kind").map(|value| kind(value, "predictions.kind")).transpose()?,
         path: given(fields, "path").map(|value| path(value, "predictions.path")).transpose()?,
+        request_path: given(fields, "requestPath").map(request_path).transpose()?,
         classes: given(fields, "classes").map(classes).transpose()?.unwrap_or_default(),
         threshold: given(fields, "threshold").map(threshold).transpose()?.unwrap_or(default.threshold),
         bins: given(fields, "bins").map(bins).transpose()?,
         max_classes: given(fields, "maxClasses").map(max_classes).transpose()?.unwrap_or(default.max_classes),
-        found: given(fields, "found").map(found).transpose()?,
+        found: given(fields, "found").map(found).transpose()?.flatten(),
         ..default
     };
     if let Some(value) = given(fields, "positive") {
@@ -167,9 +210,10 @@ pub(super) fn a(value: &Value) -> String {
     }
 }
 
+const KINDS: &str = "class, probability, probabilities, number, labels";
+
 fn kind(value: &Value, field: &str) -> Result<Kind, String> {
-    Kind::deserialize(value)
-        .map_err(|_| format!("{field} is {}, but must be one of class, probability, probabilities, number", a(value)))
+    Kind::deserialize(value).map_err(|_| format!("{field} is {}, but must be one of {KINDS}", a(value)))
 }
 
 fn path(value: &Value, field: &str) -> Result<Path, String> {
@@ -177,7 +221,20 @@ fn path(value: &Value, field: &str) -> Result<Path, String> {
     text.parse().map_err(|error| format!("{field}: {error}"))
 }
 
-fn found(value: &Value) -> Result<Decided, String> {
+fn request_path(value: &Value) -> Result<String, String> {
+    let path =
+        value.as_str().filter(|path| path.starts_with('/') && !path.contains(['?', '#'])).and_then(tracks::named);
+    path.ok_or_else(|| {
+        format!(
+            "predictions.requestPath is {}, but must be a path of at most {} bytes like \"/predict\"",
+            a(value),
+            tracks::LONGEST_PATH
+        )
+    })
+}
+
+/// A kind that a newer exporter has found is left to be found again.
+fn found(value: &Value) -> Result<Option<Decided>, String> {
     let Value::Object(fields) = value else {
         return Err(format!(
             "predictions.found is {}, but must be an object like {{\"kind\": \"class\", \"path\": \"$\"}}",
@@ -185,10 +242,17 @@ fn found(value: &Value) -> Result<Decided, String> {
         ));
     };
     let field = |name| fields.get(name).unwrap_or(&Value::Null);
-    Ok(Decided {
-        kind: kind(field("kind"), "predictions.found.kind")?,
-        path: path(field("path"), "predictions.found.path")?,
-    })
+    let number = |name| field(name).as_u64().unwrap_or(0);
+    let path = path(field("path"), "predictions.found.path")?;
+    let Ok(kind) = kind(field("kind"), "predictions.found.kind") else { return Ok(None) };
+    Ok(Some(Decided {
+        kind,
+        path,
+        request_path: field("requestPath").as_str().and_then(tracks::named),
+        rows: number("rows"),
+        certainty: u8::try_from(number("certainty")).unwrap_or(100).min(100),
+        settled: field("settled").as_bool().unwrap_or(false),
+    }))
 }
 
 fn classes(value: &Value) -> Result<Vec<Class>, String> {
@@ -238,8 +302,8 @@ fn named(value: Option<&Value>, name: &str, at: usize) -> Result<Class, String> 
         return Err(format!("predictions.classes[{at}].name is empty: a class needs a name"));
     }
     let value = value.map(|value| match value {
-        Value::String(text) => Ok(class::text_key(text)),
-        Value::Bool(_) | Value::Number(_) => class::key(value.to_string().as_bytes())
+        Value::String(_) | Value::Bool(_) | Value::Number(_) => class::Key::of(value.to_string().as_bytes())
+            .map(class::Key::into_name)
             .map_err(|_| format!("predictions.classes[{at}].value is {}, which is no class", a(value))),
         other => {
             Err(format!("predictions.classes[{at}].value is {}, but must be a text, a number or a boolean", a(other)))

@@ -43,7 +43,7 @@ fn rows_of_requests_are_counted_in_every_shape() {
 /// Settings, answer, the kind and path in use, classes, and rows.
 #[test]
 fn answers_of_every_shape_are_read() {
-    let open = json!(null);
+    let (open, class) = (json!(null), json!({"kind": "class"}));
     for (settings, answer, decided, classes, rows) in [
         (&open, r#"{"predictions": ["a", "b", "a"]}"#, "class $", "a=2 b=1", 3.0),
         (&open, r#"["a", "b"]"#, "class $", "a=1 b=1", 2.0),
@@ -61,10 +61,10 @@ fn answers_of_every_shape_are_read() {
         (&open, r#"{"predictions": {"label": ["a", "b"], "id": [1, 2]}}"#, "class $.label", "a=1 b=1", 2.0),
         (&open, r#"{"predictions": {"dense_1": [[0.2, 0.8], [0.9, 0.1]]}}"#, "probabilities $", "0=1 1=1", 2.0),
         (&open, r#"{"prediction": "a", "took": 3}"#, "class $.prediction", "a=1", 1.0),
-        (&open, r#"{"prediction": [1, 0, 1]}"#, "class $", "0=1 1=2", 3.0),
+        (&class, r#"{"prediction": [1, 0, 1]}"#, "class $", "0=1 1=2", 3.0),
         (&open, r#"{"outputs": [["a"], ["b"]]}"#, "class $[0]", "a=1 b=1", 2.0),
         (
-            &open,
+            &class,
             r#"{"model_name": "m", "outputs": [{"name": "o", "shape": [3], "datatype": "INT64", "data": [1, 0, 1]}]}"#,
             "class $",
             "0=1 1=2",

@@ -1,6 +1,6 @@
 //! Tries any bytes on the readers. For the fuzzer in `tests/fuzz`, and for property tests.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -32,17 +32,19 @@ pub fn try_anything(choice: u8, bodies: &[u8]) {
         3 => json!({"kind": "probability", "path": "$[0]", "classes": ["stay", "churn"]}),
         4 => json!({"kind": "probabilities", "classes": [{"value": 1, "name": "b"}, {"value": 0, "name": "a"}]}),
         5 => json!({"path": "$.prediction", "maxClasses": 3}),
+        6 if choice & 16 == 0 => json!({"kind": "labels", "threshold": 0.3}),
         6 => json!({"found": {"kind": "class", "path": "$.label"}}),
         _ => json!({"kind": "class", "classes": ["a", "b"], "reference": {"classes": {"a": 1}}}),
     };
     let registry = Registry::new();
     let reading = check(&settings).unwrap();
     let metrics = Metrics::new(&registry, None).unwrap();
-    let mut reader = Reader::new(metrics.clone(), reading, Arc::default());
+    let mut reader = Reader::new(metrics.clone(), reading, Arc::default(), Arc::default());
     let whole = choice & 8 == 0;
     for format in [None, Some(Format::Json), Some(Format::Csv)] {
         let request = format.map(|format| Request { body: request, format });
-        reader.exchange(Answer { body: answer, whole, text: choice & 16 != 0 }, request);
+        let answer = Answer { body: answer, whole, text: choice & 16 != 0 };
+        reader.exchange("/invocations", answer, request, Instant::now());
     }
     let page = registry.gather();
     let sum = |name: &str| -> f64 {
@@ -86,6 +88,6 @@ fn never_malformed_if_strict(reader: &mut Reader, answer: &[u8], registry: &Regi
         of.map(|metric| metric.get_counter().get_value()).sum::<f64>()
     };
     let before = malformed();
-    reader.exchange(Answer { body: answer, whole: true, text: false }, None);
+    reader.exchange("/invocations", Answer { body: answer, whole: true, text: false }, None, Instant::now());
     assert_eq!(before, malformed(), "strict JSON was called malformed");
 }

@@ -123,7 +123,8 @@ async fn encoded_answers_and_other_content_types_are_skipped_by_reason() {
 #[tokio::test]
 async fn every_reason_is_there_at_zero_from_the_start() {
     let (registry, _intake) = wide();
-    for reason in ["queue_full", "encoded", "content_type", "cut", "malformed", "unknown_shape", "failed"] {
+    for reason in ["queue_full", "encoded", "content_type", "cut", "malformed", "unknown_shape", "failed", "other_path"]
+    {
         assert_eq!(0.0, skipped(&registry, reason));
     }
 }
@@ -151,7 +152,7 @@ async fn rows_come_from_the_request_only_when_the_answer_does_not_tell() {
 #[tokio::test]
 async fn settings_count_for_what_is_offered_after_them_and_only_for_that() {
     let (registry, intake) = wide();
-    intake.offer(exchange(200, "[1]"));
+    intake.offer(exchange(200, "[\"1\"]"));
     intake.set(check(&json!({"classes": ["stay", "churn"]})).unwrap()).unwrap();
     intake.offer(exchange(200, "[1]"));
     assert!(intake.flush(LONG).await);

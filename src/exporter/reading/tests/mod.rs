@@ -1,6 +1,10 @@
 //! Tests of the reading room, and what they share.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
@@ -16,6 +20,7 @@ use super::{
 use crate::exchange::{Captured, Exchange};
 
 mod answers;
+mod class;
 mod door;
 mod finding;
 mod formats;
@@ -24,6 +29,7 @@ mod properties;
 mod reference;
 mod said;
 mod servers;
+mod several;
 mod vectors;
 
 /// A reader with a registry of its own.
@@ -31,6 +37,7 @@ pub(super) struct Room {
     registry: Registry,
     reader: Reader,
     shown: Arc<std::sync::Mutex<Option<Decided>>>,
+    now: Instant,
 }
 
 impl Room {
@@ -39,39 +46,54 @@ impl Room {
         let reading = check(settings).unwrap();
         let metrics = Metrics::new(&registry, reading.bins.as_deref()).unwrap();
         let shown = Arc::default();
-        let reader = Reader::new(metrics, reading, Arc::clone(&shown));
-        Self { registry, reader, shown }
+        let reader = Reader::new(metrics, reading, Arc::clone(&shown), Arc::default());
+        Self { registry, reader, shown, now: Instant::now() }
     }
 
     pub fn set(&mut self, settings: &Value) {
-        self.reader.set(check(settings).unwrap());
+        self.reader.set(check(settings).unwrap(), self.now);
     }
 
     pub fn answer(&mut self, body: &str) -> &mut Self {
-        self.reader.exchange(Answer { body: body.as_bytes(), whole: true, text: false }, None);
+        self.at("/invocations", body)
+    }
+
+    /// An answer to another path than MLflow's.
+    pub fn at(&mut self, path: &str, body: &str) -> &mut Self {
+        self.exchange(path, Answer { body: body.as_bytes(), whole: true, text: false }, None)
+    }
+
+    fn exchange(&mut self, path: &str, answer: Answer<'_>, request: Option<Request<'_>>) -> &mut Self {
+        self.reader.exchange(path, answer, request, self.now);
+        self
+    }
+
+    pub fn later(&mut self, by: Duration) -> &mut Self {
+        self.now += by;
         self
     }
 
     pub fn cut(&mut self, body: &str) -> &mut Self {
-        self.reader.exchange(Answer { body: body.as_bytes(), whole: false, text: false }, None);
-        self
+        self.exchange("/invocations", Answer { body: body.as_bytes(), whole: false, text: false }, None)
     }
 
     /// An answer whose type says text.
     pub fn text(&mut self, body: &str) -> &mut Self {
-        self.reader.exchange(Answer { body: body.as_bytes(), whole: true, text: true }, None);
-        self
+        self.exchange("/invocations", Answer { body: body.as_bytes(), whole: true, text: true }, None)
     }
 
     pub fn both(&mut self, request: &str, format: Format, body: &str) -> &mut Self {
         let request = Request { body: request.as_bytes(), format };
-        self.reader.exchange(Answer { body: body.as_bytes(), whole: true, text: false }, Some(request));
-        self
+        self.exchange("/invocations", Answer { body: body.as_bytes(), whole: true, text: false }, Some(request))
     }
 
     pub fn decided(&self) -> Option<(String, String)> {
         let decided = self.shown.lock().unwrap().clone();
         decided.map(|decided| (decided.kind.name().to_owned(), decided.path.to_string()))
+    }
+
+    pub fn whole_decision(&self) -> Option<Decided> {
+        self.shown.lock().unwrap().clone()
     }
 
     pub fn page(&self) -> BTreeMap<String, f64> {

@@ -12,7 +12,10 @@ use crate::{
 fn bad_settings_are_refused_with_the_field_and_the_way_to_mend_it() {
     for (settings, words) in [
         (json!([]), vec!["predictions is a list", "must be an object"]),
-        (json!({"kind": "klass"}), vec!["predictions.kind", "\"klass\"", "class, probability, probabilities, number"]),
+        (
+            json!({"kind": "klass"}),
+            vec!["predictions.kind", "\"klass\"", "class, probability, probabilities, number, labels"],
+        ),
         (json!({"path": "$..a"}), vec!["predictions.path", "$..a", "$.label"]),
         (json!({"path": 3}), vec!["predictions.path is 3", "$.label"]),
         (json!({"classes": {"0": "stay"}}), vec!["predictions.classes is an object", "must be a list"]),
@@ -21,7 +24,7 @@ fn bad_settings_are_refused_with_the_field_and_the_way_to_mend_it() {
         (json!({"classes": [""]}), vec!["predictions.classes[0].name is empty"]),
         (json!({"classes": [{"value": [], "name": "a"}]}), vec!["predictions.classes[0].value is a list"]),
         (
-            json!({"classes": [{"value": 1, "name": "a"}, {"value": "1.0", "name": "b"}]}),
+            json!({"classes": [{"value": 1.0, "name": "a"}, {"value": "1", "name": "b"}]}),
             vec!["classes[1].value", "\"1\""],
         ),
         (json!({"classes": vec!["a"; 201]}), vec!["201 classes", "200"]),
@@ -33,6 +36,8 @@ fn bad_settings_are_refused_with_the_field_and_the_way_to_mend_it() {
         (json!({"maxClasses": 0}), vec!["predictions.maxClasses is 0", "1 to 200"]),
         (json!({"found": "class"}), vec!["predictions.found", "{\"kind\": \"class\", \"path\": \"$\"}"]),
         (json!({"found": {"kind": "class"}}), vec!["predictions.found.path is null"]),
+        (json!({"requestPath": "predict"}), vec!["predictions.requestPath is \"predict\"", "like \"/predict\""]),
+        (json!({"requestPath": "/a?b=c"}), vec!["predictions.requestPath"]),
     ] {
         let error = check(&settings).unwrap_err();
         for word in words {
@@ -79,11 +84,22 @@ fn paths_are_read_and_written_alike() {
 
 #[test]
 fn a_decision_can_be_recorded_and_handed_back() {
-    let decided = Decided { kind: Kind::Probabilities, path: "$.scores".parse().unwrap() };
+    let decided = Decided {
+        kind: Kind::Probabilities,
+        path: "$.scores".parse().unwrap(),
+        request_path: Some("/predict".into()),
+        rows: 12,
+        certainty: 92,
+        settled: true,
+    };
     let recorded = serde_json::to_value(&decided).unwrap();
-    assert_eq!(json!({"kind": "probabilities", "path": "$.scores"}), recorded);
+    let expected = json!({
+        "kind": "probabilities", "path": "$.scores", "requestPath": "/predict", "rows": 12, "certainty": 92,
+        "settled": true,
+    });
+    assert_eq!(expected, recorded);
     assert_eq!(decided, serde_json::from_value(recorded.clone()).unwrap());
-    assert_eq!(Some(decided), check(&json!({"found": recorded})).unwrap().decided());
+    assert_eq!(Some(decided), check(&json!({"found": recorded})).unwrap().found);
 }
 
 /// MLflow's answer to an exception inside the model, from 1.x to 3.x.
