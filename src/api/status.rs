@@ -142,6 +142,15 @@ pub struct FoundReading {
     pub settled: Option<bool>,
 }
 
+impl std::fmt::Display for FoundReading {
+    /// As a sentence names it: `class at $.label of /predict`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = self.decided().map_or("something unknown", |decided| decided.kind.name());
+        write!(formatter, "{kind} at {}", self.path)?;
+        self.request_path.as_ref().map_or(Ok(()), |path| write!(formatter, " of {path}"))
+    }
+}
+
 impl FoundReading {
     pub fn new(digest: &str, decided: &Decided) -> Self {
         let kind = match decided.kind {

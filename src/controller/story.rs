@@ -33,8 +33,19 @@ pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Ve
     notes
 }
 
-/// Told when it begins; its end shows in `status.predictions`.
+/// That they cannot be read is told when it begins; its end shows in `status.predictions`. What was decided from few answers may
+/// be corrected by later ones: then other series count from there on, and whoever looks at them must know why.
 fn predictions(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+    if let (Some(then), Some(now)) = (&before.predictions, &after.predictions)
+        && then.digest == now.digest
+        && (then.kind, &then.path, &then.request_path) != (now.kind, &now.path, &now.request_path)
+    {
+        let text = format!(
+            "predictions are read as {now} by now, after {} rows; they were taken for {then} at first",
+            now.rows.unwrap_or(0)
+        );
+        notes.push(note(false, "PredictionsCorrected", text));
+    }
     if let (None, Some(now)) = (find(&before.conditions, PREDICTIONS_READ), find(&after.conditions, PREDICTIONS_READ)) {
         notes.push(note(true, "PredictionsUnread", &now.message));
     }

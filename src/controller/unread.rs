@@ -8,7 +8,7 @@ use crate::api::conditions::{Judgement, PREDICTIONS_READ};
 /// With fewer answers it may be an odd path that was asked, and not the model.
 const ANSWERS: f64 = 20.0;
 /// Reasons for which an answer is not read though it could be.
-const NO_FAULT: [&str; 2] = ["queue_full", "failed"];
+const NO_FAULT: [&str; 3] = ["queue_full", "failed", "other_path"];
 
 /// Most answers of a version are not read; one of them stands for all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +107,7 @@ pub(super) fn page(read: u32, skipped: u32, info: &str) -> String {
          modelship_exporter_exchanges_skipped_total{{reason=\"unknown_shape\"}} {skipped}\n\
          modelship_exporter_exchanges_skipped_total{{reason=\"queue_full\"}} 1000\n\
          modelship_exporter_exchanges_skipped_total{{reason=\"failed\"}} 1000\n\
+         modelship_exporter_exchanges_skipped_total{{reason=\"other_path\"}} 1000\n\
          modelship_exporter_unread_info{{{info}}} 1\n"
     )
 }

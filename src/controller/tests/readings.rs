@@ -7,9 +7,11 @@ use tokio::{
 
 use super::*;
 use crate::{
+    api::ModelDeploymentStatus,
     controller::{
         asking,
         decide::world::{UID, World},
+        story::tell,
     },
     exporter::reading::Kind,
     resources::ChildKind,
@@ -115,14 +117,38 @@ fn what_was_found_is_shown_and_handed_to_the_pods_of_that_version_alone() {
     world.status.predictions = Some(found.clone());
     world.turn();
     assert_eq!(Some(&found), world.status.predictions.as_ref());
-    assert_eq!(json!({"kind": "probabilities", "path": "$.scores"}), handed(&world));
+    let told = json!({"kind": "probabilities", "path": "$.scores", "rows": 0, "certainty": 100, "settled": true});
+    assert_eq!(told, handed(&world));
     world.push(pushed(2));
     world.turn();
     assert_eq!(Value::Null, handed(&world), "the next version may say something else");
     assert_eq!(Some(&found), world.status.predictions.as_ref(), "for a return to it");
     world.push(pushed(1));
     world.turn();
-    assert_eq!(json!({"kind": "probabilities", "path": "$.scores"}), handed(&world));
+    assert_eq!(told, handed(&world));
+}
+
+#[test]
+fn a_correction_is_told_once_with_what_it_was_before() {
+    let world = World::serving(json!({}));
+    let with = |found: &Decided, world: &World| ModelDeploymentStatus {
+        predictions: Some(FoundReading::new(&digest(1).to_string(), found)),
+        ..world.status.clone()
+    };
+    let first = Decided { rows: 3, ..unsure(Kind::Class, "$") };
+    let later = Decided { rows: 40, ..unsure(Kind::Number, "$") };
+    let (before, after) = (with(&first, &world), with(&later, &world));
+    let told = tell(&before, &after);
+    let words = "predictions are read as number at $ by now, after 40 rows; they were taken for class at $ at first";
+    assert_eq!(
+        vec![("PredictionsCorrected", words)],
+        told.iter().map(|note| (&*note.reason, &*note.text)).collect::<Vec<_>>()
+    );
+    assert_eq!(0, tell(&after, &after).len());
+    let surer = with(&Decided { rows: 90, settled: true, ..later }, &world);
+    assert_eq!(0, tell(&after, &surer).len(), "more of the same is no news");
+    let other = ModelDeploymentStatus { predictions: Some(reading(2, Kind::Class, "$")), ..after.clone() };
+    assert_eq!(0, tell(&after, &other).len(), "another version was never read otherwise");
 }
 
 #[test]
@@ -268,6 +294,7 @@ async fn a_real_page_is_fetched_bounded_in_size_and_the_model_is_named() {
     let asking = tokio::spawn(asking::run(readings.clone(), news));
     let model = heard.recv().await.unwrap();
     assert_eq!((Some(NAMESPACE), NAME), (model.namespace.as_deref(), model.name.as_str()));
-    assert_eq!(Some(reading(1, Kind::Class, "$")), readings.newest(UID, None));
+    let found = FoundReading::new(&digest(1).to_string(), &unsure(Kind::Class, "$"));
+    assert_eq!(Some(found), readings.newest(UID, None));
     asking.abort();
 }
