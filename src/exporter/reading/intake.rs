@@ -56,11 +56,20 @@ struct Room {
 struct Shared {
     queue: Queue,
     decided: Arc<Mutex<Option<Decided>>>,
+    /// The path of requests that the settings name.
+    named: Mutex<Option<String>>,
     /// Whether the number of rows asked for may tell what the items of a list are.
     curious: Arc<AtomicBool>,
     /// Entries read, ever.
     done: AtomicU64,
     progress: Notify,
+}
+
+impl Shared {
+    /// Whether the settings say that predictions are asked for at this path.
+    fn names(&self, path: &str) -> bool {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(path)
+    }
 }
 
 /// Why reading could not be started.
@@ -91,6 +100,7 @@ impl Intake {
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
             decided: Arc::default(),
+            named: Mutex::new(reading.request_path.clone()),
             curious: Arc::new(AtomicBool::new(true)),
             done: AtomicU64::new(0),
             progress: Notify::new(),
@@ -104,7 +114,8 @@ impl Intake {
 
     /// Whether predictions may be in this exchange, so that its bodies should be copied.
     pub fn wants(&self, method: &Method, path: &str, query: bool) -> bool {
-        let asks = *method == Method::POST || (*method == Method::GET && query && predicts(path));
+        let asks = *method == Method::POST
+            || (*method == Method::GET && query && (predicts(path) || self.0.shared.names(path)));
         asks && !about_itself(path) && !grpc(path)
     }
 
@@ -166,6 +177,7 @@ impl Intake {
     /// A sentence that says that other bins need a restart; all else is taken nevertheless.
     pub fn set(&self, reading: Reading) -> Result<(), String> {
         let same = reading.bins == self.0.bins;
+        self.0.shared.named.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&reading.request_path);
         self.0.shared.queue.settings(reading);
         if same {
             return Ok(());
