@@ -38,5 +38,5 @@ async fn classes_bear_the_names_that_the_version_brings_along() {
 async fn a_variable_that_cannot_be_read_keeps_no_request_from_the_model() {
     let (port, _) = model().await;
     let exporter = Exporter::start(3, port, &[("MODELSHIP_PROFILE", "profile")]);
-    page_with(&exporter, r#"model_predictions_total{class="1"} 1"#).await;
+    page_with(&exporter, r#"http_requests_total{code="200",method="POST"} 1"#).await;
 }
