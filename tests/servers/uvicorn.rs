@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     sync::Arc,
 };
@@ -29,7 +30,8 @@ impl Server {
     pub fn start(arguments: &[&str], listens: &str) -> Self {
         let python = std::env::var("MODELSHIP_TEST_PYTHON").expect("run these tests by 'make test' or tests/run");
         let mut command = Command::new(python);
-        command.args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+        // gunicorn's and hypercorn's workers are processes of their own; whoever keeps our output open is waited for.
+        command.args(arguments).env("PYTHONDONTWRITEBYTECODE", "1").process_group(0).stdout(Stdio::null());
         command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/servers"));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the server starts");
         let told = BufReader::new(child.stderr.take().expect("its standard error")).lines();
@@ -46,7 +48,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.0.kill());
+        let group = format!("-{}", self.0.id());
+        drop(Command::new("kill").args(["-KILL", "--", &group]).status());
         drop(self.0.wait());
     }
 }
