@@ -129,7 +129,7 @@ async fn while_the_operator_is_away_the_model_serves_and_survives_the_loss_of_it
     let (stage, first) = serving("away", "5s").await;
     assert_eq!(stage.ask("churn").await, "1");
     // The last news of a model: how its answers are read, and that Prometheus has it.
-    stage.reading_found("churn").await;
+    stage.reading_settled("churn").await;
     monitoring::nudging(&stage, stage.told(conditions::MONITORING_READY, "True", "PickedUp")).await;
     operator::stop(&stage).await;
     assert_eq!(stage.ask_once("churn").await, "1");

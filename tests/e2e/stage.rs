@@ -131,6 +131,20 @@ impl Stage {
         .await
     }
 
+    /// Asks so often that one whole number, again and again, is a class for good, and waits until status says so.
+    pub async fn reading_settled(&self, model: &str) {
+        const SETTLES: usize = 110;
+        for _ in 0..SETTLES {
+            self.ask_once(model).await;
+        }
+        self.eventually("status to say that it is settled how predictions are read", || async {
+            let status = self.status(model).await;
+            let settled = status.predictions.as_ref().and_then(|found| found.settled);
+            if settled == Some(true) { Ok(()) } else { Err(status) }
+        })
+        .await;
+    }
+
     /// Where users POST, by an address that this machine reaches: it has no cluster DNS.
     pub async fn url(&self, model: &str) -> String {
         let service = self.child(ChildKind::Service, model).await.expect("the Service");
