@@ -40,9 +40,12 @@ async fn page() -> Arc<AtomicUsize> {
             let _ = socket.read(&mut head).await;
             let labels = match counted.fetch_add(1, Ordering::SeqCst) {
                 0 => r#"kind="undecided",path="",source="found""#,
-                _ => r#"kind="class",path="$.label",source="found""#,
+                _ => r#"kind="class",path="$.label",request_path="/predict",source="found""#,
             };
-            let page = format!("model_up 1\nmodelship_exporter_reading_info{{{labels}}} 1\n");
+            let page = format!(
+                "modelship_exporter_reading_certainty_ratio 0.99\nmodelship_exporter_reading_info{{{labels}}} 1\n\
+                 modelship_exporter_reading_rows 120\nmodelship_exporter_reading_settled 1\n"
+            );
             let answer =
                 format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{page}", page.len());
             let _ = socket.write_all(answer.as_bytes()).await;
@@ -75,7 +78,10 @@ async fn what_an_exporter_found_is_shown_and_handed_on_and_asked_for_no_more() {
     })
     .await;
     assert_eq!((found.digest, found.kind, found.path), (digest, PredictionKind::Class, "$.label".to_owned()));
-    let settings = json!({"kind": "class", "path": "$.label"});
+    assert_eq!((found.rows, found.certainty, found.settled), (Some(120), Some(99), Some(true)));
+    let settings = json!({
+        "kind": "class", "path": "$.label", "requestPath": "/predict", "rows": 120, "certainty": 99, "settled": true
+    });
     eventually("the reading in the settings", || async {
         let handed = handed(&world).await;
         if handed == settings { Ok(()) } else { Err(handed) }
