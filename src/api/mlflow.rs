@@ -19,15 +19,15 @@ pub(super) const MOST_REQUIREMENTS: usize = 16;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.trackingURI) || !has(self.model) && !has(self.credentialsSecret)")
-    .message("spec.mlflow names no server to ask; set spec.mlflow.trackingURI"))]
+    .message("names no server to ask; set trackingURI"))]
 #[x_kube(validation = Rule::new("has(self.model) ? !has(self.run) && has(self.alias) != has(self.version) : !has(self.alias) && !has(self.version)")
-    .message("spec.mlflow has either run, or model with one of alias and version"))]
+    .message("has either run, or model with one of alias and version"))]
 pub struct Mlflow {
     /// MLflow's or DagsHub's server: https://dagshub.com/OWNER/REPO.mlflow. Unset: metrics come from the image's labels.
     #[serde(default, rename = "trackingURI", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@]+(/[^?#]*)?$')")
-        .message("spec.mlflow.trackingURI is http:// or https:// with a host and a path; a password goes into spec.mlflow.credentialsSecret"))]
+        .message("is http:// or https:// with a host and a path; a password goes into credentialsSecret"))]
     pub tracking_uri: Option<String>,
     /// Secret with username and password, or token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,7 @@ pub struct Mlflow {
     /// The default without model: its label names an image's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunSource>,
-    /// What metrics must reach before users get a version: {f1: {min: 0.8, notBelowStableBy: 0.01}}; also max, notAboveStableBy.
+    /// Bounds by metric: {f1: {min: 0.8, notBelowStableBy: 0.01}}; also max, notAboveStableBy.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::requirements")]
     pub require: BTreeMap<String, Bounds>,

@@ -67,8 +67,8 @@ pub fn pod_template(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }
 
-/// Conditions are a map by type, so that another writer's condition is never lost. Of Kubernetes' own words for each
-/// field, which would be a twentieth of the whole, the first sentence.
+/// Conditions are a map by type, so that another writer's condition is never lost. Kubernetes' own words for each
+/// field would be a twentieth of the whole.
 pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -77,13 +77,9 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
-                "lastTransitionTime": {
-                    "description": "When status changed last.", "type": "string", "format": "date-time",
-                },
+                "lastTransitionTime": {"type": "string", "format": "date-time"},
                 "message": {"description": "What is the case, and how to mend it.", "type": "string"},
-                "observedGeneration": {
-                    "description": "The generation of the spec that this speaks of.", "type": "integer", "format": "int64",
-                },
+                "observedGeneration": {"type": "integer"},
                 "reason": {"description": "The same in one CamelCase word.", "type": "string", "maxLength": 1024},
                 "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
                 "type": {"type": "string", "maxLength": 316},
@@ -108,25 +104,26 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// The candidate has the fields of the stable version, and history some of them: the same words again would be a
-/// fiftieth of the whole.
+/// The candidate has the fields of the stable version, and history some of them: to say the same again would take a
+/// thirtieth of the whole.
 fn describe_versions_once(schema: &mut JSONSchemaProps) {
     let status = schema.properties.as_mut().and_then(|fields| fields.get_mut("status"));
     let Some(fields) = status.and_then(|status| status.properties.as_mut()) else { return };
-    let wordless = |version: &mut JSONSchemaProps| {
-        version.properties.iter_mut().flatten().for_each(|(_, field)| field.description = None);
-    };
-    fields.get_mut("candidate").map(wordless);
+    if let Some(candidate) = fields.get_mut("candidate") {
+        (candidate.properties, candidate.required) = (None, None);
+        candidate.x_kubernetes_preserve_unknown_fields = Some(true);
+    }
     if let Some(JSONSchemaPropsOrArray::Schema(past)) = fields.get_mut("history").and_then(|past| past.items.as_mut()) {
-        wordless(past);
+        past.properties.iter_mut().flatten().for_each(|(_, field)| field.description = None);
     }
 }
 
 /// An optional field may be absent, not null: the API server then drops a null, and CEL's `has()` tells the truth. Nor is
-/// there room for what is said twice: a format where a number has bounds.
+/// there room for what is said twice: whole numbers have bounds, or are ours, and the kind has its name.
 fn trimmed(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
-    if schema.minimum.is_some() && schema.maximum.is_some() {
+    schema.title = None;
+    if schema.type_.as_deref() == Some("integer") {
         schema.format = None;
     }
     schema.enum_.iter_mut().for_each(|values| values.retain(|value| !value.0.is_null()));

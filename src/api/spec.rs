@@ -18,7 +18,7 @@ use super::{
     units::{FIGURE_PATTERN, Quantity},
 };
 
-/// What is wanted: which image to follow, how to run it, how to reach it.
+/// What is wanted.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "modelship.dev",
@@ -30,7 +30,7 @@ use super::{
     namespaced,
     status = "ModelDeploymentStatus",
     derive = "PartialEq",
-    doc = "A machine-learning model in service: Modelship follows its image, runs it pinned by digest, and rolls every new push out.",
+    doc = "A machine-learning model in service: its image is followed, run by digest, and every new push is rolled out.",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
@@ -77,15 +77,13 @@ use super::{
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
         priority = 1
     ),
-    validation = Rule::new("self.metadata.name.size() <= 45")
-        .message("metadata.name is longer than 45 characters; Modelship names objects after it, so choose a shorter one"),
-    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name must start with a letter and hold only lower-case letters, digits and '-', because a Service is named after it")
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,43}[a-z0-9])?$')")
+        .message("metadata.name must start with a letter and hold only lower-case letters, digits and '-', 45 at the most, because a Service is named after it")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))")
     .message("set either spec.replicas or spec.autoscaling, not both: the autoscaler decides the number of replicas"))]
-#[x_kube(validation = Rule::new("!has(self.autoscaling) || (has(self.server) && has(self.server.resources) && ((has(self.server.resources.requests) && 'cpu' in self.server.resources.requests) || (has(self.server.resources.limits) && 'cpu' in self.server.resources.limits)))")
+#[x_kube(validation = Rule::new("!has(self.autoscaling) || 'cpu' in self.?server.resources.requests.orValue({}) || 'cpu' in self.?server.resources.limits.orValue({})")
     .message("spec.autoscaling measures CPU against the request, and there is none; set spec.server.resources.requests.cpu"))]
 pub struct ModelDeploymentSpec {
     /// The image to run and how new versions of it are taken.
@@ -128,16 +126,16 @@ pub struct ModelDeploymentSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
-    /// Without tag or digest: `alice/credit-scoring-model` (Docker Hub), `ghcr.io/team/model`, `registry.example.org:5000/model`.
-    #[schemars(length(min = 1, max = 255))]
+    /// Without tag or digest: alice/model (Docker Hub), ghcr.io/team/model, registry.example.org:5000/model.
+    #[schemars(length(max = 255))]
     #[x_kube(validation = Rule::new("!self.contains('@')")
-        .message("spec.image.repository carries a digest; put the digest under image.pin"))]
+        .message("carries a digest; put the digest under image.pin"))]
     #[x_kube(validation = Rule::new("!self.matches(':[^/]*$')")
-        .message("spec.image.repository carries a tag; put the tag under image.follow.tag"))]
+        .message("carries a tag; put the tag under image.follow.tag"))]
     #[x_kube(validation = Rule::new("!self.contains('://')")
-        .message("spec.image.repository is not a URL; leave out http:// or https://"))]
+        .message("is not a URL; leave out http:// or https://"))]
     #[x_kube(validation = Rule::new("self.matches('^[-A-Za-z0-9._:/@]+$')")
-        .message("spec.image.repository may hold only letters, digits, '.', '_', '-', '/' and a registry's ':port'; write it as docker pull would, such as alice/model"))]
+        .message("may hold only letters, digits, '.', '_', '-', '/' and a registry's ':port'; write it as docker pull would, such as alice/model"))]
     pub repository: String,
     /// Which pushes count as new versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -146,7 +144,7 @@ pub struct Image {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
-        .message("spec.image.pollInterval must lie between 5s and 24h"))]
+        .message("must lie between 5s and 24h"))]
     pub poll_interval: Option<String>,
     /// Secrets of type kubernetes.io/dockerconfigjson in this namespace. The ServiceAccount's are used too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -155,11 +153,11 @@ pub struct Image {
     /// false: stay on the version that runs. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_update: Option<bool>,
-    /// Run exactly this digest, whatever is pushed: sha256:… . Without it the tag is followed again.
+    /// Run exactly this digest, whatever is pushed: sha256:…
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')")
-        .message("spec.image.pin must be a digest: 'sha256:' and 64 lower-case hexadecimal digits"))]
+        .message("must be a digest: 'sha256:' and 64 lower-case hexadecimal digits"))]
     pub pin: Option<String>,
 }
 
@@ -171,7 +169,7 @@ pub struct Follow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')")
-        .message("spec.image.follow.tag may hold only letters, digits, '_', '.' and '-', and must not start with '.' or '-'"))]
+        .message("may hold only letters, digits, '_', '.' and '-', and must not start with '.' or '-'"))]
     pub tag: Option<String>,
 }
 
@@ -186,34 +184,34 @@ pub struct LocalReference {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Server {
-    /// mlflow (default): MLflow's scoring server, as in images of `mlflow models build-docker`. openInference: the V2 protocol. http: all else.
+    /// mlflow (default): MLflow's scoring server. openInference: the V2 protocol. http: all else.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<ServerType>,
     /// The port that the server listens on. Default 8080.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     #[x_kube(validation = Rule::new("!(self in [9800, 9801, 9802])")
-        .message("spec.server.port: 9800, 9801 and 9802 belong to Modelship's exporter in the same pod; let the model listen on another port"))]
+        .message("9800, 9801 and 9802 belong to Modelship's exporter in the same pod; let the model listen on another port"))]
     pub port: Option<i32>,
-    /// The path that answers 200 once the model is loaded. Default: /ping for mlflow, /v2/health/ready for openInference; for http the port is probed.
+    /// The path that answers 200 once the model is loaded. Default: /ping for mlflow, /v2/health/ready for openInference, for http none: the port is probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('/')")
-        .message("spec.server.healthPath must start with '/'"))]
+        .message("must start with '/'"))]
     pub health_path: Option<String>,
     /// How long a model may take to load before its pod is restarted. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('2h')")
-        .message("spec.server.startupTimeout must lie between 1s and 2h"))]
+        .message("must lie between 1s and 2h"))]
     pub startup_timeout: Option<String>,
     /// The longest that one request may take. Default 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')")
-        .message("spec.server.timeout must lie between 1s and 1h"))]
+        .message("must lie between 1s and 1h"))]
     pub timeout: Option<String>,
-    /// Worker processes of an MLflow server. Default: the CPU limit (else the request) rounded up, else 1; MLflow's own is one for each core of the node.
+    /// Worker processes of an MLflow server. Default: the CPU limit (else the request) rounded up, else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub workers: Option<i32>,
@@ -228,13 +226,13 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('/')")
-        .message("spec.server.metricsPath must start with '/'"))]
+        .message("must start with '/'"))]
     pub metrics_path: Option<String>,
-    /// The port of that page where it is another: Triton 8002, MLServer and TorchServe 8082. metricsPath is then /metrics by default.
+    /// The port of that page where it is another: Triton 8002, MLServer 8082. metricsPath is then /metrics by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     #[x_kube(validation = Rule::new("!(self in [9800, 9801, 9802])")
-        .message("spec.server.metricsPort: 9800, 9801 and 9802 are the exporter's own; name the port of the model server's page"))]
+        .message("9800, 9801 and 9802 are the exporter's own; name the port of the model server's page"))]
     pub metrics_port: Option<i32>,
     /// true: python_gc_* and python_info of any Python image, by a small module on PYTHONPATH. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -267,6 +265,7 @@ pub struct EnvVar {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8192))]
     pub value: Option<String>,
+    /// From a Secret or ConfigMap of this namespace; optional: the pod starts without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<EnvSource>,
 }
@@ -277,10 +276,10 @@ pub struct EnvVar {
 #[x_kube(validation = Rule::new("has(self.secretKeyRef) != has(self.configMapKeyRef)")
     .message("valueFrom names exactly one of secretKeyRef and configMapKeyRef"))]
 pub struct EnvSource {
-    /// A key of a Secret in this namespace.
+    /// A key of a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<KeyReference>,
-    /// A key of a ConfigMap in this namespace.
+    /// A key of a ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<KeyReference>,
 }
@@ -292,7 +291,6 @@ pub struct KeyReference {
     pub name: String,
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
-    /// true: the pod starts without it when it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optional: Option<bool>,
 }
@@ -329,10 +327,10 @@ pub struct Service {
     /// Other paths for the model's own, for clients of an older proxy: {/predict: /invocations}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(path, path.startsWith('/') && path.size() <= 256 && self[path].startsWith('/') && self[path].size() <= 256)")
-        .message("spec.service.aliases maps paths to paths: both start with '/' and have at most 256 characters"))]
+    #[x_kube(validation = Rule::new("self.all(path, [path, self[path]].all(one, one.startsWith('/') && one.size() <= 256))")
+        .message("maps paths to paths: both start with '/' and have at most 256 characters"))]
     pub aliases: BTreeMap<String, String>,
-    /// true: a NetworkPolicy lets anyone ask for predictions, and for metrics Prometheus, the operator and the model's own pods; nothing else gets in.
+    /// true: a NetworkPolicy admits all to predictions; Prometheus, the operator and the model's own pods to metrics; and nothing else. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<bool>,
 }
@@ -348,26 +346,26 @@ pub enum ServiceType {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.positive) || (has(self.kind) && self.kind == 'probability')")
-    .message("spec.predictions.positive names the class that a probability speaks of; set kind: probability too"))]
+    .message("positive names the class that a probability speaks of; set kind: probability too"))]
 #[x_kube(validation = Rule::new("!has(self.reference) || (has(self.kind) && self.kind in ['number', 'probability'] ? self.kind == 'probability' || !has(self.reference.classes) : !has(self.reference.bounds))")
-    .message("spec.predictions.reference: bounds are for kind number or probability, which must be set; classes are for all kinds but number"))]
+    .message("reference.bounds are for kind number or probability, which must be set; reference.classes for all kinds but number"))]
 pub struct Predictions {
-    /// For each row: a label (class), a figure (number), one figure from 0 to 1 (probability), one for each class (probabilities), or any number of labels (labels).
+    /// In each row: a label (class), a figure (number), one from 0 to 1 (probability), one for each class (probabilities), or several labels (labels).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<PredictionKind>,
-    /// Where the prediction is within one row of the answer, when rows are objects: $.prediction. Where no row has it, it leads from the whole answer: $.data.ndarray; a list there holds the rows.
+    /// Where the prediction is in a row: $.prediction. Where no row has it, in the whole answer: $.data.ndarray; a list there holds the rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('$')")
-        .message("spec.predictions.path starts with '$', the row: $.prediction, $[0], $['a b']"))]
+        .message("starts with '$', the row: $.prediction, $[0], $['a b']"))]
     pub path: Option<String>,
     /// The only path that is answered with predictions: /predict. Default: found from answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("self.startsWith('/')")
-        .message("spec.predictions.requestPath starts with '/': /predict"))]
+        .message("starts with '/': /predict"))]
     pub request_path: Option<String>,
-    /// Names of classes: by the value that stands for them, or without values by position in a row of probabilities.
+    /// Names of classes, by value, or without values by position in a row of probabilities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub classes: Vec<PredictionClass>,
@@ -383,7 +381,7 @@ pub struct Predictions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 30), inner(regex(pattern = FIGURE_PATTERN), length(max = 24)))]
     pub bins: Vec<String>,
-    /// How many classes are counted by name when none are declared; the rest is __other__. Default 50.
+    /// Classes counted by name when none are declared; the rest is __other__. Default 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 200))]
     pub max_classes: Option<i32>,
@@ -395,11 +393,11 @@ pub struct Predictions {
 /// How predictions were spread: by class, or by range.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[x_kube(validation = Rule::new("has(self.classes) != has(self.bounds)")
-    .message("spec.predictions.reference has exactly one of classes and bounds"))]
-#[x_kube(validation = Rule::new("(has(self.counts) ? self.counts.size() : 0) == (has(self.bounds) ? self.bounds.size() + 1 : 0)")
-    .message("spec.predictions.reference.counts has one count more than bounds: up to the first bound, ..., above the last"))]
+    .message("has exactly one of classes and bounds"))]
+#[x_kube(validation = Rule::new("self.?counts.orValue([]).size() == (has(self.bounds) ? self.bounds.size() + 1 : 0)")
+    .message("counts has one count more than bounds: up to the first bound, ..., above the last"))]
 #[x_kube(validation = Rule::new("(has(self.classes) && self.classes.exists(name, self.classes[name] > 0)) || (has(self.counts) && self.counts.exists(count, count > 0))")
-    .message("spec.predictions.reference has no count above 0; give the counts of the training data"))]
+    .message("has no count above 0; give the counts of the training data"))]
 pub struct Reference {
     /// Counts or weights by class: {stay: 800, churn: 200}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -450,7 +448,7 @@ pub struct Exporter {
 /// Let a HorizontalPodAutoscaler decide the number of copies, by the CPU use of the model container.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = Rule::new("!has(self.min) || self.min <= self.max")
-    .message("spec.autoscaling.min is greater than spec.autoscaling.max"))]
+    .message("min is greater than max"))]
 pub struct Autoscaling {
     /// Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -467,14 +465,14 @@ pub struct Autoscaling {
 /// How one version replaces another.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 pub struct Rollout {
-    /// Rolling (default): the new version starts before the old one stops. Recreate: the old one stops first, where nodes cannot hold two copies.
+    /// Rolling (default): the new version starts before the old one stops. Recreate: the old one stops first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
-    /// How long a new version may take to serve before the roll-out counts as stuck. Default: startupTimeout plus 5m for the pull.
+    /// How long a new version may take to serve before it counts as stuck. Default: startupTimeout plus 5m for the pull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
-        .message("spec.rollout.deadline must lie between 5s and 24h"))]
+        .message("must lie between 5s and 24h"))]
     pub deadline: Option<String>,
 }
 

@@ -28,13 +28,13 @@ pub struct ModelDeploymentStatus {
     /// Where to POST requests from inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The tag of the wanted version; another tag in the spec shows here once it is resolved.
+    /// The tag of the wanted version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
     /// The version that users get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<Version>,
-    /// The version being introduced, with the fields of stable; absent when there is none.
+    /// The version being introduced, with the fields of stable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Version>,
     /// Pods that exist, for the scale subresource.
@@ -46,7 +46,7 @@ pub struct ModelDeploymentStatus {
     /// Selector of the pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// How predictions are read, as found from answers; absent where the spec says it, or nothing was found.
+    /// How predictions are read, where that was found from answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictions: Option<FoundReading>,
     /// The versions that users got, newest first, ten at the most.
@@ -59,7 +59,7 @@ pub struct ModelDeploymentStatus {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Version {
-    /// The full name, such as docker.io/alice/credit-scoring-model.
+    /// The full name: docker.io/alice/model.
     pub repository: String,
     /// What is pinned in the pod template.
     pub digest: String,

@@ -20,15 +20,15 @@ pub struct Monitoring {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')")
-        .message("spec.monitoring.job may hold only letters, digits, '_', '.' and '-', and begins and ends with a letter or digit"))]
+        .message("may hold only letters, digits, '_', '.' and '-', and begins and ends with a letter or digit"))]
     pub job: Option<String>,
     /// How often Prometheus asks. Default 15s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('5m')")
-        .message("spec.monitoring.scrapeInterval must lie between 1s and 5m"))]
+        .message("must lie between 1s and 5m"))]
     pub scrape_interval: Option<String>,
-    /// Labels by which Prometheus and Alertmanager select. Unset: those that the ones in the cluster ask for.
+    /// Labels by which Prometheus and Alertmanager select. Unset: those that they ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('modelship.dev/') && !key.startsWith('app.kubernetes.io/'))")
@@ -84,7 +84,7 @@ pub struct Alerts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub disabled: Vec<Alert>,
-    /// HighTraffic: more requests than this, as a rate (100/s, 50/m) or a total over a window (5000/1h). Unset: off.
+    /// HighTraffic: more requests than this: a rate (100/s, 50/m) or a total over a window (5000/1h). Unset: off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::traffic")]
     pub high_traffic: Option<String>,
@@ -103,7 +103,7 @@ pub struct Alerts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub latency_p95: Option<String>,
-    /// ErrorBudgetBurn: the share of requests to be answered well, such as 99.5%. Unset: off.
+    /// ErrorBudgetBurn: the share of requests to be answered well: 99.5%. Unset: off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::ratio")]
     pub objective: Option<String>,
@@ -161,7 +161,7 @@ pub struct ClassShare {
     /// The share from which on it is worth an alert: 40%.
     #[schemars(schema_with = "schema::ratio")]
     pub above: String,
-    /// Over which time predictions are counted. Default 1h.
+    /// Predictions are counted over this time. Default 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub window: Option<String>,
@@ -179,7 +179,7 @@ pub struct Drift {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = FIGURE_PATTERN), length(max = 24))]
     pub psi: Option<String>,
-    /// Over which time predictions are counted. Default 1h.
+    /// Predictions are counted over this time. Default 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub window: Option<String>,
@@ -210,9 +210,9 @@ pub struct Dashboard {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Email {
-    #[schemars(length(min = 1, max = 20), inner(length(min = 3, max = 254)))]
+    #[schemars(length(min = 1, max = 20), inner(length(max = 254)))]
     #[x_kube(validation = Rule::new("self.all(address, address.matches('^[^@ ,<>]+@[^@ ,<>]+$'))")
-        .message("spec.monitoring.email.to holds plain addresses, such as team@example.org"))]
+        .message("holds plain addresses, such as team@example.org"))]
     pub to: Vec<String>,
     /// The sender's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,11 +220,11 @@ pub struct Email {
     pub from: Option<String>,
     /// The mail server, with its port: smtp.example.org:587.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 3, max = 261))]
+    #[schemars(length(max = 261))]
     #[x_kube(validation = Rule::new("self.matches('^[^ :/]+:[0-9]{1,5}$')")
-        .message("spec.monitoring.email.smarthost is a host and its port: smtp.example.org:587"))]
+        .message("is a host and its port: smtp.example.org:587"))]
     pub smarthost: Option<String>,
-    /// A Secret of this namespace with username and password, and maybe smarthost, from, and ca.crt (the mail server's own authority).
+    /// Secret with username and password, and maybe smarthost, from, and ca.crt (the mail server's own authority).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret: Option<String>,
