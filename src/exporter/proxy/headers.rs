@@ -186,19 +186,15 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
 
 fn remove(headers: &mut HeaderMap, found: Found) {
     if found.has(Found::CONNECTION) {
-        let values: Vec<HeaderValue> = headers.get_all(header::CONNECTION).iter().cloned().collect();
-        for name in values.iter().flat_map(tokens) {
-            // The usual two name no header, and what a message cannot do without is no one's to take away.
-            if name.eq_ignore_ascii_case(b"keep-alive")
-                || name.eq_ignore_ascii_case(b"close")
-                || name.eq_ignore_ascii_case(b"host")
-                || name.eq_ignore_ascii_case(b"content-length")
-            {
-                continue;
-            }
-            if let Ok(name) = HeaderName::from_bytes(name) {
-                headers.remove(name);
-            }
+        // The usual two name no header, and what a message cannot do without is no one's to take away.
+        const KEPT: [&[u8]; 4] = [b"keep-alive", b"close", b"host", b"content-length"];
+        let named = headers.get_all(header::CONNECTION).iter().flat_map(tokens);
+        let named: Vec<HeaderName> = named
+            .filter(|name| !KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept)))
+            .filter_map(|name| HeaderName::from_bytes(name).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
         }
     }
     for (bit, name) in [

@@ -1,6 +1,6 @@
 //! Counts predictions by class, with a bounded number of series.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use prometheus::{IntCounter, IntCounterVec};
 
@@ -43,8 +43,9 @@ pub(super) struct Classes {
     other: Counter,
     /// By name; never gets smaller, since a series must not go away.
     series: HashMap<String, Counter>,
-    /// By the bytes of the value, as models write it.
-    written: HashMap<Box<[u8]>, Counter>,
+    /// By the bytes of the value, as models write it. Looked at for every row: comparing the few bytes in which values differ
+    /// costs less than hashing all of them.
+    written: BTreeMap<Box<[u8]>, Counter>,
     /// By position in a row of probabilities.
     positions: Vec<Counter>,
     /// Declared, or of the reference.
@@ -65,7 +66,7 @@ impl Classes {
             bins,
             series: HashMap::from([(OTHER.to_owned(), other.clone())]),
             other,
-            written: HashMap::new(),
+            written: BTreeMap::new(),
             positions: Vec::new(),
             known: Known::default(),
             listed: Vec::new(),

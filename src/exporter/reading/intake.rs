@@ -22,6 +22,7 @@ use super::{
     request::Format,
     settings::{Decided, Reading},
     sketch::{self, Shape},
+    tracks::predicts,
 };
 use crate::{
     blame::{Cause, Errors},
@@ -36,10 +37,6 @@ const BOUNDS: Bounds = Bounds { entries: 4_096, bytes: 2 * 1024 * 1024 };
 
 /// Paths that model servers answer with facts about themselves, and never with predictions.
 const ABOUT_ITSELF: [&str; 7] = ["/ping", "/health", "/version", "/metrics", "/v2", "/docs", "/openapi.json"];
-
-/// Ends of paths that predictions are asked for at, by GET too.
-const PREDICTING: [&str; 9] =
-    ["predict", "prediction", "predictions", "invocations", "infer", "inference", "score", "classify", "forecast"];
 
 /// Takes exchanges to be read. Cheap to clone; the thread ends when the last clone is gone.
 #[derive(Clone)]
@@ -276,12 +273,6 @@ fn about_itself(path: &str) -> bool {
         || path.starts_with("/v2/health/")
         || path.starts_with("/v2/repository/")
         || (path.starts_with("/v2/models/") && (path.ends_with("/ready") || path.ends_with("/load")))
-}
-
-/// Whether a path's end says that it is for predictions, so that a GET with a query asks for one.
-fn predicts(path: &str) -> bool {
-    let end = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    PREDICTING.iter().any(|word| end.eq_ignore_ascii_case(word))
 }
 
 /// gRPC's paths are `/package.Service/Method`.

@@ -26,8 +26,18 @@ pub(super) const LONGEST_PATH: usize = 128;
 const ROWS: u64 = 5;
 const PATIENCE: Duration = Duration::from_secs(3600);
 /// Words at the end of the paths by which model servers are asked for predictions.
-const KNOWN: [&str; 9] =
-    ["invocations", "predict", "predictions", "prediction", "predict_proba", "infer", "inference", "score", "classify"];
+const PREDICTING: [&str; 10] = [
+    "invocations",
+    "predict",
+    "predictions",
+    "prediction",
+    "predict_proba",
+    "infer",
+    "inference",
+    "score",
+    "classify",
+    "forecast",
+];
 
 /// The evidence of one path.
 #[derive(Debug)]
@@ -66,7 +76,7 @@ pub(super) struct Tracks(pub Vec<Track>);
 
 impl Track {
     pub fn new(path: String, now: Instant) -> Self {
-        let known = is_known(&path);
+        let known = predicts(&path);
         Self { path, known, since: now, places: Vec::new(), strays: 0, joined: false, asked: BTreeMap::new() }
     }
 
@@ -198,8 +208,12 @@ impl Track {
 impl Tracks {
     /// The evidence of a path; none when there are too many.
     pub fn of(&mut self, path: &str, now: Instant) -> Option<usize> {
+        // Most paths are named as they are: a name's own name is the same.
+        if let Some(at) = self.at(path) {
+            return Some(at);
+        }
         let path = named(path)?;
-        if let Some(at) = self.0.iter().position(|track| track.path == path) {
+        if let Some(at) = self.at(&path) {
             return Some(at);
         }
         if self.0.len() >= MOST_TRACKS {
@@ -208,6 +222,10 @@ impl Tracks {
         }
         self.0.push(Track::new(path, now));
         Some(self.0.len() - 1)
+    }
+
+    fn at(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|track| track.path == name)
     }
 
     /// The path whose answers look most like predictions, and how they are read. `leader` stays where others only equal it.
@@ -237,12 +255,13 @@ fn certainty(fitting: u64, rows: u64) -> u8 {
     u8::try_from(fitting.min(rows).saturating_add(1).saturating_mul(100) / rows.saturating_add(2)).unwrap_or(100)
 }
 
-fn is_known(path: &str) -> bool {
+/// Whether model servers use such a path for predictions.
+pub(super) fn predicts(path: &str) -> bool {
     // `/predictions/MODEL` is TorchServe's and DJL's; `/v1/models/MODEL:predict` is KServe's.
-    let mut segments = path.rsplit('/');
+    let mut segments = path.trim_end_matches('/').rsplit('/');
     let last = segments.next().unwrap_or_default();
     let verb = last.rsplit_once(':').map_or(last, |(_, verb)| verb);
-    KNOWN.iter().any(|word| verb.eq_ignore_ascii_case(word)) || segments.next() == Some("predictions")
+    PREDICTING.iter().any(|word| verb.eq_ignore_ascii_case(word)) || segments.next() == Some("predictions")
 }
 
 /// A path as metrics name it: what looks like an identifier is `{id}`, since each would be a path of its own. None when it

@@ -172,7 +172,16 @@ async fn only_posts_that_may_predict_are_wanted() {
         assert!(intake.wants(&Method::POST, path, false), "{path}");
         assert!(!intake.wants(&Method::GET, path, false), "{path}");
     }
-    for path in ["/predict", "/api/v1/predict/", "/Score", "/models/churn/invocations"] {
+    for path in [
+        "/predict",
+        "/api/v1/predict/",
+        "/Score",
+        "/models/churn/invocations",
+        "/predict_proba",
+        "/forecast",
+        "/predictions/churn",
+        "/v1/models/churn:predict",
+    ] {
         assert!(intake.wants(&Method::GET, path, true), "{path}");
     }
     for path in ["/", "/predictions.html", "/api", "/metrics", "/health"] {
