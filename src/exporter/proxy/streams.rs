@@ -5,13 +5,13 @@
 //! keep one connection for long, so there are as many more connections as there are clients at work.
 
 use std::{
-    future::pending,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,8 +19,8 @@ use h2::{SendStream, client};
 use http::Request;
 use tokio::{
     net::TcpStream,
-    sync::{Notify, OwnedSemaphorePermit},
-    time::sleep,
+    sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit},
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -32,6 +32,9 @@ use super::{
 /// Connections to the model that one client connection may have. More than one is needed where the model takes fewer streams on each
 /// than the client has (256 at most; servers of gRPC and nghttp2 take 100); one that takes a handful does not want hundreds at a time.
 const MOST: usize = 8;
+/// What opening one more connection may take, and the pause after it failed.
+const OPENING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of one answer that wait here for the client: the protocol's own default, and plenty on the loopback.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// Bytes of all answers together that wait here for one client.
@@ -47,7 +50,7 @@ struct Inner {
     shared: Arc<Shared>,
     links: Mutex<Vec<Arc<Link>>>,
     /// Held by whoever opens a connection.
-    opening: tokio::sync::Mutex<()>,
+    opening: Arc<tokio::sync::Mutex<()>>,
     /// A stream has ended, or a connection has come or gone.
     changed: Notify,
 }
@@ -101,12 +104,7 @@ impl Slot {
 
 impl Streams {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self(Arc::new(Inner {
-            shared,
-            links: Mutex::default(),
-            opening: tokio::sync::Mutex::default(),
-            changed: Notify::new(),
-        }))
+        Self(Arc::new(Inner { shared, links: Mutex::default(), opening: Arc::default(), changed: Notify::new() }))
     }
 
     /// A place on a connection that has one left, on a new one, or on the first that gets one.
@@ -119,8 +117,22 @@ impl Streams {
                 return Ok(slot);
             }
             tokio::select! {
-                () = changed => {}
-                opened = self.open_one() => opened?,
+                () = changed.as_mut() => {}
+                turn = self.0.opening.clone().lock_owned() => {
+                    // Whoever had the turn before may have opened one.
+                    if let Some(slot) = self.free() {
+                        return Ok(slot);
+                    }
+                    if !self.full() {
+                        self.open_one(None).await?;
+                    } else if let Some(spare) = self.may_have_another() {
+                        tokio::spawn(self.clone().open_another(spare, turn));
+                        changed.await;
+                    } else {
+                        drop(turn);
+                        changed.await;
+                    }
+                }
             }
         }
     }
@@ -142,17 +154,27 @@ impl Streams {
         Some(Slot { link, streams: self.clone() })
     }
 
-    /// Opens a connection; never returns where there may be no more.
-    async fn open_one(&self) -> Result<(), ConnectError> {
-        let inner = &*self.0;
-        let opening = inner.opening.lock().await;
-        let count = inner.lock().len();
-        let pool = &inner.shared.pool;
-        let spare = if count == 0 { None } else { pool.spare.clone().try_acquire_owned().ok() };
-        if count >= MOST || (count > 0 && spare.is_none()) {
-            drop(opening);
-            return pending().await;
+    /// The right to one more connection, unless there are as many as may be.
+    fn may_have_another(&self) -> Option<OwnedSemaphorePermit> {
+        if self.0.lock().len() >= MOST {
+            return None;
         }
+        self.0.shared.pool.spare.clone().try_acquire_owned().ok()
+    }
+
+    /// Opens one more connection, apart from the call that found it lacking: that call may get a place that comes free
+    /// meanwhile, and the next one would begin anew. That it fails is no call's failure, for there are others to wait for.
+    async fn open_another(self, spare: OwnedSemaphorePermit, turn: OwnedMutexGuard<()>) {
+        if !matches!(timeout(OPENING, self.open_one(Some(spare))).await, Ok(Ok(()))) {
+            sleep(PAUSE).await;
+        }
+        drop(turn);
+        self.0.changed.notify_waiters();
+    }
+
+    async fn open_one(&self, spare: Option<OwnedSemaphorePermit>) -> Result<(), ConnectError> {
+        let inner = &*self.0;
+        let pool = &inner.shared.pool;
         let (sender, connection) = connect(pool).await?;
         let link = Arc::new(Link {
             sender,

@@ -1,6 +1,10 @@
 //! HTTP/2 clients and models that misbehave, frame by frame: what one does must cost no other anything.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -8,13 +12,13 @@ use h2::RecvStream;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use tokio::{
     io::AsyncWriteExt as _,
-    sync::{Barrier, Semaphore, mpsc},
+    sync::{Barrier, Semaphore, mpsc, watch},
     time::timeout,
 };
 
 use super::{
     raw::{PREFACE, ask, asked, client, frame, frames, sized},
-    support::{soon, stand},
+    support::{model, soon, stand},
 };
 
 #[tokio::test]
@@ -98,6 +102,37 @@ async fn a_further_connection_is_opened_when_the_model_takes_no_more_streams_on_
         assert_eq!(status, StatusCode::OK);
     }
     assert_eq!(stand.value("modelship_exporter_model_connections_total"), 3.0);
+}
+
+#[tokio::test]
+async fn a_further_connection_comes_although_streams_of_the_first_end_while_it_is_opened() {
+    let begun = watch::Sender::new(0);
+    let connections = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = connections.clone();
+    let model = model(move |number, stream| {
+        let (begun, seen) = (begun.clone(), seen.clone());
+        async move {
+            let before = *begun.borrow();
+            if number > 0 && begun.subscribe().wait_for(|now| *now >= before + 3).await.is_err() {
+                return;
+            }
+            let mut builder = h2::server::Builder::new();
+            let Ok(mut connection) = builder.max_concurrent_streams(1).handshake(stream).await else { return };
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                seen.lock().unwrap().insert(number);
+                begun.send_modify(|count| *count += 1);
+                tokio::spawn(sized(0, request, respond));
+            }
+        }
+    })
+    .await;
+    let stand = stand(model, |_| {}).await;
+    let sender = client(&stand, 65_535).await;
+    for (status, _) in join_all((0..40).map(|_| asked(&sender, "/10", "x"))).await {
+        assert_eq!(status, StatusCode::OK);
+    }
+    let used = connections.lock().unwrap().len();
+    assert!(used > 1, "all 40 calls went through one connection");
 }
 
 #[tokio::test]
