@@ -190,7 +190,8 @@ fn workload(
         Some(known) => Revision { number: newest + 1, ..known.clone() },
         None => {
             let template = (release.render)(owner, spec, digest, &release.sidecar, &meaning.predictions);
-            Revision { labels: labels.cloned(), ..Revision::new(owner, newest + 1, hash, image.clone(), template) }
+            let new = Revision::new(owner, newest + 1, hash, image.clone(), template).described(seen.details(digest));
+            Revision { labels: labels.cloned(), ..new }
         }
     };
     let deployment = deployment::build(owner, spec, &wanted.template);

@@ -1,6 +1,9 @@
 //! Everything that is known of one model, read from caches. Nothing is asked of the API server here.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     ecosystem::Ecosystem,
@@ -11,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{ModelDeploymentStatus, status::FoundReading},
-    images::{Digest, Labels, Observation, Platform},
+    images::{Digest, ImageDetails, Labels, Observation, Platform},
     monitoring::{MailSecret, Surroundings},
     resources::{ChildKind, Owner, revision::Revision},
     rollout::{DeploymentFacts, PodFacts},
@@ -113,6 +116,20 @@ impl Observed {
         let image = wanted.or(self.deployment.as_ref().map(|deployment| deployment.image.as_str()))?;
         let (running, digest) = image.split_once('@')?;
         (running == repository).then(|| Digest::parse(digest).ok()).flatten()
+    }
+
+    /// What the stored templates tell of the digests of this repository: the newest of each.
+    pub fn stored(&self, repository: &str) -> Vec<Arc<ImageDetails>> {
+        let mut known = BTreeMap::new();
+        for revision in &self.revisions {
+            let Some((of, digest)) = revision.image.split_once('@') else { continue };
+            if of == repository
+                && let Some(details) = revision.details(digest)
+            {
+                known.entry(details.digest.clone()).or_insert_with(|| Arc::new(details));
+            }
+        }
+        known.into_values().collect()
     }
 
     /// The labels of a version by its image, `repository@sha256:…`: those stored with its template, with which it runs;

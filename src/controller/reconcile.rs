@@ -223,6 +223,7 @@ fn follow(context: &Context, spec: &ValidSpec, observed: &Observed) -> Observati
             repository: spec.image.repository.clone(),
             want,
             details_of: running.iter().cloned().collect::<BTreeSet<_>>(),
+            stored: observed.stored(&spec.image.repository.to_string()),
             serving: running,
             interval: spec.image.poll_interval,
             credentials,

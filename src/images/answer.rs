@@ -5,6 +5,7 @@ use http::StatusCode;
 use super::{
     credentials::{Credential, Keychain},
     follow::Want,
+    limits::Limit,
     manifest::ManifestError,
     mirrors::Endpoint,
     problem::{Failure, FailureKind, Problem, reason},
@@ -33,7 +34,7 @@ pub(super) fn status(subject: Subject<'_>, endpoint: &Endpoint, status: StatusCo
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused(subject, endpoint, who),
         StatusCode::NOT_FOUND => absent(subject, endpoint),
-        StatusCode::TOO_MANY_REQUESTS => rate_limited(endpoint),
+        StatusCode::TOO_MANY_REQUESTS => rate_limited(endpoint, who, Limit::Requests),
         other => Failure::unknown(
             reason::REGISTRY_ERROR,
             format!(
@@ -88,14 +89,23 @@ fn absent(subject: Subject<'_>, endpoint: &Endpoint) -> Failure {
     Failure { problem: Problem::new(reason, message), retry_after: None, kind: FailureKind::Absent }
 }
 
-pub(super) fn rate_limited(endpoint: &Endpoint) -> Failure {
-    Failure::unknown(
-        reason::REGISTRY_RATE_LIMITED,
-        format!(
-            "{endpoint} answers 429, too many requests: it is asked again when it allows it. A pull secret of an account \
-             with a higher limit helps, or a longer image.pollInterval"
+pub(super) fn rate_limited(endpoint: &Endpoint, who: &Credential, limit: Limit) -> Failure {
+    let asker = match who.is_anonymous() {
+        true => "whoever asks without an account from the operator's address".to_owned(),
+        false => format!("the account in the Secret {}", who.secret),
+    };
+    let message = match limit {
+        Limit::Pulls(budget) => format!(
+            "{endpoint} answers 429: {asker} has no pulls left{}, and those of the cluster's nodes count, too. It is asked \
+             again when it allows it; a pull secret of an account with a higher limit helps",
+            budget.map(|budget| format!(" ({budget})")).unwrap_or_default()
         ),
-    )
+        Limit::Requests => format!(
+            "{endpoint} answers 429, too many requests in a short time by {asker}: it is asked again when it allows it. \
+             If it goes on, a longer image.pollInterval helps"
+        ),
+    };
+    Failure::unknown(reason::REGISTRY_RATE_LIMITED, message)
 }
 
 pub(super) fn bad(subject: Subject<'_>, endpoint: &Endpoint, why: &str) -> Failure {

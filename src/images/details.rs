@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex},
 };
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     problem::Failure,
     reference::{Digest, Repository},
     registry::Ask,
+    turns::Turns,
 };
 
 type Key = (Repository, Digest);
@@ -26,7 +27,7 @@ pub(super) struct Head {
 pub(super) struct Details {
     most: usize,
     known: Mutex<Known>,
-    under_way: Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>,
+    under_way: Turns<Key, ()>,
 }
 
 #[derive(Default)]
@@ -44,7 +45,7 @@ struct Entry {
 
 impl Details {
     pub fn new(most: usize) -> Self {
-        Self { most: most.max(1), known: Mutex::default(), under_way: Mutex::default() }
+        Self { most: most.max(1), known: Mutex::default(), under_way: Turns::default() }
     }
 
     /// What this digest holds, from memory where possible.
@@ -58,7 +59,7 @@ impl Details {
         head: Option<Head>,
     ) -> Result<Arc<ImageDetails>, Failure> {
         let key = (repository.clone(), digest.clone());
-        let turn = self.turn(&key);
+        let turn = self.under_way.of(&key);
         let _turn = turn.lock().await;
         if let Some((details, shown)) = self.recall(&key, from) {
             if !shown && head.is_none() {
@@ -71,17 +72,6 @@ impl Details {
         let details = Arc::new(ask.details(repository, digest, manifest, keychain).await?);
         self.remember(key, details.clone(), from);
         Ok(details)
-    }
-
-    fn turn(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {
-        let mut under_way = lock(&self.under_way);
-        if let Some(turn) = under_way.get(key).and_then(Weak::upgrade) {
-            return turn;
-        }
-        under_way.retain(|_, turn| turn.strong_count() > 0);
-        let turn = Arc::new(tokio::sync::Mutex::new(()));
-        under_way.insert(key.clone(), Arc::downgrade(&turn));
-        turn
     }
 
     fn recall(&self, key: &Key, from: &CredentialRef) -> Option<(Arc<ImageDetails>, bool)> {

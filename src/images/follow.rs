@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
     time::Duration,
 };
 
@@ -52,6 +53,9 @@ pub struct Follow {
     pub want: Want,
     /// Digests whose platforms it needs for a comparison, for example the running one.
     pub details_of: BTreeSet<Digest>,
+    /// What was stored of digests when they were first seen, so that a restart asks no registry for it again. Believed for
+    /// these credentials alone: whoever may write what is stored must not tell other namespaces what an image holds.
+    pub stored: Vec<Arc<ImageDetails>>,
     /// The digest that users get now: looked for once a day, since registries collect what no tag points to.
     pub serving: Option<Digest>,
     /// How often a tag is looked at. Of several owners of one tag the most impatient decides.
@@ -77,10 +81,14 @@ pub struct Observation {
 }
 
 impl Observation {
+    /// What this digest holds, as far as it was asked for.
+    pub fn details(&self, digest: &Digest) -> Option<&ImageDetails> {
+        let latest = self.latest.as_ref().filter(|latest| latest.digest == *digest);
+        latest.or_else(|| self.details.get(digest)?.as_ref().ok())
+    }
+
     /// The labels of this digest, as far as it was asked for.
     pub fn labels(&self, digest: &Digest) -> Option<&Labels> {
-        let latest = self.latest.as_ref().filter(|latest| latest.digest == *digest);
-        let known = latest.or_else(|| self.details.get(digest)?.as_ref().ok())?;
-        Some(&*known.labels)
+        self.details(digest).map(|known| &*known.labels)
     }
 }

@@ -1,9 +1,9 @@
-//! What holds for a whole host: how many requests at once, the wait after a 429, the remaining pulls; and its metrics.
+//! What is remembered of a host: how many requests there are at once, what it has said of its limits to whom; and its metrics.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use http::HeaderMap;
@@ -16,16 +16,17 @@ use tokio::{
     time::Instant,
 };
 
+use super::{
+    limits::{self, Account, Hold, Limit},
+    reference::Digest,
+};
+
 /// Repositories come from users: beyond this many hosts, metrics say `other`.
 const MOST_HOST_LABELS: usize = 50;
 /// Hosts remembered; those with nothing to remember make room.
 const MOST_HOSTS: usize = 2_000;
-/// The wait after a 429 that does not say how long, doubled with each further one.
-const FIRST_HOLD: Duration = Duration::from_secs(60);
-/// Docker Hub counts pulls over six hours: a longer wait is a mistake.
-pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(6 * 60 * 60);
-/// The longest of our own choosing.
-const LONGEST_GUESS: Duration = Duration::from_secs(15 * 60);
+/// Accounts remembered of each host; those that are not held make room.
+const MOST_ACCOUNTS: usize = 2_000;
 
 /// All hosts.
 pub(super) struct Hosts {
@@ -37,9 +38,8 @@ pub(super) struct Hosts {
 struct State {
     permits: Arc<Semaphore>,
     label: String,
-    held_until: Option<Instant>,
-    holds_in_a_row: u32,
-    pace: u32,
+    /// By the fingerprint of the credential: one account's limit is not another's.
+    accounts: HashMap<Digest, Account>,
 }
 
 struct Metrics {
@@ -91,36 +91,30 @@ impl Hosts {
         permits.acquire_owned().await.ok()
     }
 
-    /// How long the host is still not to be asked.
-    pub fn hold(&self, host: &str) -> Option<Duration> {
+    /// How long, and why, the host is still not to be asked by this account.
+    pub fn hold(&self, host: &str, who: &Digest) -> Option<Hold> {
         let now = Instant::now();
-        self.with(host, |state| state.held_until.filter(|until| *until > now).map(|until| until - now))
+        self.with(host, |state| state.accounts.get(who)?.hold(now))
     }
 
-    /// By how much to stretch intervals, going by what the host last said of its limits: 1, 2 or 4.
-    pub fn pace(&self, host: &str) -> u32 {
-        self.with(host, |state| state.pace)
+    /// By how much to stretch intervals, going by what the host last said of this account's limits: 1, 2 or 4.
+    pub fn pace(&self, host: &str, who: &Digest) -> u32 {
+        self.with(host, |state| state.accounts.get(who).map_or(1, |account| account.pace))
     }
 
-    /// Counts an answer and takes in what it says of limits. Returns the hold that begins with it.
+    /// Counts an answer and takes in what it says of limits; `limit` is what a 429 means. Returns the hold that begins with it.
     pub fn answered(
         &self,
         host: &str,
+        who: &Digest,
         method: &str,
         status: http::StatusCode,
         headers: &HeaderMap,
-    ) -> Option<Duration> {
-        let remaining = number(headers, "ratelimit-remaining");
-        let limit = number(headers, "ratelimit-limit");
-        let told = retry_after(headers, SystemTime::now());
+        limit: Option<Limit>,
+    ) -> Option<Hold> {
+        let remaining = limits::remaining(headers);
         let (label, hold) = self.with(host, |state| {
-            if let Some(remaining) = remaining {
-                state.pace = pace(remaining, limit);
-            }
-            let hold = (status == http::StatusCode::TOO_MANY_REQUESTS).then(|| state.hold_for(told));
-            if status.is_success() {
-                state.holds_in_a_row = 0;
-            }
+            let hold = state.account(who).answered(headers, limit, status.is_success(), Instant::now());
             (state.label.clone(), hold)
         });
         self.metrics.requests.with_label_values(&[&label, method, status.as_str()]).inc();
@@ -128,7 +122,7 @@ impl Hosts {
             self.metrics.remaining.with_label_values(&[&label]).set(remaining as f64);
         }
         if let Some(hold) = hold {
-            let until = SystemTime::now() + hold;
+            let until = SystemTime::now() + hold.wait;
             let seconds = until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
             self.metrics.held_until.with_label_values(&[&label]).set(seconds);
         }
@@ -146,63 +140,28 @@ impl Hosts {
         if !states.contains_key(host) && states.len() >= MOST_HOSTS {
             let now = Instant::now();
             states.retain(|_, state| {
-                state.held_until.is_some_and(|until| until > now) || Arc::strong_count(&state.permits) > 1
+                state.accounts.values().any(|account| account.hold(now).is_some())
+                    || Arc::strong_count(&state.permits) > 1
             });
         }
         let labels = states.len();
         let state = states.entry(host.to_owned()).or_insert_with(|| State {
             permits: Arc::new(Semaphore::new(self.concurrency)),
             label: if labels < MOST_HOST_LABELS { host.to_owned() } else { "other".to_owned() },
-            held_until: None,
-            holds_in_a_row: 0,
-            pace: 1,
+            accounts: HashMap::new(),
         });
         f(state)
     }
 }
 
 impl State {
-    fn hold_for(&mut self, told: Option<Duration>) -> Duration {
-        let guess = FIRST_HOLD.saturating_mul(1 << self.holds_in_a_row.min(10)).min(LONGEST_GUESS);
-        self.holds_in_a_row = self.holds_in_a_row.saturating_add(1);
-        let hold = told.unwrap_or(guess).clamp(Duration::from_secs(1), LONGEST_HOLD);
-        let until = Instant::now() + hold;
-        // Answers to requests that were under way come later and may say less: the longest hold counts.
-        self.held_until = Some(self.held_until.map_or(until, |known| known.max(until)));
-        hold
+    fn account(&mut self, who: &Digest) -> &mut Account {
+        if !self.accounts.contains_key(who) && self.accounts.len() >= MOST_ACCOUNTS {
+            let now = Instant::now();
+            self.accounts.retain(|_, account| account.hold(now).is_some());
+        }
+        self.accounts.entry(who.clone()).or_default()
     }
-}
-
-/// Nodes pull from the same budget, so polling steps back long before nothing remains. A HEAD costs nothing on Docker
-/// Hub; on registries that count every request it does.
-fn pace(remaining: u64, limit: Option<u64>) -> u32 {
-    let limit = limit.unwrap_or(100).max(1);
-    match remaining.saturating_mul(100) / limit {
-        0..5 => 4,
-        5..20 => 2,
-        _ => 1,
-    }
-}
-
-/// The number at the beginning of `100;w=21600`.
-fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
-    let text = headers.get(name)?.to_str().ok()?.trim_start();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    text[..digits].parse().ok()
-}
-
-/// `Retry-After`, as seconds or as an HTTP date; no longer than anything sensible.
-pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        text.parse().map_or(LONGEST_HOLD, Duration::from_secs)
-    } else {
-        // The weekday says nothing that the date does not, so a wrong one does no harm.
-        let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
-        let at = SystemTime::from(parser.parse_timestamp(text).ok()?);
-        at.duration_since(now).unwrap_or_default()
-    };
-    Some(wait.min(LONGEST_HOLD))
 }
 
 /// A lock that a panic elsewhere cannot make useless: what it guards is whole after every statement.
@@ -212,6 +171,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -223,64 +184,48 @@ mod tests {
         (Hosts::new(2, &registry).unwrap(), registry)
     }
 
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
-        let read = |text| retry_after(&headers(&[("retry-after", text)]), now);
-        assert_eq!(read("120"), Some(Duration::from_secs(120)));
-        assert_eq!(read("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));
-        assert_eq!(read("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO), "in the past");
-        assert_eq!(read("Fri, 06 Nov 2094 08:00:00 GMT"), Some(LONGEST_HOLD), "absurd");
-        assert_eq!(read("99999999999999999999999"), Some(LONGEST_HOLD), "absurd");
-        for wrong in ["", "-1", "soon", "1.5"] {
-            assert_eq!(read(wrong), None, "{wrong:?}");
-        }
+    fn who(name: &str) -> Digest {
+        Digest::of(name)
     }
 
-    #[test]
-    fn the_pace_slows_as_the_remaining_pulls_run_out() {
-        assert_eq!(pace(98, Some(100)), 1);
-        assert_eq!(pace(15, Some(100)), 2);
-        assert_eq!(pace(15, None), 2);
-        assert_eq!(pace(0, Some(100)), 4);
-        assert_eq!(pace(0, Some(0)), 4);
-        assert_eq!(pace(u64::MAX, Some(100)), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_429_holds_the_whole_host_as_long_as_it_says_and_no_other() {
-        let (hosts, _registry) = hosts();
+    fn limited(hosts: &Hosts, name: &str, retry_after: &str) {
+        let headers = headers(&[("retry-after", retry_after)]);
         let too_many = http::StatusCode::TOO_MANY_REQUESTS;
-        hosts.answered("hub.example", "HEAD", too_many, &headers(&[("retry-after", "300")]));
-        assert_eq!(hosts.hold("hub.example"), Some(Duration::from_secs(300)));
-        assert_eq!(hosts.hold("quay.example"), None);
-        // A late answer that says less does not shorten it.
-        hosts.answered("hub.example", "HEAD", too_many, &headers(&[("retry-after", "10")]));
-        assert_eq!(hosts.hold("hub.example"), Some(Duration::from_secs(300)));
-        tokio::time::advance(Duration::from_secs(301)).await;
-        assert_eq!(hosts.hold("hub.example"), None);
+        hosts.answered("hub.example", &who(name), "HEAD", too_many, &headers, Some(Limit::Requests));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn holds_of_our_own_choosing_double_up_to_a_bound_and_start_over_after_a_success() {
+    async fn a_429_holds_one_account_at_one_host_as_long_as_it_says() {
         let (hosts, _registry) = hosts();
-        let mut holds = Vec::new();
-        for _ in 0..6 {
-            let hold = hosts.answered("hub.example", "HEAD", http::StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new());
-            holds.push(hold.unwrap().as_secs());
+        let wait = |host, name| hosts.hold(host, &who(name)).map(|hold| hold.wait.as_secs());
+        limited(&hosts, "alice", "300");
+        assert_eq!(wait("hub.example", "alice"), Some(300));
+        assert_eq!((wait("quay.example", "alice"), wait("hub.example", "bob")), (None, None));
+        // A late answer that says less does not shorten it.
+        limited(&hosts, "alice", "10");
+        assert_eq!(wait("hub.example", "alice"), Some(300));
+        tokio::time::advance(Duration::from_secs(301)).await;
+        assert_eq!(wait("hub.example", "alice"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accounts_that_are_not_held_make_room() {
+        let (hosts, _registry) = hosts();
+        limited(&hosts, "alice", "300");
+        for number in 0..2 * MOST_ACCOUNTS {
+            let good = http::StatusCode::OK;
+            hosts.answered("hub.example", &who(&number.to_string()), "HEAD", good, &HeaderMap::new(), None);
         }
-        assert_eq!(holds, [60, 120, 240, 480, 900, 900]);
-        assert_eq!(hosts.answered("hub.example", "HEAD", http::StatusCode::OK, &HeaderMap::new()), None);
-        let hold = hosts.answered("hub.example", "HEAD", http::StatusCode::TOO_MANY_REQUESTS, &HeaderMap::new());
-        assert_eq!(hold, Some(FIRST_HOLD));
+        assert!(hosts.hold("hub.example", &who("alice")).is_some());
+        assert!(lock(&hosts.states)["hub.example"].accounts.len() <= MOST_ACCOUNTS);
     }
 
     #[tokio::test]
     async fn metrics_show_limits_and_stay_bounded_in_hosts() {
         let (hosts, registry) = hosts();
         let limits = headers(&[("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "7;w=21600")]);
-        hosts.answered("hub.example", "HEAD", http::StatusCode::OK, &limits);
-        assert_eq!(hosts.pace("hub.example"), 2);
+        hosts.answered("hub.example", &who("alice"), "HEAD", http::StatusCode::OK, &limits, None);
+        assert_eq!((hosts.pace("hub.example", &who("alice")), hosts.pace("hub.example", &who("bob"))), (2, 1));
         for n in 0..500 {
             hosts.unanswered(&format!("host-{n}.example"), "HEAD");
         }

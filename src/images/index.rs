@@ -8,13 +8,16 @@ use std::{
 
 use tokio::time::Instant;
 
+mod taking;
+
 use super::{
     credentials::CredentialRef,
     follow::{Follow, Observation, OwnerKey, Want},
     manifest::ImageDetails,
     problem::Failure,
-    reference::Repository,
+    reference::{Digest, Repository},
     schedule::Schedule,
+    siblings::Siblings,
     target::{Interest, Target, TargetId},
     told::{Changed, Seen},
 };
@@ -42,12 +45,22 @@ pub(super) struct Job {
     pub known: Option<Arc<ImageDetails>>,
     /// Whether anybody needs to know what a digest holds.
     pub needs_details: bool,
+    /// When it was due.
+    pub since: Instant,
 }
 
 /// What a poll brought. `None`: the digest is there, and what it holds nobody needs or everybody knows.
 pub(super) struct Outcome {
     pub answer: Result<Option<Arc<ImageDetails>>, Failure>,
     pub pace: u32,
+    /// With which credentials it was asked; `None` where there were none to be had.
+    pub identity: Option<Digest>,
+}
+
+impl Outcome {
+    pub fn failed(failure: Failure, identity: Option<Digest>) -> Self {
+        Self { answer: Err(failure), pace: 1, identity }
+    }
 }
 
 struct Owner {
@@ -76,6 +89,7 @@ pub(super) struct Index {
     due: BTreeSet<(Instant, TargetId)>,
     owners: HashMap<OwnerKey, Owner>,
     credentials: HashMap<CredentialRef, usize>,
+    siblings: Siblings,
     changed: Changed,
 }
 
@@ -90,6 +104,7 @@ impl Index {
             due: BTreeSet::new(),
             owners: HashMap::new(),
             credentials: HashMap::new(),
+            siblings: Siblings::default(),
             changed: Changed::default(),
         }
     }
@@ -117,7 +132,8 @@ impl Index {
         let wanted = TargetKey::of(new, new.want.clone());
         let renewed = old.as_ref().is_some_and(|old| old.generation != new.generation);
         for (target, interest) in &interests {
-            effects.wake |= self.subscribe(target, key, *interest, &wanted, now);
+            let stored = new.stored.iter().find(|stored| target.want == Want::Digest(stored.digest.clone()));
+            effects.wake |= self.subscribe(target, key, *interest, stored, &wanted, now);
             if renewed {
                 effects.wake |= self.renew(target, now);
             }
@@ -138,12 +154,16 @@ impl Index {
         key: &TargetKey,
         owner: &OwnerKey,
         interest: Interest,
+        stored: Option<&Arc<ImageDetails>>,
         wanted: &TargetKey,
         now: Instant,
     ) -> bool {
         if let Some(target) = self.targets.get_mut(key) {
             let before = target.interval();
             target.followers.insert(owner.clone(), interest);
+            if target.good.is_none() {
+                target.good = stored.cloned();
+            }
             let sooner = target.interval().is_some_and(|interval| before.is_none_or(|before| interval < before));
             return self.hurry(key, sooner, now);
         }
@@ -157,7 +177,12 @@ impl Index {
                 target.last_poll = Some(at);
                 target.after_success(&self.schedule, (self.dice)()).map(|wait| now + wait)
             }
-            None => Some(now),
+            None => {
+                target.good = stored.cloned();
+                // What it holds is known, and nobody cares whether it is there.
+                let done = target.good.is_some() && target.after_success(&self.schedule, 0.0).is_none();
+                (!done).then_some(now)
+            }
         };
         self.ids.insert(id, key.clone());
         *self.credentials.entry(key.credentials.clone()).or_default() += 1;
@@ -221,6 +246,7 @@ impl Index {
         self.set_due(key, None);
         let target = self.targets.remove(key)?;
         self.ids.remove(&target.id);
+        self.siblings.remove(target.id);
         let users = self.credentials.get_mut(&key.credentials)?;
         *users -= 1;
         if *users > 0 {
@@ -270,6 +296,26 @@ impl Index {
         wake
     }
 
+    /// What a digest holds, if whoever asks for this target follows the digest, too.
+    pub fn known(&self, key: &TargetKey, digest: &Digest) -> Option<Arc<ImageDetails>> {
+        let key = TargetKey { want: Want::Digest(digest.clone()), ..key.clone() };
+        self.targets.get(&key)?.good.clone()
+    }
+
+    /// What a sibling was told since then: the digest, and by how much to stretch the interval.
+    pub fn said_since(&self, key: &TargetKey, identity: &Digest, since: Instant) -> Option<(Digest, u32)> {
+        let siblings = self.siblings.with(key, identity).filter_map(|id| self.targets.get(self.ids.get(&id)?));
+        let mut told = siblings.filter(|sibling| {
+            !sibling.polling && sibling.problem.is_none() && sibling.last_poll.is_some_and(|last| last >= since)
+        });
+        let sibling = told.next()?;
+        let digest = match &key.want {
+            Want::Tag(_) => sibling.digest()?,
+            Want::Digest(digest) => digest.clone(),
+        };
+        Some((digest, sibling.pace))
+    }
+
     /// All that is due. Nothing is handed out twice before it was [finished](Index::finish).
     pub fn take_due(&mut self, now: Instant) -> Vec<Job> {
         let mut jobs = Vec::new();
@@ -285,72 +331,13 @@ impl Index {
             target.polling = true;
             target.last_poll = Some(now);
             let needs_details = target.needs_details() || matches!(key.want, Want::Tag(_));
-            jobs.push(Job { id, key, known: target.good.clone(), needs_details });
+            jobs.push(Job { id, key, known: target.good.clone(), needs_details, since: now });
         }
         jobs
     }
 
     pub fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
-    }
-
-    /// Takes in what a poll brought and notes whom it concerns. Returns whether somebody is to be told.
-    pub fn finish(&mut self, id: TargetId, outcome: Outcome, now: Instant) -> bool {
-        let Some(key) = self.ids.get(&id).cloned() else { return false };
-        let dice = (self.dice)();
-        let Some(target) = self.targets.get_mut(&key) else { return false };
-        target.polling = false;
-        let changed = target.take_in(outcome.answer.as_ref());
-        let wait = match &outcome.answer {
-            Ok(_) => {
-                target.pace = outcome.pace.max(1);
-                let wait = target.after_success(&self.schedule, dice);
-                target.failures = 0;
-                target.successes = target.successes.saturating_add(1);
-                wait
-            }
-            Err(failure) => {
-                target.failures = target.failures.saturating_add(1);
-                let interval = target.interval();
-                Some(self.schedule.after_failure(target.failures, interval, failure.retry_after, dice))
-            }
-        };
-        let mut due = wait.map(|wait| now + wait);
-        if let Some(again) = target.again.take() {
-            due = Some(due.map_or(again, |due| due.min(again)).max(now));
-        }
-        if outcome.answer.is_ok() && target.lacks_details() {
-            // Somebody began to need them while only a HEAD was under way.
-            due = Some(now);
-        }
-        let mut followers: HashSet<OwnerKey> = HashSet::new();
-        if changed {
-            followers.extend(target.followers.keys().cloned());
-        }
-        let said = target.good.clone().filter(|_| target.is_tag && outcome.answer.is_ok());
-        self.set_due(&key, due);
-        if let Some(said) = said {
-            followers.extend(self.spread(&key, &said, now));
-        }
-        let mut news = false;
-        for owner in followers {
-            news |= self.tell(&owner);
-        }
-        news
-    }
-
-    /// A tag points to this digest: whoever follows the digest by itself need not ask.
-    fn spread(&mut self, tag: &TargetKey, good: &Arc<ImageDetails>, now: Instant) -> Vec<OwnerKey> {
-        let key = TargetKey { want: Want::Digest(good.digest.clone()), ..tag.clone() };
-        let dice = (self.dice)();
-        let Some(target) = self.targets.get_mut(&key).filter(|target| !target.polling) else { return Vec::new() };
-        let changed = target.take_in(Ok(&Some(good.clone())));
-        target.failures = 0;
-        target.last_poll = Some(now);
-        let due = target.after_success(&self.schedule, dice).map(|wait| now + wait);
-        let followers = if changed { target.followers.keys().cloned().collect() } else { Vec::new() };
-        self.set_due(&key, due);
-        followers
     }
 
     fn tell(&mut self, key: &OwnerKey) -> bool {

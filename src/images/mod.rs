@@ -14,12 +14,15 @@
 //! | `transport` | how a request leaves and an answer comes in: the token dance, holds, redirects, sizes |
 //! | `auth` | challenges, and the cache of tokens |
 //! | `answer` | what a registry's answer means: sizes, digests, statuses, `Retry-After` |
-//! | `hosts` | what holds for a whole host: concurrency, holds after 429, remaining pulls, metrics |
+//! | `hosts` | what is remembered of a host: concurrency, its accounts, metrics |
+//! | `limits` | what it says of its limits to an account: holds after 429, of which there are two kinds, remaining pulls |
 //! | [`follow`] | [`Follow`] and [`Observation`]: what an owner wants, and what it is told |
 //! | [`poller`] | [`Images`]: one shared poll per reference, however many owners |
 //! | `index` | the poller's memory: plain and synchronous, its clock passed in |
 //! | `target` | one reference that is polled |
 //! | `told` | what owners were told, and who is next |
+//! | `heads`, `siblings` | what asks the same with the same credentials, in however many namespaces, is asked once |
+//! | `turns` | who wants the same waits for it |
 //! | `schedule` | when to poll next: intervals, jitter, back-off |
 //! | `details` | what was fetched already: one GET per digest |
 //! | `keychains` | the Secrets' content in use: read once, and again only when there is a reason |
@@ -37,10 +40,12 @@ mod contents;
 pub mod credentials;
 mod details;
 pub mod follow;
+mod heads;
 mod hosts;
 mod index;
 mod keychains;
 pub mod labels;
+mod limits;
 pub mod manifest;
 pub mod mirrors;
 pub mod platform;
@@ -49,9 +54,11 @@ pub mod problem;
 pub mod reference;
 mod registry;
 mod schedule;
+mod siblings;
 mod target;
 mod told;
 mod transport;
+mod turns;
 
 #[cfg(test)]
 #[path = "tests/fake.rs"]

@@ -25,12 +25,13 @@ use super::{
     credentials::{CredentialError, CredentialSource},
     details::{Details, Head},
     follow::{Follow, Observation, OwnerKey, Want},
+    heads::{Asker, Heads},
     hosts::{self, Hosts, lock},
     index::{Effects, Index, Job, Outcome, TargetKey},
     keychains::{Keychains, Read},
     mirrors::Mirrors,
     problem::{Failure, FailureKind, Problem, reason},
-    reference::Repository,
+    reference::{Digest, Repository},
     registry::{Ask, Client, Resolved},
     schedule::Schedule,
 };
@@ -115,6 +116,7 @@ struct Poller {
     keychains: Keychains,
     index: Mutex<Index>,
     details: Details,
+    heads: Heads,
     references: IntGauge,
     /// Something became due, or all is over.
     wake: Notify,
@@ -166,6 +168,7 @@ impl Images {
             keychains: Keychains::new(source),
             index: Mutex::new(Index::new(config.schedule(), rand::random::<f64>)),
             details: Details::new(config.remembered_details),
+            heads: Heads::default(),
             references,
             wake: Notify::new(),
             news: Notify::new(),
@@ -248,7 +251,7 @@ impl Poller {
         let outcome = AssertUnwindSafe(self.answer(&job)).catch_unwind().await.unwrap_or_else(|_| {
             let message =
                 format!("polling {}{} failed inside the operator: see its log", job.key.repository, job.key.want);
-            Outcome { answer: Err(Failure::unknown(reason::REGISTRY_ERROR, message)), pace: 1 }
+            Outcome::failed(Failure::unknown(reason::REGISTRY_ERROR, message), None)
         });
         if let Err(failure) = &outcome.answer {
             let Problem { reason, message } = &failure.problem;
@@ -263,43 +266,61 @@ impl Poller {
 
     /// One poll; when the registry refuses, the Secrets are read anew, and if they say something new, a second one.
     async fn answer(&self, job: &Job) -> Outcome {
-        let failed = |failure: Failure| Outcome { answer: Err(failure), pace: 1 };
         let no_keychain = |error: CredentialError| {
-            failed(Failure { problem: error.problem(), retry_after: None, kind: FailureKind::Unknown })
+            let failure = Failure { problem: error.problem(), retry_after: None, kind: FailureKind::Unknown };
+            Outcome::failed(failure, None)
         };
         let from = &job.key.credentials;
         let read = match self.keychains.get(from).await {
             Ok(read) => read,
             Err(error) => return no_keychain(error),
         };
-        let failure = match self.once(job, &read).await {
-            Err(failure) if failure.may_be_credentials() => failure,
-            Err(failure) => return failed(failure),
-            Ok(outcome) => return outcome,
-        };
+        let outcome = self.once(job, &read).await;
+        if !outcome.answer.as_ref().is_err_and(Failure::may_be_credentials) {
+            return outcome;
+        }
         match self.keychains.newer(from, &read).await {
-            Ok(Some(newer)) => self.once(job, &newer).await.unwrap_or_else(failed),
-            Ok(None) | Err(CredentialError::Unavailable { .. }) => failed(failure),
+            Ok(Some(newer)) => self.once(job, &newer).await,
+            Ok(None) | Err(CredentialError::Unavailable { .. }) => outcome,
             Err(error) => no_keychain(error),
         }
     }
 
-    async fn once(&self, job: &Job, read: &Read) -> Result<Outcome, Failure> {
+    /// One poll with these Secrets.
+    async fn once(&self, job: &Job, read: &Read) -> Outcome {
+        let identity = self.ask.identity(&job.key.repository, &read.keychain);
+        let answer = self.ask_as(job, read, &identity).await;
+        answer.unwrap_or_else(|failure| Outcome::failed(failure, Some(identity)))
+    }
+
+    async fn ask_as(&self, job: &Job, read: &Read, identity: &Digest) -> Result<Outcome, Failure> {
         let TargetKey { repository, want, credentials } = &job.key;
         let keychain = &read.keychain;
+        let found = |answer, pace| Outcome { answer: Ok(answer), pace, identity: Some(identity.clone()) };
         if let (Want::Digest(digest), None, true) = (want, &job.known, job.needs_details) {
             let details = self.details.get(&*self.ask, repository, digest, credentials, keychain, None).await?;
-            return Ok(Outcome { answer: Ok(Some(details)), pace: 1 });
+            return Ok(found(Some(details), 1));
         }
-        let Resolved { digest, manifest, pace } = self.ask.resolve(repository, want, keychain).await?;
+        let said = lock(&self.index).said_since(&job.key, identity, job.since);
+        let Resolved { digest, manifest, pace } = match said {
+            Some((digest, pace)) => Resolved { digest, manifest: None, pace },
+            None => {
+                let asker = Asker { keychain, identity, since: job.since };
+                self.heads.resolve(&*self.ask, repository, want, asker).await?
+            }
+        };
         let unchanged = job.known.as_ref().is_some_and(|known| known.digest == digest);
         if unchanged || matches!(want, Want::Digest(_)) {
-            return Ok(Outcome { answer: Ok(None), pace });
+            return Ok(found(None, pace));
+        }
+        let known = lock(&self.index).known(&job.key, &digest);
+        if known.is_some() {
+            return Ok(found(known, pace));
         }
         // Only a complete answer is an answer: until the new version's details are known the old one stands.
         let head = Some(Head { manifest });
         let details = self.details.get(&*self.ask, repository, &digest, credentials, keychain, head).await?;
-        Ok(Outcome { answer: Ok(Some(details)), pace })
+        Ok(found(Some(details), pace))
     }
 
     async fn changed(&self) -> Option<OwnerKey> {

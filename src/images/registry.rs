@@ -25,6 +25,9 @@ const LARGEST_BODY: usize = 4 << 20;
 /// Asks registries. A trait so that the poller can be tested with time standing still, where sockets cannot be used.
 #[async_trait]
 pub(super) trait Ask: Send + Sync + 'static {
+    /// What of a keychain counts for this repository: with the same, everybody is told the same. Holds no secret.
+    fn identity(&self, repository: &Repository, keychain: &Keychain) -> Digest;
+
     /// Which digest this is, by HEAD.
     async fn resolve(&self, repository: &Repository, want: &Want, keychain: &Keychain) -> Result<Resolved, Failure>;
 
@@ -39,7 +42,7 @@ pub(super) trait Ask: Send + Sync + 'static {
 }
 
 /// The answer to a HEAD.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Resolved {
     pub digest: Digest,
     /// There when only a GET could tell the digest.
@@ -155,7 +158,7 @@ impl Client {
             (Want::Digest(wanted), None) if is_manifest(response.headers()) => wanted.clone(),
             (_, None) => return Ok(None),
         };
-        let pace = self.hosts.pace(&at.endpoint.host());
+        let pace = self.pace(at);
         Ok(Some(Got { digest, bytes: None, media_type: None, pace }))
     }
 
@@ -181,7 +184,7 @@ impl Client {
                 raw.digest
             }
         };
-        let pace = self.hosts.pace(&at.endpoint.host());
+        let pace = self.pace(at);
         Ok(Got { digest, bytes: Some(bytes), media_type, pace })
     }
 }
@@ -232,6 +235,15 @@ impl Attempt<'_> {
 
 #[async_trait]
 impl Ask for Client {
+    fn identity(&self, repository: &Repository, keychain: &Keychain) -> Digest {
+        let places = self.mirrors.endpoints(repository);
+        let who = places.iter().map(|endpoint| {
+            let credentials = credentials_at(repository, endpoint, keychain);
+            credentials.iter().map(|credential| credential.fingerprint().to_string()).collect::<Vec<_>>().join(" ")
+        });
+        Digest::of(who.collect::<Vec<_>>().join("\n"))
+    }
+
     async fn resolve(&self, repository: &Repository, want: &Want, keychain: &Keychain) -> Result<Resolved, Failure> {
         let got = self.ask(Subject { repository, want }, What::Digest, keychain).await?;
         let manifest = got.bytes.is_some().then(|| got.clone().manifest());

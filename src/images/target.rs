@@ -8,6 +8,7 @@ use super::{
     follow::OwnerKey,
     manifest::ImageDetails,
     problem::{Failure, FailureKind, Problem},
+    reference::Digest,
     schedule::Schedule,
 };
 
@@ -57,6 +58,11 @@ impl Target {
             pace: 1,
             last_poll: None,
         }
+    }
+
+    /// What it is known to be.
+    pub fn digest(&self) -> Option<Digest> {
+        self.good.as_ref().map(|good| good.digest.clone())
     }
 
     pub fn needs_details(&self) -> bool {

@@ -10,7 +10,8 @@ use super::{
     answer::{self, Subject},
     auth::{self, Challenge, Token, TokenKey, Tokens},
     credentials::{Credential, Login},
-    hosts::{Hosts, retry_after},
+    hosts::Hosts,
+    limits::{Hold, Limit, retry_after},
     manifest,
     mirrors::{Endpoint, Mirrors},
     problem::{Failure, FailureKind},
@@ -19,6 +20,8 @@ use crate::outside::{self, Spoilt};
 
 /// Tokens carry lists of rights; some kilobytes are usual.
 const LARGEST_TOKEN: usize = 256 << 10;
+/// What a registry says with a 429 is a sentence.
+const LARGEST_REFUSAL: usize = 8 << 10;
 
 /// The client of all registries.
 pub(super) struct Client {
@@ -133,8 +136,8 @@ impl Client {
         if let Some(authorization) = request.authorization {
             builder = builder.header(header::AUTHORIZATION, authorization);
         }
-        let response = self.transmit(at.subject, &service, "token", builder).await?;
         let at_service = Attempt { subject: at.subject, endpoint: &service, credential: at.credential };
+        let response = self.transmit(&at_service, "token", builder).await?;
         let response = match response.status() {
             // Some services say 400 to a refresh token they do not know, and 404 to a user.
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => {
@@ -163,32 +166,45 @@ impl Client {
         if let Some(authorization) = authorization {
             builder = builder.header(header::AUTHORIZATION, authorization);
         }
-        self.transmit(at.subject, at.endpoint, method.as_str(), builder).await
+        self.transmit(at, method.as_str(), builder).await
     }
 
     /// The only place from which a request leaves.
     async fn transmit(
         &self,
-        subject: Subject<'_>,
-        endpoint: &Endpoint,
+        at: &Attempt<'_>,
         method: &str,
         builder: reqwest::RequestBuilder,
     ) -> Result<reqwest::Response, Failure> {
-        let host = endpoint.host();
-        let held = |wait| Failure { retry_after: Some(wait), ..answer::rate_limited(endpoint) };
+        let (host, who) = (at.endpoint.host(), at.credential.fingerprint());
+        let held = |hold: Hold| Failure {
+            retry_after: Some(hold.wait),
+            ..answer::rate_limited(at.endpoint, at.credential, hold.limit)
+        };
         let _place = self.hosts.enter(&host).await;
         // Asked only now: a hold may have begun while we stood in line.
-        if let Some(wait) = self.hosts.hold(&host) {
-            return Err(held(wait));
+        if let Some(hold) = self.hosts.hold(&host, &who) {
+            return Err(held(hold));
         }
         let response = builder.send().await.map_err(|error| {
             self.hosts.unanswered(&host, method);
-            answer::unanswered(subject, endpoint, &error)
+            answer::unanswered(at.subject, at.endpoint, &error)
         })?;
-        match self.hosts.answered(&host, method, response.status(), response.headers()) {
-            Some(wait) => Err(held(wait)),
-            None => Ok(response),
+        let status = response.status();
+        if status != StatusCode::TOO_MANY_REQUESTS {
+            self.hosts.answered(&host, &who, method, status, response.headers(), None);
+            return Ok(response);
         }
+        let headers = response.headers().clone();
+        let body = outside::body(response, LARGEST_REFUSAL).await.unwrap_or_default();
+        let limit = Limit::of(&headers, &body);
+        let hold = self.hosts.answered(&host, &who, method, status, &headers, Some(limit));
+        Err(hold.map_or_else(|| answer::rate_limited(at.endpoint, at.credential, limit), held))
+    }
+
+    /// By how much to stretch intervals, by what was last said of the limits of whoever asks.
+    pub(super) fn pace(&self, at: &Attempt<'_>) -> u32 {
+        self.hosts.pace(&at.endpoint.host(), &at.credential.fingerprint())
     }
 }
 

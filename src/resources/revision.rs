@@ -4,15 +4,19 @@
 //! restarts nothing, and the new shape comes with the next roll-out. The revision with the highest number is the one
 //! wanted now; a return to an earlier version raises that revision's number, as StatefulSets do it.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{Child, ChildKind, Owner};
-use crate::images::Labels;
+use crate::images::{Digest, ImageDetails, Labels, Platform};
 
 /// How many templates are kept, the wanted one included.
 pub const LIMIT: usize = 5;
+/// An index of more images than this is asked for again after a restart instead: real ones have about twenty.
+const MOST_PLATFORMS: usize = 32;
 
 /// A stored template.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,26 +29,45 @@ pub struct Revision {
     pub template: Value,
     /// The labels of the image, when they were known as this was made: what it means is known with the registry away.
     pub labels: Option<Labels>,
+    /// The image of each platform, when they were known as this was made: a restart asks no registry for them again.
+    pub platforms: Option<Vec<(Platform, Digest)>>,
 }
 
 impl Revision {
     /// A new revision for these inputs.
     pub fn new(owner: &Owner, number: i64, inputs_hash: String, image: String, template: Value) -> Self {
         let name = format!("{}-{}", owner.name, &inputs_hash[..10.min(inputs_hash.len())]);
-        Self { name, number, inputs_hash, image, template, labels: None }
+        Self { name, number, inputs_hash, image, template, labels: None, platforms: None }
     }
 
     /// Reads a stored one; `None` if it is not of our making.
     pub fn read(stored: &ControllerRevision) -> Option<Self> {
         let data = &stored.data.as_ref()?.0;
+        let labels = data.get("labels").map(|labels| Labels::deserialize(labels).ok());
+        // Without all of its labels it would be half known, and never asked for again.
+        let complete = labels != Some(None);
         Some(Self {
             name: stored.metadata.name.clone()?,
             number: stored.revision,
             inputs_hash: data["inputsHash"].as_str()?.to_owned(),
             image: data["image"].as_str()?.to_owned(),
             template: data.get("template")?.clone(),
-            labels: data.get("labels").and_then(|labels| Labels::deserialize(labels).ok()),
+            labels: labels.flatten(),
+            platforms: data.get("platforms").filter(|_| complete).and_then(read_platforms),
         })
+    }
+
+    /// The same with what the registry has said of the image, as far as there is room for it.
+    pub fn described(mut self, details: Option<&ImageDetails>) -> Self {
+        let platforms = details.map(|details| &details.platforms);
+        self.platforms = platforms.filter(|platforms| (1..=MOST_PLATFORMS).contains(&platforms.len())).cloned();
+        self
+    }
+
+    /// What was stored of the image with this digest; `None` where it is not complete.
+    pub fn details(&self, digest: &str) -> Option<ImageDetails> {
+        let labels = Arc::new(self.labels.clone().unwrap_or_default());
+        Some(ImageDetails { digest: Digest::parse(digest).ok()?, platforms: self.platforms.clone()?, labels })
     }
 
     pub fn child(&self, owner: &Owner) -> Child {
@@ -52,8 +75,16 @@ impl Revision {
         if let Some(labels) = self.labels.as_ref().filter(|labels| **labels != Labels::default()) {
             data["labels"] = json!(labels);
         }
+        if let Some(platforms) = &self.platforms {
+            data["platforms"] = platforms.iter().map(|(on, digest)| json!([on.to_string(), digest])).collect();
+        }
         let mut body = json!({"metadata": owner.child_metadata(&self.name), "revision": self.number});
         body["data"] = data;
         Child::seal(ChildKind::ControllerRevision, body)
     }
+}
+
+fn read_platforms(stored: &Value) -> Option<Vec<(Platform, Digest)>> {
+    let stored: Vec<(String, Digest)> = Vec::deserialize(stored).ok()?;
+    stored.into_iter().map(|(on, digest)| Some((on.parse().ok()?, digest))).collect()
 }

@@ -4,7 +4,7 @@ use super::{
     world::{World, orphans},
     *,
 };
-use crate::rollout::fixtures::{NAME, PodOf, REPOSITORY, Rollout, digest, image, pushed, unreachable};
+use crate::rollout::fixtures::{NAME, PodOf, REPOSITORY, Rollout, built_for, digest, image, pushed, unreachable};
 
 fn number(workload: &Workload) -> i64 {
     workload.revision.body["revision"].as_i64().unwrap()
@@ -59,6 +59,35 @@ fn a_new_version_gets_the_next_number_and_the_same_one_keeps_its_own() {
     let workload = world.plan().workload.unwrap();
     assert_eq!((number(&workload), image_in(template_of(&workload))), (2, image(2).as_str()));
     assert_eq!(world.names(ChildKind::ControllerRevision).len(), 2);
+}
+
+#[test]
+fn what_the_registry_said_of_a_version_is_stored_with_its_template_and_read_after_a_restart() {
+    let mut world = World::new(json!({}));
+    let image = built_for(1, &["linux/amd64", "linux/arm/v7"]);
+    world.push(image.clone());
+    world.turn();
+    let stored = world.observe().stored(REPOSITORY);
+    assert_eq!(stored.iter().map(|details| (**details).clone()).collect::<Vec<_>>(), [image]);
+    assert_eq!(world.observe().stored("docker.io/another/one"), []);
+}
+
+#[test]
+fn what_is_stored_of_a_version_counts_only_as_a_whole() {
+    let spoilt: [fn(&mut Value); 4] = [
+        |data| drop(data.as_object_mut().unwrap().remove("platforms")),
+        |data| data["platforms"][0][0] = json!("no platform"),
+        |data| data["platforms"][0][1] = json!("no digest"),
+        |data| data["labels"] = json!("of a later release"),
+    ];
+    for spoil in spoilt {
+        let mut world = World::new(json!({}));
+        world.push(pushed(1));
+        world.turn();
+        let name = world.names(ChildKind::ControllerRevision)[0].to_owned();
+        world.edit(ChildKind::ControllerRevision, &name, |revision| spoil(&mut revision["data"]));
+        assert_eq!(world.observe().stored(REPOSITORY), []);
+    }
 }
 
 #[test]

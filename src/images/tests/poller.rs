@@ -66,8 +66,14 @@ impl Memory {
 
 #[async_trait]
 impl Ask for Memory {
+    fn identity(&self, _: &Repository, keychain: &Keychain) -> Digest {
+        keychain.fingerprint()
+    }
+
     async fn resolve(&self, repository: &Repository, want: &Want, keychain: &Keychain) -> Result<Resolved, Failure> {
         lock(&self.heads).push((format!("{repository}{want}"), Instant::now()));
+        // As on a network, others come meanwhile.
+        tokio::task::yield_now().await;
         self.check(keychain).await?;
         let digest = match want {
             Want::Tag(tag) => lock(&self.tags).get(tag.as_str()).cloned(),
@@ -157,6 +163,7 @@ fn latest() -> Follow {
         repository: Repository::parse("alice/churn").unwrap(),
         want: Want::Tag(Tag::parse("latest").unwrap()),
         details_of: BTreeSet::new(),
+        stored: Vec::new(),
         serving: None,
         interval: secs(60),
         credentials: credentials("default"),

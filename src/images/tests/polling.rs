@@ -327,3 +327,108 @@ async fn a_poll_that_breaks_inside_is_a_problem_and_is_tried_again() {
     changed.next().await;
     assert_eq!(images.follow(&owner("churn"), latest()).latest, Some(image(&digest(1))));
 }
+
+fn in_namespace(namespace: &str) -> Follow {
+    Follow { credentials: CredentialRef { namespace: namespace.to_owned(), ..credentials("default") }, ..latest() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_public_image_costs_one_head_for_all_namespaces() {
+    let mut rig = rig();
+    let names: Vec<String> = (0..50).map(|number| format!("model-{number:02}")).collect();
+    for name in &names {
+        rig.images.follow(&owner(name), in_namespace(name));
+    }
+    assert_eq!(rig.told().await, names);
+    assert_eq!((rig.registry.heads(":latest").len(), rig.registry.gets()), (1, 1));
+    rig.pass(secs(600)).await;
+    assert_eq!(rig.registry.heads(":latest").len(), 11);
+    rig.registry.push("latest", &digest(2));
+    rig.pass(secs(60)).await;
+    assert_eq!(rig.told().await.len(), 50, "all are told of a push");
+    assert_eq!((rig.registry.heads(":latest").len(), rig.registry.gets()), (12, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_that_came_at_different_times_ask_once_per_interval_together() {
+    let mut rig = rig_with(Config::default());
+    for number in 0..20 {
+        rig.images.follow(&owner(&format!("model-{number}")), in_namespace(&format!("team-{number}")));
+        rig.pass(secs(3)).await;
+    }
+    rig.pass(secs(60)).await;
+    let before = rig.registry.heads(":latest").len();
+    rig.pass(secs(1200)).await;
+    let heads = rig.registry.heads(":latest").len() - before;
+    assert!((18..=24).contains(&heads), "{heads} in twenty minutes");
+    for number in 0..19 {
+        rig.images.forget(&owner(&format!("model-{number}")));
+    }
+    rig.told().await;
+    rig.registry.push("latest", &digest(2));
+    rig.pass(secs(70)).await;
+    assert_eq!(rig.told().await, ["model-19"], "whoever is left asks on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_refused_asks_alone_and_takes_nothing_from_those_who_are_let_in() {
+    let mut rig = rig();
+    *lock(&rig.registry.password) = Some("right".to_owned());
+    let keyholder = Follow { credentials: credentials("robot"), ..latest() };
+    rig.secrets.say("robot", Ok(with_password("right")));
+    rig.images.follow(&owner("let-in"), keyholder.clone());
+    rig.images.follow(&owner("stranger"), in_namespace("away"));
+    rig.images.follow(&owner("another"), in_namespace("farther-away"));
+    assert_eq!(rig.told().await, ["another", "let-in", "stranger"]);
+    assert_eq!(rig.images.follow(&owner("let-in"), keyholder).latest, Some(image(&digest(1))));
+    for (name, namespace) in [("stranger", "away"), ("another", "farther-away")] {
+        let seen = rig.images.follow(&owner(name), in_namespace(namespace));
+        assert_eq!((seen.latest, seen.problem.unwrap().reason), (None, reason::UNAUTHORIZED), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_does_not_answer_is_waited_for_once_by_all_namespaces() {
+    let mut rig = rig();
+    rig.registry.fail(down());
+    for number in 0..10 {
+        rig.images.follow(&owner(&format!("model-{number}")), in_namespace(&format!("team-{number}")));
+    }
+    assert_eq!(rig.told().await.len(), 10);
+    assert_eq!(rig.registry.heads(":latest").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_of_a_version_is_not_fetched_again_after_a_restart() {
+    let mut rig = rig();
+    let stored = image(&digest(1));
+    let running = Follow {
+        details_of: BTreeSet::from([digest(1)]),
+        serving: Some(digest(1)),
+        stored: vec![Arc::new(stored.clone())],
+        ..latest()
+    };
+    rig.images.follow(&owner("churn"), running.clone());
+    assert_eq!(rig.told().await, ["churn"]);
+    let seen = rig.images.follow(&owner("churn"), running.clone());
+    assert_eq!((seen.latest, seen.details[&digest(1)].clone()), (Some(stored.clone()), Ok(stored)));
+    assert_eq!(seen.pullable, Some(true), "whether it is there is asked");
+    assert_eq!(rig.registry.gets(), 0, "a GET of a manifest is a pull");
+    rig.registry.push("latest", &digest(2));
+    rig.pass(secs(60)).await;
+    assert_eq!(rig.told().await, ["churn"]);
+    assert_eq!(rig.images.follow(&owner("churn"), running).latest, Some(image(&digest(2))));
+    assert_eq!(rig.registry.gets(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_in_one_namespace_is_not_told_in_another() {
+    let mut rig = rig();
+    let forged = ImageDetails { platforms: Vec::new(), ..image(&digest(1)) };
+    let forger = Follow { details_of: BTreeSet::from([digest(1)]), stored: vec![Arc::new(forged)], ..latest() };
+    rig.images.follow(&owner("forger"), forger);
+    rig.told().await;
+    rig.images.follow(&owner("churn"), in_namespace("elsewhere"));
+    rig.told().await;
+    assert_eq!(rig.images.follow(&owner("churn"), in_namespace("elsewhere")).latest, Some(image(&digest(1))));
+}

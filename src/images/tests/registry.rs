@@ -210,7 +210,7 @@ async fn a_registry_that_is_away_is_described_in_words_that_do_not_change() {
 }
 
 #[tokio::test]
-async fn a_429_is_obeyed_for_the_whole_host_without_asking_again() {
+async fn a_429_is_obeyed_without_asking_again() {
     let fake = Fake::with(|_| Some(with_header(StatusCode::TOO_MANY_REQUESTS, "retry-after", "600"))).await;
     let client = client();
     for _ in 0..3 {
@@ -221,6 +221,49 @@ async fn a_429_is_obeyed_for_the_whole_host_without_asking_again() {
         assert!(!failure.problem.message.contains("600"), "no times in texts");
     }
     assert_eq!(fake.came().len(), 1);
+}
+
+#[tokio::test]
+async fn one_account_at_its_limit_holds_up_no_other() {
+    let alice = BASE64_STANDARD.encode("alice:pw");
+    let fake = Fake::with(move |came| {
+        let is_alice = came.authorization().is_some_and(|value| value.contains(&alice));
+        let challenge = r#"Basic realm="Registry""#;
+        match came.authorization() {
+            None => Some(with_header(StatusCode::UNAUTHORIZED, "www-authenticate", challenge)),
+            Some(_) => is_alice.then(|| with_header(StatusCode::TOO_MANY_REQUESTS, "ratelimit-remaining", "0;w=21600")),
+        }
+    })
+    .await;
+    let digest = fake.push("latest", "amd64", "1");
+    let of = |user| keychain(&[("login", login(&fake.host, user, "pw"))]);
+    let (client, mut bob_asked) = (client(), 0);
+    for _ in 0..2 {
+        let failure = client.resolve(&churn(&fake), &latest(), &of("alice")).await.unwrap_err();
+        assert_failure(&failure, reason::REGISTRY_RATE_LIMITED, &["429", "the Secret login has no pulls left"]);
+        assert_eq!(client.resolve(&churn(&fake), &latest(), &of("bob")).await.unwrap().digest, digest);
+        bob_asked += 1;
+    }
+    assert_eq!(fake.came().len(), 2 + bob_asked, "of alice only the first question, and its repetition");
+}
+
+#[tokio::test]
+async fn what_a_429_means_is_told_with_what_helps() {
+    let hub = || {
+        let mut answer = ok(
+            r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your unauthenticated pull rate limit."}]}"#,
+        );
+        *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        answer.headers_mut().insert("ratelimit-limit", HeaderValue::from_static("100;w=21600"));
+        answer
+    };
+    let pulls = Fake::with(move |_| Some(hub())).await;
+    let failure = details(&client(), &churn(&pulls), &Digest::of("x")).await.unwrap_err();
+    assert_failure(&failure, reason::REGISTRY_RATE_LIMITED, &["429", "no pulls left (100 in 6 h)", "a higher limit"]);
+    let requests = Fake::with(|_| Some(status(StatusCode::TOO_MANY_REQUESTS))).await;
+    let failure = resolve(&client(), &churn(&requests)).await.unwrap_err();
+    assert_failure(&failure, reason::REGISTRY_RATE_LIMITED, &["too many requests in a short time", "pollInterval"]);
+    assert!(!failure.problem.message.contains("higher limit"), "an account does not help");
 }
 
 #[tokio::test]
