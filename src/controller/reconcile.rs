@@ -217,14 +217,18 @@ fn follow(context: &Context, spec: &ValidSpec, observed: &Observed) -> Observati
         service_account: spec.server.service_account.clone().unwrap_or_else(|| "default".into()),
         secrets: spec.image.pull_secrets.clone(),
     };
+    let stored = observed.stored(&spec.image.repository.to_string());
+    let details = stored.iter().find(|details| Some(&details.digest) == running.as_ref());
+    let serving_images = details.map(|details| details.images_for(&observed.nodes)).unwrap_or_default();
     context.images.follow(
         &key,
         Follow {
             repository: spec.image.repository.clone(),
             want,
             details_of: running.iter().cloned().collect::<BTreeSet<_>>(),
-            stored: observed.stored(&spec.image.repository.to_string()),
+            stored,
             serving: running,
+            serving_images,
             interval: spec.image.poll_interval,
             credentials,
             generation: observed.generation,

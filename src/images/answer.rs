@@ -71,19 +71,28 @@ pub(super) fn explain_unmatched(failure: &mut Failure, keychain: &Keychain, host
 }
 
 fn absent(subject: Subject<'_>, endpoint: &Endpoint) -> Failure {
-    let (reason, message) = match subject.want {
-        Want::Tag(tag) => (
-            reason::TAG_NOT_FOUND,
+    let reason = match subject.want {
+        Want::Tag(_) => reason::TAG_NOT_FOUND,
+        Want::Digest(_) => reason::DIGEST_NOT_FOUND,
+    };
+    if let Some(registry) = endpoint.mirror_of.as_ref().filter(|_| endpoint.alone) {
+        let message = format!(
+            "{endpoint} has no {subject}, and {registry} itself is never asked (upstream=never). If the mirror fetches \
+             images from there, it says so, too, while it cannot reach {registry}: look into its log. If images are pushed \
+             to it, push this one there"
+        );
+        let kind = FailureKind::NotInMirror;
+        return Failure { problem: Problem::new(reason, message), retry_after: None, kind };
+    }
+    let message = match subject.want {
+        Want::Tag(tag) => {
             format!(
                 "{endpoint} has no {subject}: push it, or correct image.repository or image.follow.tag (here: {tag})"
-            ),
-        ),
-        Want::Digest(_) => (
-            reason::DIGEST_NOT_FOUND,
-            format!(
-                "{endpoint} has no {subject}: registries remove what no tag points to any more. Push it again, or \
-                 name another digest or tag"
-            ),
+            )
+        }
+        Want::Digest(_) => format!(
+            "{endpoint} has no {subject}: registries remove what no tag points to any more. Push it again, or name \
+             another digest or tag"
         ),
     };
     Failure { problem: Problem::new(reason, message), retry_after: None, kind: FailureKind::Absent }
@@ -140,6 +149,18 @@ pub(super) fn incomplete(subject: Subject<'_>) -> Failure {
     Failure::unknown(reason::BAD_ANSWER, message)
 }
 
+/// An index, and nothing of what is in it: what is said of the last child that was looked for, in words about the whole.
+pub(super) fn hollow(subject: Subject<'_>, child: Failure) -> Failure {
+    if !child.kind.is_absence() {
+        return child;
+    }
+    let message = format!(
+        "the registry holds the index {subject} but not the images in it (it has collected them, or the push was cut \
+         off): push it again"
+    );
+    Failure { problem: Problem::new(reason::DIGEST_NOT_FOUND, message), ..child }
+}
+
 /// A host name that makes no URL.
 pub(super) fn nowhere(subject: Subject<'_>) -> Failure {
     let registry = subject.repository.registry();
@@ -176,7 +197,7 @@ pub(super) fn merge(mut failures: Vec<Failure>) -> Option<Failure> {
     let rank = |failure: &Failure| match failure.kind {
         FailureKind::Unknown => 2,
         FailureKind::Refused => 1,
-        FailureKind::Absent => 0,
+        FailureKind::Absent | FailureKind::NotInMirror => 0,
     };
     // Of equals, max_by_key takes the last: the registry itself.
     let (at, _) = failures.iter().enumerate().max_by_key(|(_, failure)| rank(failure))?;

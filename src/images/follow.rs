@@ -58,6 +58,8 @@ pub struct Follow {
     pub stored: Vec<Arc<ImageDetails>>,
     /// The digest that users get now: looked for once a day, since registries collect what no tag points to.
     pub serving: Option<Digest>,
+    /// The images in that digest that nodes run, where it is an index: a registry may hold the index and not them.
+    pub serving_images: BTreeSet<Digest>,
     /// How often a tag is looked at. Of several owners of one tag the most impatient decides.
     pub interval: Duration,
     /// With which pull secrets.

@@ -368,7 +368,11 @@ impl Index {
             latest: wanted.and_then(|target| target.good.clone()),
             details: details.collect(),
             problem: wanted.and_then(|target| target.problem.clone()),
-            pullable: follow.serving.clone().and_then(|digest| target(Want::Digest(digest))?.there),
+            pullable: follow.serving.clone().and_then(|digest| {
+                let there = |digest: Digest| target(Want::Digest(digest)).and_then(|target| target.there);
+                let hollow = follow.serving_images.iter().any(|image| there(image.clone()) == Some(false));
+                if hollow { Some(false) } else { there(digest) }
+            }),
         }
     }
 
@@ -399,7 +403,7 @@ fn interests(follow: &Follow) -> HashMap<TargetKey, Interest> {
     for digest in &follow.details_of {
         interests.entry(key(Want::Digest(digest.clone()))).or_default().details = true;
     }
-    if let Some(digest) = &follow.serving {
+    for digest in follow.serving.iter().chain(&follow.serving_images) {
         interests.entry(key(Want::Digest(digest.clone()))).or_default().serving = true;
     }
     interests

@@ -14,8 +14,14 @@ pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+jso
 pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// The media types of images' configurations.
+const CONFIGURATIONS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+
 /// An index of more children than this is taken for a mistake: real ones have about twenty.
-const MOST_CHILDREN: usize = 500;
+pub(super) const MOST_CHILDREN: usize = 500;
+/// Each index within an index costs a request; those seen hold one for each platform.
+pub(super) const MOST_INDEXES: usize = 16;
 
 /// One image as a registry holds it: the digest that gets pinned, and what it holds per platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +63,12 @@ impl ImageDetails {
         self.digest == *digest || self.platforms.iter().any(|(_, child)| child == digest)
     }
 
+    /// The images in this index that these nodes run; none where it is an image itself.
+    pub fn images_for(&self, nodes: &BTreeSet<Platform>) -> BTreeSet<Digest> {
+        let images = self.children_for(nodes).into_values().flatten().cloned();
+        images.filter(|image| *image != self.digest).collect()
+    }
+
     fn children_for(&self, nodes: &BTreeSet<Platform>) -> BTreeMap<&Platform, BTreeSet<&Digest>> {
         self.children(|platform| platform.fits_any(nodes))
     }
@@ -81,10 +93,20 @@ pub(crate) struct RawManifest {
 /// What a manifest turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Manifest {
-    /// An index, and its children; some builders leave the platform out.
-    Index(Vec<(Option<Platform>, Digest)>),
+    /// An index, and its children.
+    Index(Vec<Child>),
     /// A single image: the digest of its configuration, which names the platform.
     Image { config: Digest },
+}
+
+/// What an index names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Child {
+    pub digest: Digest,
+    /// Some builders leave it out.
+    pub platform: Option<Platform>,
+    /// Another index: what joins the tags of several builds makes these.
+    pub is_index: bool,
 }
 
 /// Why bytes are no manifest of an image. The text continues a sentence that begins with the image's name.
@@ -104,6 +126,8 @@ pub(crate) enum ManifestError {
     EmptyIndex,
     #[error("is an index of more than {MOST_CHILDREN} manifests: push one with fewer")]
     TooMany,
+    #[error("is an index of more than {MOST_INDEXES} indexes: push one that names its images itself")]
+    TooManyIndexes,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +145,7 @@ struct Descriptor {
     media_type: Option<String>,
     digest: Option<String>,
     platform: Option<RawPlatform>,
+    artifact_type: Option<String>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
 }
@@ -164,8 +189,9 @@ fn read_index(children: &[Descriptor]) -> Result<Manifest, ManifestError> {
     }
     let mut images = Vec::with_capacity(children.len());
     for child in children {
-        let kind = child.media_type.as_deref();
-        if !matches!(kind, None | Some(OCI_MANIFEST | DOCKER_MANIFEST)) || child.is_attestation() {
+        let is_index = matches!(child.media_type.as_deref(), Some(OCI_INDEX | DOCKER_LIST));
+        let may_be_image = matches!(child.media_type.as_deref(), None | Some(OCI_MANIFEST | DOCKER_MANIFEST));
+        if !(is_index || may_be_image) || child.is_attestation() || child.is_artifact() {
             continue;
         }
         let platform = child.platform.as_ref().map(RawPlatform::normal);
@@ -173,14 +199,16 @@ fn read_index(children: &[Descriptor]) -> Result<Manifest, ManifestError> {
             continue;
         }
         let digest = child.digest.as_deref().and_then(|digest| Digest::parse(digest).ok());
-        images.push((platform, digest.ok_or(ManifestError::NotAManifest)?));
+        let digest = digest.ok_or(ManifestError::NotAManifest)?;
+        images.push(Child { digest, platform, is_index });
     }
     if images.is_empty() { Err(ManifestError::EmptyIndex) } else { Ok(Manifest::Index(images)) }
 }
 
 fn read_image(config: &Descriptor) -> Result<Manifest, ManifestError> {
     match config.media_type.as_deref() {
-        None | Some("application/vnd.oci.image.config.v1+json" | "application/vnd.docker.container.image.v1+json") => {}
+        None => {}
+        Some(kind) if CONFIGURATIONS.contains(&kind) => {}
         Some(other) => {
             let other = other.chars().filter(|c| c.is_ascii_graphic()).take(80).collect();
             return Err(ManifestError::Artifact(other));
@@ -191,6 +219,11 @@ fn read_image(config: &Descriptor) -> Result<Manifest, ManifestError> {
 }
 
 impl Descriptor {
+    /// A signature or a list of parts beside the images. Some tools give an image the type of its configuration here.
+    fn is_artifact(&self) -> bool {
+        self.artifact_type.as_deref().is_some_and(|kind| !kind.is_empty() && !CONFIGURATIONS.contains(&kind))
+    }
+
     fn is_attestation(&self) -> bool {
         self.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
     }

@@ -1,6 +1,6 @@
 //! Where a registry's API is served: [`Mirrors`] first, then the registry itself.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
 use url::Url;
 
@@ -18,12 +18,15 @@ use super::reference::{DOCKER_HUB, Repository};
 ///
 /// A mirror that cannot be reached, refuses, fails, or does not hold the image is passed over for the next, and at last
 /// for the registry itself, exactly as nodes do it. Credentials for the registry are **not** sent to a mirror, since a
-/// mirror is another party; credentials for the mirror's own host in a pull secret are. Two options in the URL's query:
+/// mirror is another party; credentials for the mirror's own host in a pull secret are. Three options in the URL's query:
 ///
 /// * `credentials=forward` sends the registry's credentials to this mirror too (a cache that asks on the caller's
 ///   behalf; nodes that run containerd do this);
 /// * `upstream=never` asks the registry itself never (an air-gapped cluster, or a mirror that is pushed to: while it is
-///   away, an older image of the same tag upstream must not be taken for a new push).
+///   away, an older image of the same tag upstream must not be taken for a new push);
+/// * `override_path=true` takes the URL's path for where the API begins, without `/v2` behind it, as the option of that name
+///   does for containerd: registries that keep each cache in a project of its own need it. A path that begins with `/v2/`
+///   means the same without being told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mirrors(BTreeMap<String, Vec<Mirror>>);
 
@@ -55,7 +58,8 @@ pub enum MirrorError {
     UserInfo(String),
     /// An option that does not exist.
     #[error(
-        "the mirror of {host} has the unknown option {option:?}: only credentials=forward and upstream=never exist"
+        "the mirror of {host} has the unknown option {option:?}: only credentials=forward, upstream=never and \
+         override_path=true exist"
     )]
     Option {
         /// The registry.
@@ -86,15 +90,17 @@ impl Mirrors {
     /// Where to ask for this repository, in order.
     pub(crate) fn endpoints(&self, repository: &Repository) -> Vec<Endpoint> {
         let mirrors = self.0.get(repository.registry()).map_or(&[][..], Vec::as_slice);
+        let alone = !mirrors.iter().all(|mirror| mirror.upstream_too);
         let mut endpoints: Vec<_> = mirrors
             .iter()
             .map(|mirror| Endpoint {
                 base: mirror.base.clone(),
                 mirror_of: Some(repository.registry().to_owned()),
                 forward_credentials: mirror.forward_credentials,
+                alone,
             })
             .collect();
-        if mirrors.iter().all(|mirror| mirror.upstream_too) {
+        if !alone {
             endpoints.extend(upstream(repository.registry()));
         }
         endpoints
@@ -123,11 +129,12 @@ impl Mirror {
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none_or(str::is_empty) {
             return Err(wrong());
         }
-        let (mut forward_credentials, mut upstream_too) = (false, true);
+        let (mut forward_credentials, mut upstream_too, mut override_path) = (false, true, false);
         for (key, value) in base.query_pairs() {
             match (key.as_ref(), value.as_ref()) {
                 ("credentials", "forward") => forward_credentials = true,
                 ("upstream", "never") => upstream_too = false,
+                ("override_path", "true") => override_path = true,
                 _ => {
                     return Err(MirrorError::Option { host: host.to_owned(), option: format!("{key}={value}") });
                 }
@@ -135,6 +142,10 @@ impl Mirror {
         }
         base.set_query(None);
         base.set_fragment(None);
+        let path = base.path().trim_end_matches('/').to_owned();
+        // Nobody serves one registry's API below another's.
+        let is_root = override_path || path.ends_with("/v2") || path.starts_with("/v2/");
+        base.set_path(&if is_root { path } else { format!("{path}/v2") });
         Ok(Self { base, forward_credentials, upstream_too })
     }
 }
@@ -142,14 +153,21 @@ impl Mirror {
 /// One place that serves the API for a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// Without the `/v2/` that every request begins with.
+    /// Where its API begins: with a registry `/v2`.
     pub base: Url,
     /// The registry this stands in for; `None` for the registry itself.
     pub mirror_of: Option<String>,
     pub forward_credentials: bool,
+    /// A mirror, and the registry that it stands in for is not asked.
+    pub alone: bool,
 }
 
 impl Endpoint {
+    /// A server that stands in for none.
+    pub fn of(base: Url) -> Self {
+        Self { base, mirror_of: None, forward_credentials: true, alone: false }
+    }
+
     /// `host` or `host:port`: what credentials are looked up by, and what metrics and messages say.
     pub fn host(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
@@ -159,11 +177,18 @@ impl Endpoint {
         }
     }
 
+    /// The repository's path as this host calls it: a mirror may keep it in a project.
+    pub fn path<'a>(&self, repository: &'a Repository) -> Cow<'a, str> {
+        match self.base.path().strip_prefix("/v2/") {
+            Some(project) if !project.is_empty() => format!("{project}/{}", repository.path()).into(),
+            _ => repository.path().into(),
+        }
+    }
+
     /// The URL of something in a repository, for example `manifests/latest`.
     pub fn url(&self, repository: &Repository, what: &str) -> Url {
         let mut url = self.base.clone();
-        let root = self.base.path().trim_end_matches('/').trim_end_matches("/v2");
-        url.set_path(&format!("{root}/v2/{}/{what}", repository.path()));
+        url.set_path(&format!("{}/{}/{what}", self.base.path().trim_end_matches('/'), repository.path()));
         if let Some(registry) = &self.mirror_of {
             // One mirror may serve several registries: this is how containerd tells it which is meant.
             url.query_pairs_mut().append_pair("ns", registry);
@@ -184,8 +209,7 @@ impl fmt::Display for Endpoint {
 fn upstream(registry: &str) -> Option<Endpoint> {
     let host = if registry == DOCKER_HUB { "registry-1.docker.io" } else { registry };
     let scheme = if is_loopback(registry) { "http" } else { "https" };
-    let base = Url::parse(&format!("{scheme}://{host}/")).ok()?;
-    Some(Endpoint { base, mirror_of: None, forward_credentials: true })
+    Url::parse(&format!("{scheme}://{host}/v2")).ok().map(Endpoint::of)
 }
 
 /// Registries on the machine itself speak plain HTTP by default, as container runtimes assume too.

@@ -3,6 +3,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | [`mod@reference`] | [`Repository`], [`Tag`], [`Digest`]: names that cannot be wrong |
+//! | `pages` | web pages about images, which people paste where a name belongs |
 //! | [`platform`] | [`Platform`]: for which machines an image was built |
 //! | [`manifest`] | [`ImageDetails`]: what a manifest says, and whether two images are the same to these nodes |
 //! | [`labels`] | [`Labels`]: what an image says of itself |
@@ -48,6 +49,7 @@ pub mod labels;
 mod limits;
 pub mod manifest;
 pub mod mirrors;
+mod pages;
 pub mod platform;
 pub mod poller;
 pub mod problem;

@@ -66,8 +66,17 @@ pub(crate) enum FailureKind {
     Refused,
     /// 404: there is nothing of that name, or nothing that these credentials may see.
     Absent,
+    /// 404 from a mirror where the registry itself is never asked: a cache that is cut off from its registry says so, too.
+    NotInMirror,
     /// The question could not be answered now; nothing is known.
     Unknown,
+}
+
+impl FailureKind {
+    /// Whether there is nothing of that name where it was looked for.
+    pub fn is_absence(self) -> bool {
+        matches!(self, Self::Absent | Self::NotInMirror)
+    }
 }
 
 impl Failure {
@@ -77,6 +86,6 @@ impl Failure {
 
     /// Whether other credentials might change the answer.
     pub fn may_be_credentials(&self) -> bool {
-        matches!(self.kind, FailureKind::Refused | FailureKind::Absent)
+        self.kind == FailureKind::Refused || self.kind.is_absence()
     }
 }

@@ -9,6 +9,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Digest as _;
 
+use super::pages;
+
 /// The host of Docker Hub as it stands in image names. Its API is served elsewhere: see [`super::Mirrors`].
 pub(crate) const DOCKER_HUB: &str = "docker.io";
 /// What Docker Hub was once called in image names.
@@ -26,6 +28,9 @@ pub enum ReferenceError {
     /// A URL was pasted.
     #[error("{0:?} is a URL: write the repository without the scheme, as {1}")]
     Scheme(String, String),
+    /// The address of a page about an image was pasted.
+    #[error("{0:?} is a web page, and no registry answers there: write the repository as in `docker pull`, here {1}")]
+    Page(String, String),
     /// Registries know lower-case names only.
     #[error("the image repository {0:?} has upper-case letters, which no registry accepts: write {1}")]
     UpperCase(String, String),
@@ -190,10 +195,23 @@ fn check_spelling(text: &str) -> Result<(), ReferenceError> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(ReferenceError::Blank(shown(text)));
     }
+    if let Some(repository) = pages::repository(text) {
+        return Err(ReferenceError::Page(shown(text), offered(&repository)));
+    }
     if let Some((_, rest)) = text.split_once("://") {
-        return Err(ReferenceError::Scheme(shown(text), shown(rest.trim_end_matches('/'))));
+        return Err(ReferenceError::Scheme(shown(text), offered(rest)));
     }
     Ok(())
+}
+
+/// What to write instead, such that it is not refused in turn.
+fn offered(text: &str) -> String {
+    let (name, ..) = split(text.trim_end_matches('/'));
+    let name = name.to_ascii_lowercase();
+    match Repository::parse(&name) {
+        Ok(_) => shown(&name),
+        Err(_) => "something like alice/credit-scoring-model or ghcr.io/alice/churn".to_owned(),
+    }
 }
 
 /// Splits `name[:tag][@digest]`. A colon before the last slash is a port and stays in the name.

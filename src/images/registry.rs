@@ -119,7 +119,7 @@ impl Client {
             }
         }
         // Of equals the first: the most specific one. Absence is the word of a registry that let somebody in.
-        let found = failures.iter().position(|failure| failure.kind == FailureKind::Absent).unwrap_or(0);
+        let found = failures.iter().position(|failure| failure.kind.is_absence()).unwrap_or(0);
         Err(failures.swap_remove(found))
     }
 
@@ -195,7 +195,7 @@ fn credentials_at(repository: &Repository, endpoint: &Endpoint, keychain: &Keych
     if endpoint.mirror_of.is_none() {
         return of_registry();
     }
-    let mut credentials = keychain.matching(&endpoint.host(), repository.path());
+    let mut credentials = keychain.matching(&endpoint.host(), &endpoint.path(repository));
     if endpoint.forward_credentials {
         credentials.extend(of_registry());
     }

@@ -53,7 +53,7 @@ impl Client {
         method: &Method,
         url: Url,
     ) -> Result<reqwest::Response, Failure> {
-        let (base, path) = (&at.endpoint.base, at.subject.repository.path());
+        let (base, path) = (&at.endpoint.base, &*at.endpoint.path(at.subject.repository));
         if let Login::RegistryToken(token) = &at.credential.login {
             return self.send(at, method, url, auth::bearer(token)).await;
         }
@@ -104,7 +104,7 @@ impl Client {
                 _ => (None, true),
             }),
             Challenge::Bearer { realm, service, scope } => {
-                let path = at.subject.repository.path();
+                let path = &at.endpoint.path(at.subject.repository);
                 let key = TokenKey::new(realm, service.as_deref(), scope.as_deref(), path, at.credential);
                 if renew {
                     self.tokens.drop(&key);
@@ -123,7 +123,7 @@ impl Client {
         let bad = |why: &str| answer::bad(at.subject, at.endpoint, why);
         let request = key.request(&at.endpoint.base, at.credential).map_err(|error| bad(&format!("it {error}")))?;
         // Messages name the token service, which may be the one that is away.
-        let service = Endpoint { base: request.url.clone(), mirror_of: None, forward_credentials: false };
+        let service = Endpoint::of(request.url.clone());
         let mut builder = match request.form {
             // A redirect may repeat the body, and with it the refresh token, anywhere: this follows none.
             Some(form) => {

@@ -65,9 +65,76 @@ async fn a_child_that_the_registry_lacks_is_passed_over() {
     assert_eq!((commit(&without_config), without_config.platforms.len()), (Some("arm"), 2));
     fake.remove(&amd);
     assert_eq!(commit(&details(&client(), &churn(&fake), &index).await.unwrap()), Some("arm"));
+}
+
+#[tokio::test]
+async fn an_index_whose_images_are_gone_cannot_be_pulled() {
+    let fake = Fake::start().await;
+    let (arm, amd) = (fake.push_config("b", labelled("arm64", "arm")), fake.push_config("a", labelled("amd64", "amd")));
+    let named = fake.push_index("latest", &[(Some("arm64"), &arm), (Some("amd64"), &amd)]);
+    let unnamed = fake.push_index("bare", &[(None, &arm), (None, &amd)]);
+    let outer = fake.push_outer("outer", &[&named]);
+    fake.remove(&amd);
     fake.remove(&arm);
-    let none = details(&client(), &churn(&fake), &index).await.unwrap();
-    assert_eq!((&*none.labels, none.platforms.len()), (&Labels::default(), 2));
+    for index in [named, unnamed, outer] {
+        assert!(resolve(&client(), &churn(&fake)).await.is_ok(), "the tag is answered as ever");
+        let failure = details(&client(), &churn(&fake), &index).await.unwrap_err();
+        assert_failure(&failure, reason::DIGEST_NOT_FOUND, &["holds the index", index.as_str(), "push it again"]);
+        assert_eq!(failure.kind, FailureKind::Absent);
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_indexes_holds_the_images_of_all() {
+    let fake = Fake::start().await;
+    let (arm, amd) = (fake.push_config("b", labelled("arm64", "arm")), fake.push_config("a", labelled("amd64", "amd")));
+    let inner = [fake.push_index("arm", &[(Some("arm64"), &arm)]), fake.push_index("amd", &[(Some("amd64"), &amd)])];
+    let outer = fake.push_outer("latest", &[&inner[0], &inner[1]]);
+    let outermost = fake.push_outer("outermost", &[&outer]);
+    let expected = vec![("linux/arm64".parse().unwrap(), arm), ("linux/amd64".parse().unwrap(), amd)];
+    for index in [outer, outermost] {
+        let both = details(&client(), &churn(&fake), &index).await.unwrap();
+        assert_eq!((&both.digest, &both.platforms, commit(&both)), (&index, &expected, Some("amd")));
+    }
+}
+
+#[tokio::test]
+async fn indexes_within_an_index_are_looked_into_only_so_far() {
+    let fake = Fake::start().await;
+    let amd = fake.push_config("a", labelled("amd64", "amd"));
+    let mut innermost = fake.push_index("0", &[(Some("amd64"), &amd)]);
+    for depth in 0..20 {
+        innermost = fake.push_outer(&depth.to_string(), &[&innermost]);
+    }
+    let before = fake.came().len();
+    let failure = details(&client(), &churn(&fake), &innermost).await.unwrap_err();
+    assert_failure(&failure, reason::NOT_AN_IMAGE, &["more than 16 indexes"]);
+    assert_eq!(fake.came().len() - before, 17);
+}
+
+#[tokio::test]
+async fn what_is_no_image_beside_an_image_spoils_nothing() {
+    let fake = Fake::start().await;
+    let amd = fake.push_config("a", labelled("amd64", "amd"));
+    let chart = json!({"schemaVersion": 2, "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json"}});
+    let chart = fake.store("manifests", manifest::OCI_MANIFEST, chart.to_string());
+    let text = fake.store("manifests", manifest::OCI_MANIFEST, "no manifest at all".to_owned());
+    let odd = fake.push_config("odd", json!({"no": "platform"}));
+    let gone = Digest::of("gone");
+    for other in [&chart, &text, &odd, &gone] {
+        for children in [[(Some("amd64"), &amd), (None, other)], [(None, other), (None, &amd)]] {
+            let index = fake.push_index("latest", &children);
+            let found = details(&client(), &churn(&fake), &index).await.unwrap();
+            assert_eq!(found.platforms, [("linux/amd64".parse().unwrap(), amd.clone())]);
+            assert_eq!(commit(&found), Some("amd"));
+        }
+        let alone = fake.push_index("alone", &[(None, other)]);
+        assert!(details(&client(), &churn(&fake), &alone).await.is_err(), "but nothing else is no image");
+    }
+    let many: Vec<Digest> = (0..20).map(|number| Digest::of(format!("gone {number}"))).collect();
+    let children: Vec<_> = many.iter().map(|digest| (None, digest)).chain([(Some("amd64"), &amd)]).collect();
+    let index = fake.push_index("latest", &children);
+    assert_eq!(details(&client(), &churn(&fake), &index).await.unwrap().platforms.len(), 1);
 }
 
 #[tokio::test]
@@ -76,7 +143,7 @@ async fn few_children_are_looked_for() {
     let gone: Vec<Digest> = (0..20).map(|number| Digest::of(format!("gone {number}"))).collect();
     let children: Vec<_> = gone.iter().map(|digest| (Some("amd64"), digest)).collect();
     let index = fake.push_index("latest", &children);
-    assert_eq!(*details(&client(), &churn(&fake), &index).await.unwrap().labels, Labels::default());
+    assert_failure(&details(&client(), &churn(&fake), &index).await.unwrap_err(), reason::DIGEST_NOT_FOUND, &[]);
     assert_eq!(fake.came().len(), 9);
 }
 

@@ -99,6 +99,16 @@ impl Fake {
         digest
     }
 
+    /// Stores an index of these indexes, which have no platform; returns its digest.
+    pub fn push_outer(&self, tag: &str, indexes: &[&Digest]) -> Digest {
+        let children: Vec<_> =
+            indexes.iter().map(|digest| json!({"mediaType": OCI_INDEX, "size": 1, "digest": digest})).collect();
+        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
+        let digest = self.store("manifests", OCI_INDEX, index.to_string());
+        self.tag(tag, &digest);
+        digest
+    }
+
     pub fn store(&self, kind: &str, media_type: &str, content: String) -> Digest {
         let digest = Digest::of(&content);
         let mut things = lock(&self.inner.things);

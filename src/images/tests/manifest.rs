@@ -76,8 +76,26 @@ fn an_index_yields_its_images_without_attestations() {
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
         child("linux", "amd64", 1), child("unknown", "unknown", 2), attestation, unknown_type, unnamed,
     ]});
-    let expected = vec![(Some(platform("linux/amd64")), digest(1)), (None, digest(3))];
+    let expected = vec![
+        Child { digest: digest(1), platform: Some(platform("linux/amd64")), is_index: false },
+        Child { digest: digest(3), platform: None, is_index: false },
+    ];
     assert_eq!(read(index), Ok(Manifest::Index(expected)));
+}
+
+#[test]
+fn an_index_names_indexes_too_and_artifacts_are_left_out() {
+    let typed = |number: u8, media_type: &str, artifact_type: &str| json!({"mediaType": media_type, "artifactType": artifact_type, "size": 1, "digest": digest(number)});
+    let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
+        {"mediaType": OCI_INDEX, "size": 1, "digest": digest(1)},
+        {"mediaType": DOCKER_LIST, "size": 1, "digest": digest(2)},
+        typed(3, OCI_MANIFEST, "application/spdx+json"),
+        typed(4, OCI_MANIFEST, "application/vnd.oci.image.config.v1+json"),
+        typed(5, OCI_MANIFEST, ""),
+    ]});
+    let Ok(Manifest::Index(children)) = read(index) else { panic!("no index") };
+    let found: Vec<_> = children.iter().map(|child| (child.digest.clone(), child.is_index)).collect();
+    assert_eq!(found, [(digest(1), true), (digest(2), true), (digest(4), false), (digest(5), false)]);
 }
 
 #[test]

@@ -35,6 +35,35 @@ fn an_air_gapped_mirror_is_all_there_is() {
 }
 
 #[test]
+fn a_mirror_whose_path_holds_a_project_is_asked_as_containerd_asks_it() {
+    for (mirror, root) in [
+        ("https://cache.example/v2/hub-proxy", "https://cache.example/v2/hub-proxy"),
+        ("https://cache.example/v2/hub-proxy/?upstream=never", "https://cache.example/v2/hub-proxy"),
+        ("https://cache.example/v2/team/hub?override_path=true", "https://cache.example/v2/team/hub"),
+        ("https://cache.example/hub?override_path=true", "https://cache.example/hub"),
+        ("https://cache.example?override_path=true", "https://cache.example"),
+        ("https://cache.example/hub", "https://cache.example/hub/v2"),
+        ("https://cache.example/hub/v2", "https://cache.example/hub/v2"),
+        ("https://cache.example/v2/", "https://cache.example/v2"),
+        ("https://cache.example", "https://cache.example/v2"),
+    ] {
+        let asked = &urls(&format!("docker.io={mirror}"), "alice/churn")[0];
+        assert_eq!(*asked, format!("{root}/alice/churn/manifests/latest?ns=docker.io"), "{mirror}");
+    }
+}
+
+#[test]
+fn a_repository_in_a_project_of_a_mirror_is_called_by_both() {
+    let path = |mirrors: &str| {
+        let (mirrors, of): (Mirrors, _) = (mirrors.parse().unwrap(), repository("alice/churn"));
+        mirrors.endpoints(&of)[0].path(&of).into_owned()
+    };
+    assert_eq!(path("docker.io=https://cache.example/v2/hub-proxy"), "hub-proxy/alice/churn");
+    assert_eq!(path("docker.io=https://cache.example/v2"), "alice/churn");
+    assert_eq!(path("docker.io=https://cache.example/hub"), "alice/churn");
+}
+
+#[test]
 fn only_registries_on_the_machine_itself_are_asked_without_tls() {
     for (of, scheme) in [
         ("localhost:5000/churn", "http"),
@@ -60,7 +89,10 @@ fn what_is_no_mirror_is_refused_with_the_remedy() {
         ("docker.io=ftp://m", "not an http:// or https:// URL"),
         ("docker.io=http://", "not an http:// or https:// URL"),
         ("docker.io=http://u:p@m", "put them into a pull secret"),
-        ("docker.io=http://m?credentials=send", "only credentials=forward and upstream=never exist"),
+        (
+            "docker.io=http://m?credentials=send",
+            "only credentials=forward, upstream=never and override_path=true exist",
+        ),
     ] {
         let error = text.parse::<Mirrors>().expect_err(text).to_string();
         assert!(error.contains(expected), "{text}: {error}");

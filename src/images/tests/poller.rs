@@ -165,6 +165,7 @@ fn latest() -> Follow {
         details_of: BTreeSet::new(),
         stored: Vec::new(),
         serving: None,
+        serving_images: BTreeSet::new(),
         interval: secs(60),
         credentials: credentials("default"),
         generation: 1,

@@ -432,3 +432,34 @@ async fn what_is_stored_in_one_namespace_is_not_told_in_another() {
     rig.told().await;
     assert_eq!(rig.images.follow(&owner("churn"), in_namespace("elsewhere")).latest, Some(image(&digest(1))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_a_registrys_own_word_makes_a_digest_gone() {
+    for (kind, expected) in [(FailureKind::Absent, Some(false)), (FailureKind::NotInMirror, None)] {
+        let mut rig = rig();
+        rig.registry.fail(failure(reason::DIGEST_NOT_FOUND, kind));
+        let serving = Follow { serving: Some(digest(1)), ..latest() };
+        rig.images.follow(&owner("churn"), serving.clone());
+        rig.told().await;
+        assert_eq!(rig.images.follow(&owner("churn"), serving).pullable, expected, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_can_be_pulled_only_while_all_that_nodes_need_of_it_is_there() {
+    let mut rig = rig();
+    let serving = Follow {
+        serving: Some(digest(1)),
+        serving_images: BTreeSet::from([digest(11), digest(12)]),
+        stored: vec![Arc::new(image(&digest(1)))],
+        ..latest()
+    };
+    rig.images.follow(&owner("churn"), serving.clone());
+    rig.told().await;
+    assert_eq!(rig.images.follow(&owner("churn"), serving.clone()).pullable, Some(true));
+    lock(&rig.registry.gone).insert(digest(12));
+    rig.pass(secs(25 * 60 * 60)).await;
+    assert_eq!(rig.told().await, ["churn"]);
+    assert_eq!(rig.images.follow(&owner("churn"), serving).pullable, Some(false));
+    assert_eq!(rig.registry.gets(), 0, "that they are there is asked by HEAD");
+}

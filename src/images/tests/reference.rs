@@ -43,7 +43,9 @@ fn what_is_no_repository_is_refused_with_the_remedy() {
         ("localhost:5000/churn:V2", "put the tag under image.follow.tag (here: V2) and leave localhost:5000/churn"),
         (&format!("alice/churn@{digest}"), "put the digest under image.pin (here: sha256:6c3c"),
         (&format!("alice/churn:v1@{digest}"), "put the digest under image.pin"),
-        ("https://hub.docker.com/r/alice/churn", "write the repository without the scheme"),
+        ("https://alice", "as alice"),
+        ("https://registry.example.org/churn?tag=v1", "without the scheme, as something like"),
+        ("https://registry.example.org/Alice/churn:v1", "without the scheme, as registry.example.org/alice/churn"),
         ("docker://alice/churn", "write the repository without the scheme, as alice/churn"),
         ("Alice/Churn", "write alice/churn"),
         ("GHCR.io/alice/churn", "write ghcr.io/alice/churn"),
@@ -137,5 +139,42 @@ proptest! {
             prop_assert_eq!(Repository::parse(&once.to_string()).unwrap(), once.clone());
             prop_assert_eq!(Repository::parse(&once.familiar()).unwrap(), once);
         }
+    }
+}
+
+#[test]
+fn the_page_of_an_image_is_answered_with_the_repository_that_it_is_about() {
+    for (page, repository) in [
+        ("https://hub.docker.com/r/alice/churn", "alice/churn"),
+        ("https://hub.docker.com/r/alice/churn/tags?page=2#top", "alice/churn"),
+        ("hub.docker.com/r/alice/churn/", "alice/churn"),
+        ("http://www.hub.docker.com/r/Alice/churn", "alice/churn"),
+        ("https://hub.docker.com/_/nginx", "nginx"),
+        ("https://hub.docker.com/repository/docker/alice/churn/general", "alice/churn"),
+        ("https://hub.docker.com/layers/alice/churn/latest/images/sha256-00", "alice/churn"),
+        ("https://hub.docker.com/alice/churn", "alice/churn"),
+        ("https://github.com/Alice/models/pkgs/container/churn", "ghcr.io/alice/churn"),
+        ("https://github.com/alice/models/pkgs/container/models%2Fchurn/123?tag=v1", "ghcr.io/alice/models/churn"),
+        ("https://github.com/orgs/acme/packages/container/package/churn", "ghcr.io/acme/churn"),
+        ("https://github.com/users/alice/packages/container/churn/versions", "ghcr.io/alice/churn"),
+        ("https://github.com/alice/churn", "ghcr.io/alice/churn"),
+        ("github.com/alice/churn", "ghcr.io/alice/churn"),
+        ("https://quay.io/repository/alice/churn?tab=tags", "quay.io/alice/churn"),
+        ("https://gitlab.com/acme/models/churn/container_registry/42", "registry.gitlab.com/acme/models/churn"),
+        ("https://gitlab.com/acme/churn/-/packages", "registry.gitlab.com/acme/churn"),
+    ] {
+        let error = Repository::parse(page).expect_err(page).to_string();
+        assert!(error.contains("is a web page"), "{error}");
+        assert_eq!(error.rsplit(' ').next(), Some(repository), "{page}");
+        assert!(Repository::parse(repository).is_ok(), "what is offered is taken: {repository}");
+    }
+    for page in ["https://hub.docker.com/u/alice/repos/all", "https://hub.docker.com", "github.com/alice"] {
+        let error = Repository::parse(page).expect_err(page).to_string();
+        assert!(error.contains("here something like alice/credit-scoring-model"), "{error}");
+    }
+    for real in
+        ["quay.io/repository/churn", "ghcr.io/alice/churn", "hub.docker.com.example/r/alice", "registry.gitlab.com/a/b"]
+    {
+        assert!(Repository::parse(real).is_ok(), "{real}");
     }
 }

@@ -502,6 +502,19 @@ async fn mirrors_that_fail_or_lack_the_image_are_passed_over() {
 }
 
 #[tokio::test]
+async fn what_a_mirror_lacks_that_is_asked_alone_may_only_be_out_of_its_reach() {
+    let empty = Fake::start().await;
+    let client = client_with(&format!("docker.io=http://{}?upstream=never", empty.host));
+    let failure = resolve(&client, &hub()).await.unwrap_err();
+    let words = ["docker.io itself is never asked", "while it cannot reach docker.io", "If images are pushed to it"];
+    assert_failure(&failure, reason::TAG_NOT_FOUND, &words);
+    assert_eq!(failure.kind, FailureKind::NotInMirror);
+    let failure = details(&client, &hub(), &Digest::of("x")).await.unwrap_err();
+    assert_failure(&failure, reason::DIGEST_NOT_FOUND, &words);
+    assert!(!failure.problem.message.contains("registries remove"), "{failure:?}");
+}
+
+#[tokio::test]
 async fn while_a_mirror_is_away_nothing_is_called_absent() {
     let down = Fake::with(|_| Some(status(StatusCode::INTERNAL_SERVER_ERROR))).await;
     let empty = Fake::start().await;
