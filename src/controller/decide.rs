@@ -111,7 +111,8 @@ pub(super) fn target(spec: &ValidSpec, seen: &Observation, observed: &Observed) 
         let image = template::pinned(spec, pin);
         observed.revisions.iter().any(|revision| revision.image == image)
     });
-    target::decide(&spec.image, running.as_ref(), stored, seen, &observed.nodes)
+    let deployed = observed.deployment.is_some();
+    target::decide(&spec.image, running.as_ref(), stored, deployed, seen, &observed.nodes)
 }
 
 /// Decides for a valid spec.

@@ -128,6 +128,9 @@ fn ready(situation: &Situation) -> (Judgement, Way) {
 fn starting(situation: &Situation) -> Judgement {
     let serves = situation.deployment.is_some_and(|facts| facts.available > 0);
     match serves {
+        true if situation.spec.strategy == Strategy::Recreate => {
+            Judgement::new(READY, false, "RollingOut", "the wanted version starts once the one before it has stopped")
+        }
         true => Judgement::new(READY, false, "RollingOut", "the wanted version is starting; the one before it serves"),
         false => Judgement::new(READY, false, "Deploying", "the wanted version is starting"),
     }

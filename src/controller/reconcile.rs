@@ -28,7 +28,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    api::{ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions},
+    api::{ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions, spec::Strategy},
     images::{CredentialRef, Follow, Images, Observation, OwnerKey, Want},
     monitoring::bundle::{Expectation, NO_CONTAINERS},
     resources::Owner,
@@ -157,7 +157,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         Ok(spec) => spec,
         Err(faults) => {
             let status = report::invalid_status(&faults, &observed, Timestamp::now());
-            write(context, &observed, model, status, Vec::new()).await?;
+            write(context, &observed, model, status, None, Vec::new()).await?;
             return Ok(Action::await_change());
         }
     };
@@ -178,7 +178,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     };
     let status = report::status(&spec, &plan, &applied, &seen, &observed, Timestamp::now());
     let to_retry = applied.to_retry().map(|obstacle| obstacle.message.clone());
-    write(context, &observed, model, status, applied.notes).await?;
+    write(context, &observed, model, status, Some(spec.strategy), applied.notes).await?;
     if let Some(error) = failure {
         return Err(error);
     }
@@ -251,6 +251,7 @@ async fn write(
     observed: &Observed,
     model: &StoredModelDeployment,
     status: ModelDeploymentStatus,
+    strategy: Option<Strategy>,
     mut notes: Vec<super::writer::Note>,
 ) -> Result<(), Error> {
     context.models.set(observed, &status);
@@ -265,7 +266,7 @@ async fn write(
             return Ok(());
         };
         context.statuses.wrote(&written);
-        notes.extend(story::tell(&observed.status, &status));
+        notes.extend(story::tell(&observed.status, &status, strategy));
     }
     // Told after the status is written: a crash in between loses an event, never repeats one.
     for note in notes {

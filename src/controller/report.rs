@@ -62,6 +62,10 @@ pub fn status(
         true => Some(spec.image.tag.to_string()),
         false => before.tag.clone(),
     };
+    // What is looked for is what was wanted last; a version that never ran is missed by nobody.
+    let ran = stable
+        .as_ref()
+        .is_some_and(|stable| wanted == Some(format!("{}@{}", stable.repository, stable.digest).as_str()));
     let situation = judge::Situation {
         spec,
         awaited,
@@ -71,7 +75,7 @@ pub fn status(
         deployment: observed.deployment.as_ref(),
         pods: &observed.pods,
         obstacles: &applied.obstacles,
-        pullable: seen.pullable,
+        pullable: seen.pullable.filter(|_| ran),
     };
     let mut judgements = judge::judge(&situation);
     if let Some(bundle) = &plan.monitoring {

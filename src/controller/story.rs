@@ -10,6 +10,7 @@ use crate::{
             AVAILABLE, AWAITING_METRICS, IMAGE_PULLABLE, IMAGE_RESOLVED, MONITORING_READY, PREDICTIONS_READ,
             PROGRESSING, READY, RUN_RESOLVED, STALLED, VERSION_ACCEPTED, find,
         },
+        spec::Strategy,
         status::Version,
     },
     images::problem,
@@ -19,10 +20,11 @@ use crate::{
 /// As many digits of a commit as the registry's digests are shown with.
 const COMMIT_SHOWN: usize = 12;
 
-/// What a person should be told about the step from one status to the next.
-pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Vec<Note> {
+/// What a person should be told about the step from one status to the next. `strategy`: how versions replace each other;
+/// `None` while the spec is wrong.
+pub fn tell(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, strategy: Option<Strategy>) -> Vec<Note> {
     let mut notes = Vec::new();
-    introduction(before, after, &mut notes);
+    introduction(before, after, strategy, &mut notes);
     resolution(before, after, &mut notes);
     training(before, after, &mut notes);
     pullability(before, after, &mut notes);
@@ -71,7 +73,12 @@ fn digest(version: Option<&Version>) -> Option<&str> {
     version.map(|version| version.digest.as_str())
 }
 
-fn introduction(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
+fn introduction(
+    before: &ModelDeploymentStatus,
+    after: &ModelDeploymentStatus,
+    strategy: Option<Strategy>,
+    notes: &mut Vec<Note>,
+) {
     let Some(candidate) = after.candidate.as_ref().filter(|_| !holds_back(after)) else { return };
     if digest(before.candidate.as_ref()) == Some(&candidate.digest) && !holds_back(before) {
         return;
@@ -82,11 +89,16 @@ fn introduction(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, n
     }
     notes.push(match &after.stable {
         None => note(false, "Deploying", format!("deploying {} ({tag}, {})", candidate.short, candidate.repository)),
-        Some(stable) => note(
-            false,
-            "RollingOut",
-            format!("introducing {} ({tag}); users get {} until it is available", candidate.short, stable.short),
-        ),
+        Some(stable) => {
+            let (new, old) = (&candidate.short, &stable.short);
+            let meanwhile = match strategy {
+                Some(Strategy::Recreate) => {
+                    format!("{old} stops first, as spec.rollout.strategy Recreate asks: nobody is answered until {new} is available")
+                }
+                _ => format!("users get {old} until it is available"),
+            };
+            note(false, "RollingOut", format!("introducing {new} ({tag}); {meanwhile}"))
+        }
     });
 }
 

@@ -30,15 +30,19 @@ pub const PENDING: [&str; 2] = [RESOLVING, COMPARING];
 const RESOLVING: &str = "Resolving";
 const COMPARING: &str = "Comparing";
 
+/// The image is for other platforms than the nodes'.
+pub const NO_MATCHING_PLATFORM: &str = "NoMatchingPlatform";
+
 /// Decides what should run.
 ///
 /// `running` is the digest of the same repository that Modelship last wanted, if any; `nodes` the platforms of the nodes
 /// that pods can be scheduled to (empty: not known, nothing is refused for it). `stored`: the template of the pinned version
-/// is there already.
+/// is there already. `deployed`: something runs, be it of this repository or of another.
 pub fn decide(
     image: &valid::Image,
     running: Option<&Digest>,
     stored: bool,
+    deployed: bool,
     seen: &Observation,
     nodes: &BTreeSet<Platform>,
 ) -> Target {
@@ -48,6 +52,11 @@ pub fn decide(
         // What its labels say goes into the template for good, so the registry's first answer is awaited.
         if seen.latest.is_none() && seen.problem.is_none() && running != Some(pin) && !stored {
             return keep(unresolved);
+        }
+        // A slip of the pen must not stop what serves, as the strategy Recreate would in the same second.
+        if deployed && running != Some(pin) && cannot_run(seen, nodes) {
+            let stays = |why: Unresolved| Unresolved { message: format!("{}; what runs stays", why.message), ..why };
+            return keep(unresolved.map(stays));
         }
         // A person said exactly this: it is run even when the registry is away. The nodes may hold it.
         return Target { digest: Some(pin.clone()), unresolved };
@@ -85,6 +94,15 @@ fn same_images(
     }
 }
 
+/// Whether the registry has said for certain that what is asked for is not there, is no image, or is for no node.
+fn cannot_run(seen: &Observation, nodes: &BTreeSet<Platform>) -> bool {
+    match (&seen.problem, &seen.latest) {
+        (Some(problem), _) => [reason::DIGEST_NOT_FOUND, reason::NOT_AN_IMAGE].contains(&problem.reason),
+        (None, Some(latest)) => !fits(latest, nodes),
+        (None, None) => false,
+    }
+}
+
 /// A cluster whose nodes are not known yet refuses nothing.
 fn fits(image: &ImageDetails, nodes: &BTreeSet<Platform>) -> bool {
     nodes.is_empty() || image.fits_any(nodes)
@@ -114,7 +132,7 @@ fn unresolved(image: &valid::Image, seen: &Observation, nodes: &BTreeSet<Platfor
         });
     };
     (!fits(latest, nodes)).then(|| Unresolved {
-        reason: "NoMatchingPlatform".into(),
+        reason: NO_MATCHING_PLATFORM.into(),
         message: format!(
             "{} at {} is built for {} only, and the cluster's nodes are {}; build the image for one of them (docker buildx build --platform)",
             image.repository,

@@ -266,6 +266,41 @@ fn while_recreate_has_stopped_the_old_version_nobody_gets_the_new_one() {
     assert_eq!((stable(&status), candidate(&status)), (Some(digest(1).as_str()), Some(digest(2).as_str())));
 }
 
+/// A slip of the pen, with the strategy that stops the old version first.
+#[test]
+fn a_mistyped_pin_leaves_what_serves_alone_and_says_so() {
+    let pin = json!({"image": {"pin": digest(9)}, "rollout": {"strategy": "Recreate"}});
+    let mut world = World::serving(json!({"rollout": {"strategy": "Recreate"}}));
+    world.change(pin);
+    world.seen = crate::images::Observation {
+        problem: Some(crate::images::Problem::new(reason::DIGEST_NOT_FOUND, "no such digest")),
+        pullable: Some(true),
+        ..crate::images::Observation::default()
+    };
+    let turn = world.turn();
+    assert_eq!(turn.plan.unwrap().target.digest, Some(digest(1)));
+    reads(&turn.status, 2, [NO, YES, NO, NO, None, YES]);
+    because(&turn.status, STALLED, reason::DIGEST_NOT_FOUND, "what runs stays");
+    assert_eq!((stable(&turn.status), candidate(&turn.status)), (Some(digest(1).as_str()), None));
+    assert_eq!(turn.notes.iter().map(|note| note.reason.as_str()).collect::<Vec<_>>(), [reason::DIGEST_NOT_FOUND]);
+    world.change(json!({"rollout": {"strategy": "Recreate"}}));
+    world.push(pushed(1));
+    reads(&world.turn().status, 3, SERVING);
+}
+
+#[test]
+fn a_digest_that_never_ran_is_not_missed() {
+    let mut world = World::new(json!({"image": {"pin": digest(1)}}));
+    world.push(pushed(1));
+    world.turn();
+    world.seen.pullable = Some(false);
+    world.rollout(&Rollout::introducing(0));
+    world.pods(&[PodOf::new(1).waiting("ErrImagePull")]);
+    let status = world.turn().status;
+    assert!(find(&status.conditions, IMAGE_PULLABLE).is_none(), "{:#?}", status.conditions);
+    assert!(find(&world.serve(1).status.conditions, IMAGE_PULLABLE).is_some());
+}
+
 /// How often the status changes while the steps go by.
 fn writes(world: &mut World, steps: &[fn(&mut World)]) -> usize {
     let mut last = json!(world.turn().status);

@@ -138,17 +138,17 @@ fn a_correction_is_told_once_with_what_it_was_before() {
     let first = Decided { rows: 3, ..unsure(Kind::Class, "$") };
     let later = Decided { rows: 40, ..unsure(Kind::Number, "$") };
     let (before, after) = (with(&first, &world), with(&later, &world));
-    let told = tell(&before, &after);
+    let told = tell(&before, &after, None);
     let words = "predictions are read as number at $ by now, after 40 rows; they were taken for class at $ at first";
     assert_eq!(
         vec![("PredictionsCorrected", words)],
         told.iter().map(|note| (&*note.reason, &*note.text)).collect::<Vec<_>>()
     );
-    assert_eq!(0, tell(&after, &after).len());
+    assert_eq!(0, tell(&after, &after, None).len());
     let surer = with(&Decided { rows: 90, settled: true, ..later }, &world);
-    assert_eq!(0, tell(&after, &surer).len(), "more of the same is no news");
+    assert_eq!(0, tell(&after, &surer, None).len(), "more of the same is no news");
     let other = ModelDeploymentStatus { predictions: Some(reading(2, Kind::Class, "$")), ..after.clone() };
-    assert_eq!(0, tell(&after, &other).len(), "another version was never read otherwise");
+    assert_eq!(0, tell(&after, &other, None).len(), "another version was never read otherwise");
 }
 
 #[test]

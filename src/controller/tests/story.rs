@@ -239,7 +239,10 @@ fn no_text_holds_what_changes_by_itself() {
 fn making_room_for_the_next_version_as_asked_is_no_warning() {
     let mut world = World::serving(json!({"rollout": {"strategy": "Recreate"}}));
     world.push(pushed(2));
-    tells(&world.turn(), &[(CALM, "RollingOut", digest(2).short())]);
+    let begins = world.turn();
+    tells(&begins, &[(CALM, "RollingOut", digest(2).short())]);
+    let words = format!("{} stops first", digest(1).short());
+    assert!(begins.notes[0].text.contains(&words), "{}", begins.notes[0].text);
     world.rollout(&Rollout { wanted: 1, ..Rollout::complete(0) });
     world.pods(&[PodOf::ready(1).leaving()]);
     silent(&mut world);

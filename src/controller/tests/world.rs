@@ -187,17 +187,17 @@ impl World {
         self.clock += 1;
         let now = Timestamp::from_second(self.clock).unwrap();
         let observed = self.observe();
-        let (plan, status) = match ValidSpec::parse(NAME, &self.spec) {
-            Err(faults) => (None, report::invalid_status(&faults, &observed, now)),
+        let (plan, status, strategy) = match ValidSpec::parse(NAME, &self.spec) {
+            Err(faults) => (None, report::invalid_status(&faults, &observed, now), None),
             Ok(spec) => {
                 let plan = decide(&self.spec, &spec, &self.seen, &observed, &self.release());
                 self.apply(&plan);
                 let applied = Applied { obstacles: self.obstacles.clone(), ..Applied::default() };
                 let status = report::status(&spec, &plan, &applied, &self.seen, &observed, now);
-                (Some(plan), status)
+                (Some(plan), status, Some(spec.strategy))
             }
         };
-        let notes = story::tell(&observed.status, &status);
+        let notes = story::tell(&observed.status, &status, strategy);
         self.status = status.clone();
         Turn { plan, status, notes }
     }

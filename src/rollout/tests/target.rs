@@ -9,6 +9,8 @@ struct Question {
     running: Option<Digest>,
     /// Whether the pinned version's template is.
     stored: bool,
+    /// Whether an image of another repository runs.
+    elsewhere: bool,
     seen: Observation,
     nodes: BTreeSet<Platform>,
 }
@@ -16,7 +18,7 @@ struct Question {
 impl Question {
     fn new(seen: Observation) -> Self {
         let nodes = BTreeSet::from([platform("linux/amd64")]);
-        Self { image: spec(json!({})).image, running: None, stored: false, seen, nodes }
+        Self { image: spec(json!({})).image, running: None, stored: false, elsewhere: false, seen, nodes }
     }
 
     fn image(mut self, fields: Value) -> Self {
@@ -35,7 +37,8 @@ impl Question {
     }
 
     fn decide(&self) -> Target {
-        decide(&self.image, self.running.as_ref(), self.stored, &self.seen, &self.nodes)
+        let deployed = self.elsewhere || self.running.is_some();
+        decide(&self.image, self.running.as_ref(), self.stored, deployed, &self.seen, &self.nodes)
     }
 }
 
@@ -163,6 +166,29 @@ fn a_pin_that_is_new_here_waits_for_the_registrys_first_answer_good_or_bad() {
 }
 
 #[test]
+fn a_pin_that_is_known_to_be_missing_or_to_run_nowhere_never_replaces_what_runs() {
+    let pinned = |seen: Observation| Question::new(seen).image(json!({"pin": digest(5)}));
+    let problem = |reason| Observation { problem: Some(Problem::new(reason, "so it is")), ..silent() };
+    for reason in [reason::DIGEST_NOT_FOUND, reason::NOT_AN_IMAGE] {
+        let question = pinned(problem(reason));
+        wants(&question.decide(), 5, Some(reason));
+        let question = question.running(1);
+        wants(&question.decide(), 1, Some(reason));
+        let why = question.decide().unresolved.unwrap();
+        assert_eq!((why.message.as_str(), why.pending), ("so it is; what runs stays", false));
+        wants(&pinned(problem(reason)).running(5).decide(), 5, Some(reason));
+        let elsewhere = Question { elsewhere: true, ..pinned(problem(reason)) };
+        assert_eq!(elsewhere.decide().digest, None, "what runs is of another repository");
+    }
+    let foreign = pinned(answered(built_for(5, &["linux/arm64"]))).running(1);
+    wants(&foreign.decide(), 1, Some("NoMatchingPlatform"));
+    wants(&foreign.nodes(&["linux/amd64", "linux/arm64"]).decide(), 5, None);
+    for reason in [reason::REGISTRY_UNREACHABLE, reason::UNAUTHORIZED, reason::REGISTRY_RATE_LIMITED] {
+        wants(&pinned(problem(reason)).running(1).decide(), 5, Some(reason));
+    }
+}
+
+#[test]
 fn another_repository_keeps_nothing_and_invents_nothing_until_it_is_resolved() {
     // What ran came from another repository: nothing of this one runs.
     let other = json!({"repository": "ghcr.io/vintner/other"});
@@ -205,6 +231,7 @@ mod properties {
             UNAUTHORIZED,
             TAG_NOT_FOUND,
             NOT_AN_IMAGE,
+            DIGEST_NOT_FOUND,
             PULL_SECRET_MISSING,
         ];
         prop::sample::select(reasons.to_vec()).prop_map(|reason| Problem::new(reason, "told"))
@@ -238,7 +265,11 @@ mod properties {
             }
             let target = question.decide();
             let moved = target.digest != running.map(digest);
+            let missing = problem.as_ref().map_or(latest.is_some() && arm, |problem| {
+                [reason::NOT_AN_IMAGE, reason::DIGEST_NOT_FOUND].contains(&problem.reason)
+            });
             match pin {
+                Some(_) if missing && running.is_some() => prop_assert!(!moved),
                 Some(pin) if answered => prop_assert_eq!(target.digest, Some(digest(pin))),
                 Some(_) => prop_assert!(!moved),
                 None if moved => {
