@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{ContainerState, ContainerStatus, Pod},
+    core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus},
 };
 
+use super::kubelet::{self, Pull, Start};
 use crate::api::{names, units::Quantity};
 
 /// The Deployment as its controller reports it.
@@ -76,22 +77,48 @@ impl DeploymentFacts {
     }
 }
 
-/// What keeps a pod from serving, by kind. Derived from states and codes, never from the kubelet's sentences: those change
-/// with every attempt.
+/// What keeps a pod from serving, the worst first. Derived from states, codes and classes of words ([`kubelet`]), never from
+/// a whole sentence: those change with every attempt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
-    Unschedulable(String),
-    ImagePull,
-    /// A Secret, ConfigMap or volume that the pod refers to is not there.
-    Configuration,
+pub enum Kind {
+    Unschedulable,
+    Pull(Pull),
+    /// The container is not made, or not started.
+    Start(Start),
     Crashing {
         exit_code: i32,
     },
     OutOfMemory,
     /// The container was killed because its start-up or liveness probe got no answer.
     NotAnswering,
-    /// Something else that a container waits for.
+    /// Something else that a container waits for, by the kubelet's reason.
     Waiting(String),
+}
+
+/// One pod's trouble.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trouble {
+    pub kind: Kind,
+    /// Whose it is; empty for the pod's own.
+    pub container: String,
+    /// The scheduler's or the kubelet's own words, without what is another at each attempt; may be empty.
+    pub says: String,
+}
+
+/// What the exporter beside a model that does not get ready knows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwell {
+    /// What its health path is answered with; `None`: its port refuses connections.
+    pub status: Option<u16>,
+    /// Ports of the pod that are listened on, those of the exporter and of the model's metrics left out.
+    pub listening: Vec<u16>,
+}
+
+impl Unwell {
+    /// Whether it tells a wrong port or path from a model that is still loading.
+    pub fn tells(&self) -> bool {
+        self.status.map_or(!self.listening.is_empty(), |status| (400..500).contains(&status))
+    }
 }
 
 /// One pod of a model, reduced.
@@ -105,14 +132,43 @@ pub struct PodFacts {
     pub ready: bool,
     /// The model's container runs, or has run.
     pub started: bool,
+    /// It ends or has ended: it is being deleted, evicted or preempted, or its node shuts down. Whatever its containers say,
+    /// its successor is asked.
     pub leaving: bool,
+    /// Why it has ended without having been deleted: another takes its place.
+    pub fate: Option<String>,
+    /// Its volumes are mounted and its network is set up; `None` where the kubelet does not tell.
+    pub prepared: Option<bool>,
     /// How often the model's container was started anew.
     pub restarts: i32,
     pub trouble: Option<Trouble>,
+    /// What its exporter says, once it was asked; no watch tells that.
+    pub unwell: Option<Unwell>,
+    /// There is no container beside the model's and the exporter's that could listen on a port.
+    pub alone: bool,
     pub address: Option<IpAddr>,
 }
 
 impl PodFacts {
+    /// Whether its exporter may know why it is not ready.
+    pub fn may_be_unwell(&self) -> bool {
+        let silent = self
+            .trouble
+            .as_ref()
+            .is_none_or(|trouble| matches!(trouble.kind, Kind::NotAnswering | Kind::Crashing { exit_code: 0 }));
+        self.started && !self.ready && !self.leaving && silent
+    }
+
+    /// What keeps it from serving, by its own status or else as its exporter tells.
+    pub fn told(&self) -> Option<Trouble> {
+        let unwell = || {
+            let told = self.alone && self.unwell.as_ref().is_some_and(Unwell::tells);
+            let container = names::MODEL_CONTAINER.to_owned();
+            told.then(|| Trouble { kind: Kind::NotAnswering, container, says: String::new() })
+        };
+        self.trouble.clone().or_else(unwell)
+    }
+
     /// `None` for a pod that is no model's.
     pub fn of(pod: &Pod) -> Option<Self> {
         let labels = pod.metadata.labels.as_ref()?;
@@ -131,22 +187,44 @@ impl PodFacts {
             status.container_statuses.iter().flatten().find(|container| container.name == names::MODEL_CONTAINER)
         });
         let has_run = |state: &ContainerState| state.running.is_some() || state.terminated.is_some();
+        let holds = |kind: &str| condition(kind).map(|condition| condition.status == "True");
         let unschedulable = condition("PodScheduled")
             .filter(|condition| condition.reason.as_deref() == Some("Unschedulable"))
-            .map(|condition| Trouble::Unschedulable(obstacles(condition.message.as_deref().unwrap_or_default())));
+            .map(|condition| Trouble {
+                kind: Kind::Unschedulable,
+                container: String::new(),
+                says: obstacles(condition.message.as_deref().unwrap_or_default()),
+            });
+        let ended = status.is_some_and(|status| matches!(status.phase.as_deref(), Some("Failed" | "Succeeded")));
+        // Who evicts, preempts or shuts down says so before the containers end.
+        let disrupted = holds("DisruptionTarget").unwrap_or(false);
         Some(Self {
             namespace: pod.metadata.namespace.clone().unwrap_or_default(),
             name: pod.metadata.name.clone().unwrap_or_default(),
             model: labels.get(names::MODEL)?.clone(),
             image: container.image.clone().unwrap_or_default(),
-            ready: condition("Ready").is_some_and(|condition| condition.status == "True"),
+            ready: holds("Ready").unwrap_or(false),
             started: model.is_some_and(|model| model.state.iter().chain(model.last_state.as_ref()).any(has_run)),
-            leaving: pod.metadata.deletion_timestamp.is_some(),
+            leaving: ended || disrupted || pod.metadata.deletion_timestamp.is_some(),
+            fate: status.filter(|_| ended).map(fate),
+            prepared: holds("PodReadyToStartContainers"),
             restarts: model.map_or(0, |model| model.restart_count),
             trouble: unschedulable.or_else(containers),
+            unwell: None,
+            alone: spec.containers.iter().all(|other| OURS.contains(&other.name.as_str()))
+                && !spec.init_containers.iter().flatten().any(|init| init.restart_policy.is_some()),
             address: status.and_then(|status| status.pod_ip.as_ref()?.parse().ok()),
         })
     }
+}
+
+const OURS: [&str; 2] = [names::MODEL_CONTAINER, names::EXPORTER_CONTAINER];
+
+/// Such as `Evicted: The node was low on resource: memory. …`.
+fn fate(status: &PodStatus) -> String {
+    let part = |part: &Option<String>| part.clone().filter(|part| !part.is_empty());
+    let parts = [part(&status.reason), part(&status.message).map(|said| kubelet::settled(&said))];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 /// What the scheduler says, without its numbers: "0/5 nodes are available: 2 Insufficient cpu, 3 Insufficient memory.
@@ -162,33 +240,65 @@ fn obstacles(words: &str) -> String {
 }
 
 fn container_trouble(container: &ContainerStatus) -> Option<Trouble> {
-    let state = container.state.as_ref();
-    let waiting = state.and_then(|state| state.waiting.as_ref()?.reason.as_deref());
-    match waiting {
+    let of = |kind: Kind, said: &str| {
+        Some(Trouble { kind, container: container.name.clone(), says: kubelet::settled(said) })
+    };
+    let (state, last) = (container.state.as_ref(), container.last_state.as_ref());
+    let waiting = state.and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+    let said = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
+    let now = match reason {
         Some(
-            "ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName" | "RegistryUnavailable",
-        ) => {
-            return Some(Trouble::ImagePull);
-        }
-        Some("CreateContainerConfigError" | "CreateContainerError") => return Some(Trouble::Configuration),
-        Some("ContainerCreating" | "PodInitializing" | "CrashLoopBackOff") | None => {}
-        // Between two tries the kubelet shows only how the last one ended.
-        Some(other) => {
-            return ended(container.last_state.as_ref()).or_else(|| Some(Trouble::Waiting(other.to_owned())));
-        }
-    }
+            reason @ ("ErrImagePull"
+            | "ImagePullBackOff"
+            | "ErrImageNeverPull"
+            | "InvalidImageName"
+            | "RegistryUnavailable"
+            | "ImageInspectError"
+            | "SignatureValidationFailed"),
+        ) => return of(Kind::Pull(kubelet::pull(reason, said)), said),
+        // It is told anew at each try, and no container is there that could tell otherwise.
+        Some("CreateContainerConfigError" | "CreateContainerError") => return of(not_started(said), said),
+        Some("RunContainerError") => of(not_started(said), said),
+        Some("ContainerCreating" | "PodInitializing" | "CrashLoopBackOff") | None => None,
+        Some(other) => of(Kind::Waiting(other.to_owned()), said),
+    };
     // A container that crashed before is in trouble while it starts once more, too: the answer must not flip with every
-    // turn of the loop.
-    ended(state).or_else(|| ended(container.last_state.as_ref()))
+    // turn of the loop. Between two tries the kubelet shows only how the last one ended.
+    [state, last]
+        .into_iter()
+        .find_map(|state| {
+            let ended = state?.terminated.as_ref()?;
+            of(how(ended)?, started_by(ended).unwrap_or_default())
+        })
+        .or(now)
 }
 
-/// How a container ended. 137 and 143 are SIGKILL and SIGTERM: the kubelet's own doing, after a probe failed.
-fn ended(state: Option<&ContainerState>) -> Option<Trouble> {
-    let ended = state?.terminated.as_ref()?;
+fn not_started(said: &str) -> Kind {
+    match kubelet::is_out_of_memory(said) {
+        true => Kind::OutOfMemory,
+        false => Kind::Start(kubelet::start(said)),
+    }
+}
+
+/// The runtime's words about a container that it could not start. Of one that did start the words are the program's own.
+fn started_by(ended: &ContainerStateTerminated) -> Option<&str> {
+    let reason = ended.reason.as_deref()?;
+    matches!(reason, "StartError" | "ContainerCannotRun").then(|| ended.message.as_deref().unwrap_or_default())
+}
+
+/// How a container ended. 137 and 143 are SIGKILL and SIGTERM: the kubelet's own doing, after a probe failed. `None` where
+/// nobody saw it end, as after a restart of the node: that is no fault of the model's.
+fn how(ended: &ContainerStateTerminated) -> Option<Kind> {
+    if let Some(said) = started_by(ended) {
+        return Some(not_started(said));
+    }
     Some(match (ended.reason.as_deref(), ended.exit_code) {
-        (Some("OOMKilled"), _) => Trouble::OutOfMemory,
-        (_, 137 | 143) => Trouble::NotAnswering,
-        (_, exit_code) => Trouble::Crashing { exit_code },
+        // containerd's and the kubelet's word for it, with the made-up codes 255 and 137.
+        (Some("Unknown" | "ContainerStatusUnknown"), _) => return None,
+        (Some("OOMKilled"), _) => Kind::OutOfMemory,
+        (_, 137 | 143) => Kind::NotAnswering,
+        (_, exit_code) => Kind::Crashing { exit_code },
     })
 }
 

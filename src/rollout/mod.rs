@@ -1,13 +1,16 @@
 //! Which version is wanted ([`target`]), whether its training was good enough ([`gate`]), how far it has got ([`progress`]),
-//! and which came before ([`history`]). Pure: everything is a function of what was observed ([`facts`]).
+//! and which came before ([`history`]). Pure: everything is a function of what was observed ([`facts`]). `kubelet` reads what
+//! nodes say of a container, `remedy` tells it to people.
 
 pub mod facts;
 pub mod gate;
 pub mod history;
+mod kubelet;
 pub mod progress;
+mod remedy;
 pub mod target;
 
-pub use facts::{DeploymentFacts, PodFacts, Trouble};
+pub use facts::{DeploymentFacts, PodFacts, Unwell};
 pub use progress::Progress;
 pub use target::{Target, Unresolved};
 

@@ -1,6 +1,9 @@
 //! How far the wanted version has got, with the reason when it does not get on.
 
-use super::facts::{DeploymentFacts, PodFacts, Trouble};
+use super::{
+    facts::{DeploymentFacts, PodFacts},
+    remedy,
+};
 use crate::api::valid::ValidSpec;
 
 /// Where a roll-out stands.
@@ -50,77 +53,32 @@ pub fn judge(spec: &ValidSpec, wanted: &str, deployment: Option<&DeploymentFacts
     let all_ready = ours().next().is_some() && ours().all(|pod| pod.ready);
     match deployment.overdue && !all_ready {
         false => Progress::Rolling { why },
-        true => Progress::Stuck(why.unwrap_or_else(|| match ours().any(|pod| pod.started) {
-            true => no_answer(spec),
-            false => not_started(),
-        })),
+        true => Progress::Stuck(why.unwrap_or_else(|| late(spec, wanted, pods))),
     }
 }
 
 /// The worst trouble of the pods that run the wanted image.
 pub fn trouble(spec: &ValidSpec, wanted: &str, pods: &[PodFacts]) -> Option<Reason> {
-    let worst =
-        pods.iter().filter(|pod| pod.image == wanted && !pod.leaving).filter_map(|pod| pod.trouble.as_ref()).min()?;
-    Some(match worst {
-        Trouble::Unschedulable(words) => Reason {
-            reason: "Unschedulable",
-            message: format!("no node can take the pod: {words}"),
-        },
-        Trouble::ImagePull => Reason {
-            reason: "ImagePullFailed",
-            message: "the node cannot pull the image; kubectl describe pod tells why (for a private repository, name its Secret in spec.image.pullSecrets)".into(),
-        },
-        Trouble::Configuration => Reason {
-            reason: "ConfigurationMissing",
-            message: "the container cannot be created; a Secret or ConfigMap named in spec.server.env or spec.podTemplate may be missing (kubectl describe pod names it)".into(),
-        },
-        // MLflow's images end with 0 when their server crashes, and when they are stopped: the code tells nothing.
-        Trouble::Crashing { exit_code: 0 } => Reason {
-            reason: "CrashLooping",
-            message: format!(
-                "the container ends (exit code 0): by itself, or because it did not answer {} in time (see spec.server.port and spec.server.startupTimeout); kubectl logs --previous shows what the model says",
-                asked(spec)
-            ),
-        },
-        Trouble::Crashing { exit_code } => Reason {
-            reason: "CrashLooping",
-            message: format!("the container ends with exit code {exit_code}; kubectl logs shows what the model says"),
-        },
-        Trouble::OutOfMemory => Reason {
-            reason: "OutOfMemory",
-            message: "the container needs more memory than its limit; raise spec.server.resources.limits.memory or lower spec.server.workers".into(),
-        },
-        Trouble::NotAnswering => no_answer(spec),
-        Trouble::Waiting(state) => Reason {
-            reason: "Waiting",
-            message: format!("the container waits: {state}; kubectl describe pod tells more"),
-        },
-    })
+    let ours = pods.iter().filter(|pod| pod.image == wanted && !pod.leaving);
+    let troubled = ours.filter_map(|pod| Some((pod.told()?, pod)));
+    // Of several in the same trouble always the same one, or the words would go to and fro.
+    let (trouble, pod) = troubled.min_by(|(a, x), (b, y)| (&a.kind, &x.name).cmp(&(&b.kind, &y.name)))?;
+    Some(remedy::of(spec, &trouble, pod))
 }
 
-fn asked(spec: &ValidSpec) -> String {
-    let port = spec.server.port;
-    match &spec.server.health_path {
-        Some(path) => format!("GET {path} on port {port}"),
-        None => format!("port {port}"),
+/// The deadline has passed, and no pod that lives is in a trouble that has a name.
+fn late(spec: &ValidSpec, wanted: &str, pods: &[PodFacts]) -> Reason {
+    let ours = || pods.iter().filter(|pod| pod.image == wanted);
+    let living = || ours().filter(|pod| !pod.leaving);
+    if let Some(pod) = living().filter(|pod| pod.started && !pod.ready).min_by_key(|pod| &pod.name) {
+        return remedy::no_answer(spec, pod);
     }
-}
-
-fn not_started() -> Reason {
-    Reason {
-        reason: "Waiting",
-        message: "the container has not started yet: the pull takes longer than spec.rollout.deadline, or a volume cannot be mounted; kubectl describe pod tells which".into(),
+    // A node that takes pods and ends each again: of what lives there is nothing to tell but that it is new.
+    let ended = ours().filter_map(|pod| Some((pod, pod.fate.as_deref()?)));
+    if let Some((pod, fate)) = ended.min_by_key(|(pod, _)| &pod.name) {
+        return remedy::ended(pod, fate);
     }
-}
-
-fn no_answer(spec: &ValidSpec) -> Reason {
-    let asked = asked(spec);
-    Reason {
-        reason: "NotAnswering",
-        message: format!(
-            "the container runs but does not answer {asked}; check that the model listens on spec.server.port on all interfaces, and that it loads within spec.server.startupTimeout"
-        ),
-    }
+    remedy::not_started(living().filter(|pod| !pod.started).min_by_key(|pod| &pod.name))
 }
 
 /// The image that users get: what every pod runs once a roll-out is complete; before that, what the serving pods ran

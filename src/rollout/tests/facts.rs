@@ -81,22 +81,23 @@ fn a_pod_without_our_labels_or_our_container_is_no_models() {
 }
 
 #[track_caller]
-fn trouble(pod: PodOf, expected: Option<Trouble>) {
-    assert_eq!(pod.facts().trouble, expected);
+fn trouble(pod: PodOf, expected: Option<Kind>) {
+    assert_eq!(pod.facts().trouble.map(|trouble| trouble.kind), expected);
 }
 
 #[test]
 fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words_without_its_numbers() {
-    let told = |words: &str| Some(Trouble::Unschedulable(words.into()));
     let words = "0/3 nodes are available: 1 node(s) had untolerated taint {gpu: }, 2 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.";
     let later = "0/4 nodes are available: 3 Insufficient cpu, 1 node(s) had untolerated taint {gpu: }.";
+    let says = |words: &str| {
+        let trouble = PodOf::new(1).unschedulable(words).facts().trouble.unwrap();
+        assert_eq!(trouble.kind, Kind::Unschedulable);
+        trouble.says
+    };
     for words in [words, later] {
-        trouble(PodOf::new(1).unschedulable(words), told("Insufficient cpu, node(s) had untolerated taint {gpu: }"));
+        assert_eq!(says(words), "Insufficient cpu, node(s) had untolerated taint {gpu: }");
     }
-    trouble(
-        PodOf::new(1).unschedulable("no nodes available to schedule pods"),
-        told("no nodes available to schedule pods"),
-    );
+    assert_eq!(says("no nodes available to schedule pods"), "no nodes available to schedule pods");
 }
 
 #[test]
@@ -111,21 +112,97 @@ fn a_pod_that_starts_is_in_no_trouble() {
 
 #[test]
 fn an_image_that_cannot_be_pulled_stays_so_through_the_kubelets_back_off() {
-    for phase in ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable"] {
-        trouble(PodOf::new(1).waiting(phase), Some(Trouble::ImagePull));
+    const SAID: &str =
+        "rpc error: code = NotFound desc = failed to pull: docker.io/vintner/wine-quality@sha256:0a: not found";
+    let waits = format!("Back-off pulling image \"docker.io/vintner/wine-quality@sha256:0a\": ErrImagePull: {SAID}");
+    let told = PodOf::new(1).told("ErrImagePull", SAID).facts().trouble.unwrap();
+    assert_eq!(told.kind, Kind::Pull(Pull::NotFound));
+    assert_eq!(told.says, "failed to pull: docker.io/vintner/wine-quality@sha256:0a: not found");
+    assert_eq!(PodOf::new(1).told("ImagePullBackOff", &waits).facts().trouble, Some(told));
+    for phase in [
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "ImageInspectError",
+        "SignatureValidationFailed",
+    ] {
+        let trouble = PodOf::new(1).waiting(phase).facts().trouble.unwrap();
+        assert!(matches!(trouble.kind, Kind::Pull(_)), "{phase}: {trouble:?}");
     }
 }
 
 #[test]
-fn a_missing_secret_or_config_map_is_a_matter_of_configuration() {
-    for phase in ["CreateContainerConfigError", "CreateContainerError"] {
-        trouble(PodOf::new(1).waiting(phase), Some(Trouble::Configuration));
+fn a_container_that_is_not_made_is_told_by_the_kubelets_words_and_by_whose_it_is() {
+    for phase in ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"] {
+        let trouble = PodOf::new(1).told(phase, "secret \"answer\" not found").facts().trouble.unwrap();
+        assert_eq!(trouble.kind, Kind::Start(Start::Reference), "{phase}");
+        assert_eq!((trouble.container.as_str(), trouble.says.as_str()), ("model", "secret \"answer\" not found"));
     }
+}
+
+/// containerd shows one that it cannot start as ended, with the code 128 that nobody gave.
+#[test]
+fn a_container_that_does_not_start_reads_the_same_in_every_phase_of_the_kubelets_loop() {
+    let words =
+        "failed to create containerd task: runc create failed: exec: \"serve\": executable file not found in $PATH";
+    let terminated = json!({"exitCode": 128, "reason": "StartError", "message": words});
+    let expected = Trouble { kind: Kind::Start(Start::Command), container: "model".into(), says: words.into() };
+    for pod in phases(&terminated) {
+        assert_eq!(pod.facts().trouble, Some(expected.clone()));
+    }
+    let at_first = PodOf::new(1).told("RunContainerError", words);
+    assert_eq!(at_first.facts().trouble, Some(expected));
 }
 
 #[test]
 fn any_other_wait_is_told_by_its_name() {
-    trouble(PodOf::new(1).waiting("PreCreateHookError"), Some(Trouble::Waiting("PreCreateHookError".into())));
+    trouble(PodOf::new(1).waiting("PreCreateHookError"), Some(Kind::Waiting("PreCreateHookError".into())));
+}
+
+/// A node that was switched off saw nothing of its containers' ends: containerd and the kubelet make codes up.
+#[test]
+fn a_container_whose_end_nobody_saw_has_not_crashed() {
+    for (code, reason) in [(255, "Unknown"), (137, "ContainerStatusUnknown")] {
+        for pod in phases(&json!({"exitCode": code, "reason": reason})).into_iter().take(3) {
+            trouble(pod, None);
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_has_ended_or_is_to_end_leaves_whatever_its_containers_say() {
+    let ended = json!({"terminated": {"exitCode": 137, "reason": "Error"}});
+    let dead = || PodOf::new(1).state(ended.clone(), json!({}));
+    let evicted = dead().ended("Evicted", "The node was low on resource: memory.").facts();
+    assert!(evicted.leaving);
+    assert_eq!(evicted.fate.as_deref(), Some("Evicted: The node was low on resource: memory."));
+    let shut_down = dead().ended("Terminated", "Pod was terminated in response to imminent node shutdown.").facts();
+    assert!(shut_down.leaving && shut_down.fate.is_some());
+    let preempted = dead().with_condition("DisruptionTarget", "True").facts();
+    assert_eq!((preempted.leaving, preempted.fate), (true, None));
+    let spared = dead().with_condition("DisruptionTarget", "False").facts();
+    assert!(!spared.leaving && !dead().facts().leaving);
+}
+
+#[test]
+fn a_pod_tells_whether_its_volumes_and_its_network_are_ready() {
+    let prepared = |status: &str| PodOf::new(1).with_condition("PodReadyToStartContainers", status).facts().prepared;
+    assert_eq!((prepared("True"), prepared("False"), PodOf::new(1).facts().prepared), (Some(true), Some(false), None));
+}
+
+#[test]
+fn a_container_of_somebody_else_may_be_who_listens() {
+    assert!(!PodOf::new(1).facts().alone);
+    let mut pod = PodOf::new(1).json("x");
+    pod["spec"]["containers"][0]["name"] = json!("exporter");
+    let alone = |pod: &Value| PodFacts::of(&serde_json::from_value(pod.clone()).unwrap()).unwrap().alone;
+    assert!(alone(&pod));
+    pod["spec"]["initContainers"] = json!([{"name": "fetch"}]);
+    assert!(alone(&pod), "it has ended before the model begins");
+    pod["spec"]["initContainers"] = json!([{"name": "mesh", "restartPolicy": "Always"}]);
+    assert!(!alone(&pod));
 }
 
 /// The phases that a container goes through between two crashes, with how it ended.
@@ -143,18 +220,18 @@ fn phases(terminated: &Value) -> [PodOf; 4] {
 #[test]
 fn a_crash_reads_the_same_in_every_phase_of_the_kubelets_loop() {
     let rows = [
-        (json!({"exitCode": 1, "reason": "Error"}), Trouble::Crashing { exit_code: 1 }),
-        (json!({"exitCode": 0, "reason": "Completed"}), Trouble::Crashing { exit_code: 0 }),
-        (json!({"exitCode": 128, "reason": "StartError"}), Trouble::Crashing { exit_code: 128 }),
-        (json!({"exitCode": 137, "reason": "OOMKilled"}), Trouble::OutOfMemory),
-        (json!({"exitCode": 1, "reason": "OOMKilled"}), Trouble::OutOfMemory),
-        (json!({"exitCode": 137, "reason": "Error"}), Trouble::NotAnswering),
-        (json!({"exitCode": 143, "reason": "Error"}), Trouble::NotAnswering),
+        (json!({"exitCode": 1, "reason": "Error"}), Kind::Crashing { exit_code: 1 }),
+        (json!({"exitCode": 0, "reason": "Completed"}), Kind::Crashing { exit_code: 0 }),
+        (json!({"exitCode": 137, "reason": "OOMKilled"}), Kind::OutOfMemory),
+        (json!({"exitCode": 1, "reason": "OOMKilled"}), Kind::OutOfMemory),
+        (json!({"exitCode": 137, "reason": "Error"}), Kind::NotAnswering),
+        (json!({"exitCode": 143, "reason": "Error"}), Kind::NotAnswering),
     ];
     for (terminated, expected) in rows {
         for pod in phases(&terminated) {
-            assert_eq!(pod.facts().trouble, Some(expected.clone()), "{terminated}");
             assert!(pod.facts().started);
+            let trouble = pod.facts().trouble.map(|trouble| trouble.kind);
+            assert_eq!(trouble, Some(expected.clone()), "{terminated}");
         }
     }
 }
@@ -170,7 +247,10 @@ fn a_container_that_recovered_is_in_no_trouble() {
 fn an_init_container_that_crashes_keeps_the_pod_from_starting_and_one_that_is_done_does_not() {
     let crashed = json!({"terminated": {"exitCode": 4, "reason": "Error"}});
     let pod = PodOf::new(1).waiting("PodInitializing").init(crashed, false);
-    trouble(pod, Some(Trouble::Crashing { exit_code: 4 }));
+    trouble(pod, Some(Kind::Crashing { exit_code: 4 }));
+    let crashed = json!({"terminated": {"exitCode": 4, "reason": "Error"}});
+    let whose = PodOf::new(1).init(crashed, false).facts().trouble.unwrap().container;
+    assert_eq!(whose, "fetch", "its log is the one to look at");
     let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
     trouble(PodOf::new(1).waiting("PodInitializing").init(done, true), None);
 }

@@ -172,12 +172,14 @@ pub struct PodOf {
     init_containers: Value,
     conditions: Value,
     leaving: bool,
+    /// Fields of the status beside those above.
+    more: Value,
 }
 
 impl PodOf {
     pub fn new(number: u8) -> Self {
         let conditions = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]);
-        Self { number, containers: json!([]), init_containers: json!([]), conditions, leaving: false }
+        Self { number, containers: json!([]), init_containers: json!([]), conditions, leaving: false, more: json!({}) }
     }
 
     pub fn ready(number: u8) -> Self {
@@ -227,6 +229,23 @@ impl PodOf {
         self
     }
 
+    /// As the kubelet and the API server's eviction leave it.
+    pub fn ended(mut self, reason: &str, words: &str) -> Self {
+        self.more = json!({"phase": "Failed", "reason": reason, "message": words});
+        self
+    }
+
+    /// A further condition of the pod.
+    pub fn with_condition(mut self, kind: &str, status: &str) -> Self {
+        self.conditions.as_array_mut().unwrap().push(json!({"type": kind, "status": status}));
+        self
+    }
+
+    /// Waiting for that reason, in the kubelet's words.
+    pub fn told(self, reason: &str, words: &str) -> Self {
+        self.state(json!({"waiting": {"reason": reason, "message": words}}), json!({}))
+    }
+
     pub fn leaving(mut self) -> Self {
         self.leaving = true;
         self
@@ -248,6 +267,7 @@ impl PodOf {
                 "initContainerStatuses": self.init_containers,
             },
         });
+        crate::resources::merge::merge(&mut pod["status"], &self.more);
         if self.leaving {
             pod["metadata"]["deletionTimestamp"] = json!("2026-03-01T00:00:00Z");
         }

@@ -9,6 +9,8 @@ fn judged(rollout: &Rollout, pods: &[PodOf]) -> Progress {
     judge(&spec(json!({})), &image(2), Some(&rollout.of(2)), &pods)
 }
 
+const NON_ROOT: &str = "container has runAsNonRoot and image will run as root (pod: \"x\", container: model)";
+
 #[track_caller]
 fn stuck(progress: &Progress, reason: &str, words: &str) {
     let Progress::Stuck(why) = progress else { panic!("not stuck: {progress:?}") };
@@ -73,7 +75,30 @@ fn each_trouble_has_its_reason_and_its_remedy() {
     let rows = [
         (PodOf::new(2).unschedulable("0/1 nodes are available: 1 Too many pods."), "Unschedulable", "Too many pods"),
         (PodOf::new(2).waiting("ErrImagePull"), "ImagePullFailed", "spec.image.pullSecrets"),
-        (PodOf::new(2).waiting("CreateContainerConfigError"), "ConfigurationMissing", "spec.server.env"),
+        (
+            PodOf::new(2).told("CreateContainerConfigError", "secret \"a\" not found"),
+            "ConfigurationMissing",
+            "spec.server.env",
+        ),
+        (PodOf::new(2).told("CreateContainerConfigError", NON_ROOT), "ContainerNotStarted", "runAsUser"),
+        (PodOf::new(2).waiting("CreateContainerError"), "ContainerNotStarted", "cannot create or start"),
+        (ended(128, "StartError"), "ContainerNotStarted", "cannot create or start"),
+        (
+            PodOf::new(2).told("RunContainerError", "exec: \"/x\": exec format error"),
+            "NoMatchingPlatform",
+            "docker buildx",
+        ),
+        (
+            PodOf::new(2).told("ErrImagePull", "no match for platform in manifest: not found"),
+            "NoMatchingPlatform",
+            "docker buildx",
+        ),
+        (
+            PodOf::new(2).told("ErrImagePull", "x509: certificate signed by unknown authority"),
+            "ImagePullFailed",
+            "certificate of its authority",
+        ),
+        (PodOf::new(2).crashing(255), "CrashLooping", "exec format error"),
         (PodOf::new(2).crashing(3), "CrashLooping", "exit code 3"),
         (PodOf::new(2).crashing(0), "CrashLooping", "did not answer GET /ping on port 8080"),
         (ended(137, "OOMKilled"), "OutOfMemory", "spec.server.resources.limits.memory"),
@@ -166,4 +191,95 @@ fn when_nothing_serves_nobody_gets_anything() {
 #[test]
 fn scaled_to_zero_the_version_is_still_named() {
     assert_eq!(got(&Rollout::complete(0), 2, &[], &Progress::Complete), Some(image(2)));
+}
+
+/// Of a real eviction: the pod stays in the list as Failed, and its successor is pending.
+#[test]
+fn a_pod_that_has_ended_does_not_speak_for_its_successor() {
+    let killed = json!({"terminated": {"exitCode": 137, "reason": "Error"}});
+    let dead = || PodOf::new(2).state(killed.clone(), json!({}));
+    let evicted = || dead().ended("Evicted", "The node was low on resource: memory.");
+    let down = Rollout { available: 0, ..Rollout::complete(1) };
+    for dead in [evicted(), dead().with_condition("DisruptionTarget", "True"), dead().leaving()] {
+        let pods = [dead, PodOf::new(2).waiting("ContainerCreating")];
+        let pods: Vec<PodFacts> = pods.iter().map(PodOf::facts).collect();
+        assert_eq!(trouble(&spec(json!({})), &image(2), &pods), None);
+        assert_eq!(judge(&spec(json!({})), &image(2), Some(&down.of(2)), &pods), Progress::Complete);
+    }
+    let returned = [PodOf::ready(2), evicted()];
+    assert_eq!(judged(&Rollout::overdue(1), &returned), Progress::Rolling { why: None }, "all that live are ready");
+    let starting = [evicted(), PodOf::new(2).waiting("ContainerCreating")];
+    stuck(&judged(&Rollout::overdue(1), &starting), "PodsEnded", "Evicted: The node was low on resource: memory.");
+}
+
+#[test]
+fn words_name_the_pod_the_container_and_the_version_and_carry_the_nodes_own() {
+    let pods = [PodOf::new(2).told("CreateContainerConfigError", "secret \"answer\" not found").facts()];
+    let told = trouble(&spec(json!({})), &image(2), &pods).unwrap().message;
+    let version = crate::rollout::fixtures::digest(2).short().to_owned();
+    let whose =
+        format!("(pod grape-scorer-1, container model, version {version}); the node says: secret \"answer\" not found");
+    assert!(told.ends_with(&whose), "{told}");
+    let pods = [PodOf::new(2).crashing(3).facts()];
+    let told = trouble(&spec(json!({})), &image(2), &pods).unwrap().message;
+    assert!(told.contains("kubectl logs grape-scorer-1 -c model --previous"), "{told}");
+}
+
+#[test]
+fn a_container_that_has_not_started_is_told_what_it_waits_for_where_the_kubelet_says_so() {
+    for (prepared, words) in [("True", "the pull takes longer"), ("False", "a volume cannot be mounted")] {
+        let pod = PodOf::new(2).waiting("ContainerCreating").with_condition("PodReadyToStartContainers", prepared);
+        stuck(&judged(&Rollout::overdue(1), &[pod]), "Waiting", words);
+    }
+}
+
+mod unwell {
+    use super::*;
+    use crate::rollout::Unwell;
+
+    fn told(unwell: Unwell, alone: bool, rollout: &Rollout) -> Progress {
+        let pod = PodOf::new(2).state(json!({"running": {}}), json!({})).facts();
+        let pods = [PodFacts { unwell: Some(unwell), alone, ..pod }];
+        judge(&spec(json!({})), &image(2), Some(&rollout.of(2)), &pods)
+    }
+
+    fn refused(listening: &[u16]) -> Unwell {
+        Unwell { status: None, listening: listening.to_vec() }
+    }
+
+    #[test]
+    fn a_wrong_port_is_told_before_the_deadline_with_the_one_that_is_listened_on() {
+        let rolling = Rollout::introducing(1);
+        let Progress::Rolling { why: Some(why) } = told(refused(&[5000]), true, &rolling) else { panic!() };
+        assert_eq!(why.reason, "NotAnswering");
+        assert!(
+            why.message.contains("nothing listens on 8080; 5000 is listened on; set spec.server.port"),
+            "{}",
+            why.message
+        );
+        assert_eq!(told(refused(&[5000]), true, &Rollout::overdue(1)), Progress::Stuck(why), "the same words after it");
+        let Progress::Rolling { why: Some(why) } = told(refused(&[8080]), true, &rolling) else { panic!() };
+        assert!(why.message.contains("not at 127.0.0.1"), "{}", why.message);
+    }
+
+    #[test]
+    fn a_wrong_health_path_is_told_with_its_answer() {
+        let unwell = Unwell { status: Some(404), listening: vec![8080] };
+        let Progress::Rolling { why: Some(why) } = told(unwell, true, &Rollout::introducing(1)) else { panic!() };
+        assert!(why.message.contains("GET /ping on port 8080: it is answered with 404"), "{}", why.message);
+        assert!(why.message.contains("spec.server.healthPath"), "{}", why.message);
+    }
+
+    #[test]
+    fn a_model_that_may_be_loading_is_in_no_trouble_before_the_deadline() {
+        let loading = Unwell { status: Some(503), listening: vec![8080] };
+        for (unwell, alone) in [(refused(&[]), true), (loading, true), (refused(&[15001]), false)] {
+            let words = match unwell.status {
+                Some(_) => "it is answered with 503",
+                None => "nothing listens on 8080",
+            };
+            assert_eq!(told(unwell.clone(), alone, &Rollout::introducing(1)), Progress::Rolling { why: None });
+            stuck(&told(unwell, alone, &Rollout::overdue(1)), "NotAnswering", words);
+        }
+    }
 }
