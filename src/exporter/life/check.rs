@@ -9,6 +9,7 @@ use super::{
     drain::Drain,
     fetch::{self, FetchError},
     health::Health,
+    silence::Silence,
 };
 
 /// How to ask the model whether it is well.
@@ -19,6 +20,7 @@ pub(super) struct Check {
     /// Without one the port must open.
     pub path: Option<PathAndQuery>,
     pub health: Health,
+    pub silence: Silence,
 }
 
 /// What a check found.
@@ -41,18 +43,26 @@ impl Check {
             // As the kubelet judges it.
             Ok(status) if status.is_success() || status.is_redirection() => {
                 self.health.healthy();
+                self.silence.over();
                 Found::Healthy
             }
             // A server in front of the model's own waited for it in vain: no sign of life.
-            Ok(status @ StatusCode::GATEWAY_TIMEOUT) => Found::Unhealthy(status),
-            Ok(status) => {
-                self.health.unhealthy();
+            Ok(status @ StatusCode::GATEWAY_TIMEOUT) => {
+                self.silence.over();
                 Found::Unhealthy(status)
             }
+            Ok(status) => {
+                self.health.unhealthy();
+                self.silence.answered(status);
+                Found::Unhealthy(status)
+            }
+            Err(error @ FetchError::Refused) => {
+                self.health.refused();
+                self.silence.refused();
+                Found::NoAnswer(error)
+            }
             Err(error) => {
-                if matches!(error, FetchError::Refused) {
-                    self.health.refused();
-                }
+                self.silence.over();
                 Found::NoAnswer(error)
             }
         }
@@ -86,11 +96,17 @@ impl Check {
                 "GET {path} is answered with {}: the model is not ready yet, or server.healthPath names a wrong path",
                 status.as_u16()
             ),
-            Found::NoAnswer(FetchError::Refused) => format!(
-                "nothing listens on {} yet: the model is still loading, its container failed (see its log), or \
-                 server.port is not the one it listens on",
-                self.model
-            ),
+            Found::NoAnswer(FetchError::Refused) => {
+                let others = match self.silence.listening() {
+                    ports if ports.is_empty() => String::new(),
+                    ports => format!("; {ports} is listened on"),
+                };
+                format!(
+                    "nothing listens on {} yet{others}: the model is still loading, its container failed (see its log), or \
+                     server.port is not the one it listens on",
+                    self.model
+                )
+            }
             Found::NoAnswer(error) => format!("the model at {} is not up yet: {error}", self.model),
         }
     }

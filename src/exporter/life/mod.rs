@@ -4,6 +4,7 @@
 //! * `run`: ties it together: [`Life`].
 //! * `settings`: what may change at run time, from a mounted directory.
 //! * `health`, `verdict`, `check`: whether the model is up, dead or ready; what is known, what follows, and asking it.
+//! * `silence`: what its port says while it is not well, and who else listens in the pod.
 //! * `drain`: from the first SIGTERM to the last answer.
 //! * `probes`: what the kubelet asks.
 //! * `page`, `merge`, `exposition`, `python`: the metrics page, with the model's own metrics; `line`, `sample`: its grammar.
@@ -26,6 +27,7 @@ mod sample;
 mod seat;
 pub mod serve;
 mod settings;
+mod silence;
 mod verdict;
 
 pub use clock::Clock;

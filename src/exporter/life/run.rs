@@ -3,7 +3,7 @@
 use std::{
     io,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -27,11 +27,14 @@ use super::{
     python::PythonPages,
     serve::{Turns, serve},
     settings::{Follower, Settings, Validate},
+    silence::{self, Silence},
     verdict::Rules,
 };
 
 /// At the end `/drained` may still be asked for within this time, in case its request was on its way.
 const LINGER: Duration = Duration::from_secs(2);
+/// The sockets of the pod's network namespace, which all its containers share.
+const TABLES: &str = "/proc/self/net";
 
 /// What this room is told at the start.
 pub struct Options {
@@ -98,7 +101,12 @@ impl Life {
         Up::register(registry, &health, &drain, &rules)?;
         let settings = Follower::new(&options.settings, validate, registry)?;
         let dropped = Dropped::new(registry)?;
-        let check = Check { model: model.clone(), path: health_path, health: health.clone() };
+        let bound = [&metrics, &probes].into_iter().filter_map(|listener| Some(listener.local_addr().ok()?.port()));
+        let shown = model_metrics.iter().filter_map(|(at, _)| at.rsplit_once(':')?.1.parse().ok());
+        let shown = shown.filter(|port| !model.ends_with(&format!(":{port}")));
+        let silence = Silence::new(Path::new(TABLES), bound.chain(shown));
+        silence::Told::register(registry, &silence)?;
+        let check = Check { model: model.clone(), path: health_path, health: health.clone(), silence };
         let page = Page {
             registry: registry.clone(),
             model: model_metrics.map(|(at, path)| ModelPage::new(&at, path, dropped.clone())),

@@ -12,7 +12,8 @@ use super::{
 
 fn check(model: &str, path: Option<&'static str>) -> Check {
     let health = Health::new(Clock::by(|| Duration::from_secs(7)));
-    Check { model: model.to_owned(), path: path.map(PathAndQuery::from_static), health }
+    let silence = Silence::new(std::path::Path::new("/proc/self/net"), []);
+    Check { model: model.to_owned(), path: path.map(PathAndQuery::from_static), health, silence }
 }
 
 fn known() -> Evidence {
