@@ -2,7 +2,7 @@
 //!
 //! | step | file | may |
 //! |---|---|---|
-//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`] (`asking`) | read caches; ask exporters, Prometheus and MLflow |
+//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`], [`unwell`] (`asking`) | read caches; ask exporters, Prometheus and MLflow |
 //! | validate | [`crate::api::valid`] | – |
 //! | decide | [`decide`], [`training`], [`judge`], [`unread`] | – (pure) |
 //! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
@@ -37,6 +37,7 @@ pub mod story;
 pub mod streams;
 pub mod training;
 pub mod unread;
+pub mod unwell;
 pub mod writer;
 
 pub use error::Error;

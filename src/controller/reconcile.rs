@@ -25,6 +25,7 @@ use super::{
     runs::Runs,
     sights::Sights,
     story, training,
+    unwell::{self, UnwellModels},
     writer::Writer,
 };
 use crate::{
@@ -48,6 +49,7 @@ pub struct Context {
     pub sights: Arc<Sights>,
     pub readings: Arc<Readings>,
     pub runs: Arc<Runs>,
+    pub unwell: Arc<UnwellModels>,
     pub release: Release,
     pub metrics: Metrics,
 }
@@ -96,6 +98,7 @@ impl Context {
         self.sights.forget(uid);
         self.readings.forget(uid);
         self.runs.forget(uid);
+        self.unwell.forget(uid);
         self.statuses.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
@@ -152,6 +155,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     let mut observed = Observed::read(&context.caches, owner, generation, context.statuses.newest(model));
     observed.found = context.readings.newest(&observed.owner.uid, observed.status.predictions.as_ref());
     observed.answers = context.readings.answers(&observed.owner.uid);
+    context.unwell.tell(&observed.owner.uid, &mut observed.pods);
     let stored = model.spec.value();
     let spec = match ValidSpec::parse(&observed.owner.name, &stored) {
         Ok(spec) => spec,
@@ -169,6 +173,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     let plan = decide(&stored, &spec, &seen, &observed, &context.release);
     context.sights.follow(&observed.owner, expectation(&plan, &observed));
     context.readings.follow(&observed.owner, readings::question(plan.spec(&spec), &plan, &observed));
+    context.unwell.follow(&observed.owner, unwell::question(&spec, &plan, &observed));
     let applier =
         Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
     let (applied, failure) = match applier.apply(&plan).await {

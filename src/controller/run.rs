@@ -33,6 +33,7 @@ use super::{
     runs::Runs,
     sights::Sights,
     streams::{self, Change, Hint, Scope},
+    unwell::UnwellModels,
     writer::Writer,
 };
 use crate::{
@@ -91,6 +92,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     let caches = Arc::new(Caches::default());
     let sights = Sights::new().map_err(|error| Error::Setup(error.to_string()))?;
     let readings = Readings::new().map_err(|error| Error::Setup(error.to_string()))?;
+    let unwell = UnwellModels::new().map_err(|error| Error::Setup(error.to_string()))?;
     let runs = Runs::new(client.clone()).map_err(|error| Error::Setup(error.to_string()))?;
     let context = Arc::new(Context {
         caches: caches.clone(),
@@ -104,6 +106,7 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
         sights: sights.clone(),
         readings: readings.clone(),
         runs: runs.clone(),
+        unwell: unwell.clone(),
         release,
         metrics: metrics.clone(),
     });
@@ -127,7 +130,8 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());
     tasks.spawn(pass_on_news(news, models.clone()));
     tasks.spawn(asking::run(runs, models.clone()));
-    tasks.spawn(asking::run(readings, models));
+    tasks.spawn(asking::run(readings, models.clone()));
+    tasks.spawn(asking::run(unwell, models));
 
     let stop = async move {
         // An error means that the sender is gone, which is a shutdown too.
