@@ -79,6 +79,8 @@ fn exporter() -> Result<String, String> {
     for (name, help) in process::SERIES {
         rows.insert(name.to_owned(), Row { kind: kind_by_name(name), labels: BTreeSet::new(), help: help.to_owned() });
     }
+    let labels = life::UNWELL_LABELS.into_iter().map(str::to_owned).collect();
+    rows.insert(life::UNWELL.to_owned(), Row { kind: "gauge", labels, help: life::UNWELL_HELP.to_owned() });
     Ok(table(EXPORTER, rows))
 }
 

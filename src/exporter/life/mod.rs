@@ -35,6 +35,7 @@ pub use drain::{Drain, InFlight};
 pub use health::Health;
 pub use run::{End, Life, Options, signals};
 pub use settings::{Settings, Validate};
+pub use silence::{UNWELL, UNWELL_HELP, UNWELL_LABELS};
 pub use verdict::{Evidence, KEEPS_READY, PATIENCE, Rules, Why};
 
 /// Goes into a directory of its own that leads `PYTHONPATH` in the model's container.

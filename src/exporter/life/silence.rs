@@ -27,6 +27,13 @@ const LARGEST_TABLE: u64 = 64 << 10;
 /// Ports that are named: more than that are no help to anybody.
 const MOST_NAMED: usize = 8;
 
+/// The series, which is absent while there is nothing to tell.
+pub const UNWELL: &str = "modelship_exporter_model_unwell_info";
+pub const UNWELL_LABELS: [&str; 2] = ["status", "listening"];
+pub const UNWELL_HELP: &str = "1 while the model's port refuses connections (status is empty) or its health path answers \
+                               with that status, an error; listening: up to 8 ports of the pod that are listened on, those \
+                               of the exporter and of the model's metrics left out. Absent while the model is well or silent.";
+
 const WELL: u16 = 0;
 /// No status of HTTP.
 const REFUSED: u16 = 1;
@@ -107,10 +114,7 @@ pub(super) struct Told {
 
 impl Told {
     pub fn register(registry: &Registry, silence: &Silence) -> Result<(), prometheus::Error> {
-        let help = "1 while the model's port refuses connections (status is empty) or its health path answers with that \
-                    status, an error; listening: up to 8 ports of the pod that are listened on, those of the exporter and \
-                    of the model's metrics left out. Absent while the model is well or silent.";
-        let info = IntGaugeVec::new(Opts::new("modelship_exporter_model_unwell_info", help), &["status", "listening"])?;
+        let info = IntGaugeVec::new(Opts::new(UNWELL, UNWELL_HELP), &UNWELL_LABELS)?;
         registry.register(Box::new(Self { info, silence: silence.clone() }))
     }
 }
