@@ -46,6 +46,8 @@ struct Facts {
     available: f64,
     /// Restarts of the model's containers, added up while the operator runs.
     restarts: u64,
+    /// Pods of now that have restarted.
+    restarted: f64,
     /// What each pod counted last.
     counted: BTreeMap<String, u64>,
     cpu: Option<f64>,
@@ -128,6 +130,8 @@ impl Facts {
             self.restarts += restarts.saturating_sub(before);
             counted.insert(pod.name.clone(), restarts);
         }
+        let restarted = pods.iter().filter(|pod| pod.restarts > 0 && !pod.leaving).count();
+        self.restarted = restarted as f64;
         self.counted = counted;
     }
 }
@@ -146,7 +150,7 @@ struct Family {
 
 const OF: [&str; 2] = ["model_namespace", "model"];
 
-static FAMILIES: [Family; 11] = [
+static FAMILIES: [Family; 12] = [
     Family {
         name: "modelship_model_condition",
         help: "1 while the condition of that type is true, else 0.",
@@ -209,6 +213,13 @@ static FAMILIES: [Family; 11] = [
         labels: &[],
         // Far below 2^53.
         show: |facts, show| show(&[], facts.restarts as f64),
+    },
+    Family {
+        name: "modelship_model_restarted_pods",
+        help: "Pods that are there, and not about to end, whose model's container was started anew.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| show(&[], facts.restarted),
     },
     Family {
         name: "modelship_model_cpu_limit_cores",

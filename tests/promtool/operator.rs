@@ -17,6 +17,12 @@ fn a_container_that_restarts_over_and_over_is_told() {
             restarts("NaN", "NaNx120").silent(),
             restarts("the first ones ever, all at once", "0x110 3x10").fires("ModelCrashLooping"),
             restarts("long ago", "0x10 3x110").silent(),
+            restarts("three, and the pod is there", "0x80 1x10 2x10 3x20")
+                .told("restarted_pods", "0x80 1x40")
+                .fires("ModelCrashLooping"),
+            restarts("three, and a pin has taken the pod away", "0x80 1x10 2x10 3x20")
+                .told("restarted_pods", "0x80 1x30 0x10")
+                .silent(),
             restarts("the operator starts to count anew", "7x100 0x20").silent(),
             restarts("two operators do not add up", "0x90 2x30")
                 .told("restarts_total,pod=\"new\"", "0x90 2x30")
@@ -48,6 +54,10 @@ fn a_container_that_goes_on_crashing_at_the_kubelets_pace_is_told_until_it_stops
             fires(restarts("each ten minutes", &burst_and_then(10, 16)).at("130m")),
             fires(restarts("each ten minutes, just before one", &burst_and_then(10, 16)).at("129m")),
             fires(restarts("14 minutes after the last one", ends).at("42m")),
+            restarts("14 minutes after the last one of a pod that is gone", ends)
+                .told("restarted_pods", "1x160 0x40")
+                .at("42m")
+                .silent(),
             restarts("16 minutes after the last one", ends).at("46m").silent(),
             restarts("each ten minutes, and never more than two in a quarter", "0x40 1x39 2x39 3x39 4x200")
                 .at("45m")

@@ -48,8 +48,8 @@ fn an_alert_names_model_value_bound_cause_and_version() {
     let annotations = json!({
         "summary": "Model cellar/grape-scorer fails 12% of the requests sent to it.",
         "description": "Of the requests of the last 5m (or hour, with little traffic), 12% failed; the bound is 5%. Who caused it, \
-                        in the last hour: client 3600 model 1200 timeout 240. First: kubectl -n cellar logs deployment/grape-scorer \
-                        -c model --tail 50 for an error of the model's own code. The version that users get is 4f5a6b7c8d9e (tag \
+                        in the last hour: client 3600 model 1200 timeout 240. First: kubectl -n cellar logs -l modelship.dev/model=grape-scorer \
+                        -c model --tail 50 --prefix for an error of the model's own code. The version that users get is 4f5a6b7c8d9e (tag \
                         vintage).",
     });
     check_tests(&json!({}), vec![test(&all, "HighErrorRatio", json!({"severity": "critical"}), annotations)]);

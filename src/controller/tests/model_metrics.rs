@@ -191,6 +191,21 @@ fn restarts_add_up_over_pods_and_never_fall() {
 }
 
 #[test]
+fn pods_that_have_restarted_count_while_they_are_there() {
+    let mut world = World::serving(json!({}));
+    let page = Page::new();
+    let mut shown = |pods: &[PodOf]| {
+        world.pods(pods);
+        page.set(&world);
+        page.value("modelship_model_restarted_pods", &[])
+    };
+    let restarted = || PodOf::ready(1).restarted(3);
+    assert_eq!(shown(&[PodOf::ready(1)]), Some(0.0));
+    assert_eq!(shown(&[PodOf::ready(1), restarted(), PodOf::new(1).crashing(1).restarted(1)]), Some(2.0));
+    assert_eq!(shown(&[restarted().leaving()]), Some(0.0), "a pin has taken its place");
+}
+
+#[test]
 fn a_model_that_is_gone_leaves_nothing_behind() {
     let page = Page::new();
     page.set(&World::serving(json!({})));

@@ -54,11 +54,11 @@ pub const ALL: [Alert; 18] = [
 
 pub(super) fn severity(alert: Alert) -> Severity {
     match alert {
-        Alert::ModelDown | Alert::ModelCrashLooping | Alert::HighErrorRatio | Alert::ErrorBudgetBurn => {
-            Severity::Critical
-        }
+        Alert::ModelDown | Alert::HighErrorRatio | Alert::ErrorBudgetBurn => Severity::Critical,
         Alert::SlowScrape | Alert::CpuThrottled | Alert::PredictionsUnread => Severity::Info,
-        Alert::HighTraffic
+        // Others may serve meanwhile; when nobody does, ModelDown is critical.
+        Alert::ModelCrashLooping
+        | Alert::HighTraffic
         | Alert::TrafficDetected
         | Alert::NoTraffic
         | Alert::HighLatency
@@ -100,7 +100,7 @@ fn line(alert: Alert, defaults: &Alerts) -> Line {
             )
         },
         Alert::ModelCrashLooping => of(
-            "the container restarted so often; goes on until it no longer does",
+            "the container restarted so often; goes on until it no longer does, or its pod is gone",
             defaults.restarts.to_string(),
             "restarts",
             "15m",

@@ -7,7 +7,10 @@ use super::{
     promql::{Scope, increase, number, percent, quote, rate},
     speed::{Judgement, REQUESTS, judged, spans},
 };
-use crate::api::monitoring::{Alert, valid::Alerts};
+use crate::api::{
+    monitoring::{Alert, valid::Alerts},
+    names,
+};
 
 /// Whose failures count. A client's are not the model's: a request that makes no sense fails with any model.
 const CAUSES: &str = "cause=~\"model|timeout|unreachable\"";
@@ -50,7 +53,7 @@ pub(super) fn rule(scope: &Scope, alerts: &Alerts) -> Rule {
         ))
         .first(format!(
             "First: {} for an error of the model's own code.",
-            kubectl(scope, &format!("logs deployment/{} -c model --tail 50", text(&scope.model)))
+            kubectl(scope, &format!("logs -l {}={} -c model --tail 50 --prefix", names::MODEL, text(&scope.model)))
         ))
 }
 

@@ -9,6 +9,7 @@ use super::{
 use crate::api::{
     ValidSpec,
     monitoring::{Alert, valid::Alerts},
+    names,
 };
 
 /// Within which restarts are counted.
@@ -46,7 +47,9 @@ fn crash_looping(scope: &Scope, alerts: &Alerts, startup: Duration) -> Rule {
     let quiet = RESTARTS_WINDOW.max((BACK_OFF + startup) * 3 / 2);
     let fired = scope.any("ALERTS", "alertname=\"ModelCrashLooping\",alertstate=\"firing\"");
     let goes_on = format!("({counted} and {} > 0.5 and count({fired}))", within(quiet));
-    Rule::new(Alert::ModelCrashLooping, format!("{counted} > {bound} or {goes_on}"))
+    // A pin, or the next version, takes the pods away that crashed: what they counted is over with them.
+    let gone = format!("{} == 0", scope.told_once("modelship_model_restarted_pods", ""));
+    Rule::new(Alert::ModelCrashLooping, format!("({counted} > {bound} or {goes_on}) unless {gone}"))
         .summary("starts over and over again")
         .measured(format!(
             "Its container restarted about {{{{ printf \"%.0f\" $value }}}} times in {}; this is told from {} on, and until \
@@ -56,8 +59,8 @@ fn crash_looping(scope: &Scope, alerts: &Alerts, startup: Duration) -> Rule {
             duration(quiet)
         ))
         .first(format!(
-            "First: {} tells how the last one ended.",
-            kubectl(scope, &format!("logs deployment/{} -c model --previous", text(&scope.model)))
+            "First: {} shows which one; kubectl logs of that pod, with -c model --previous, how it ended.",
+            kubectl(scope, &format!("get pods -l {}={}", names::MODEL, text(&scope.model)))
         ))
 }
 
