@@ -42,12 +42,18 @@ use super::{
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
         description = "Whether the wanted version serves"
     ),
-    printcolumn(name = "Tag", type_ = "string", json_path = ".status.tag", description = "The tag that is followed"),
+    printcolumn(name = "Tag", type_ = "string", json_path = ".status.stable.tag", description = "The tag that it came from"),
     printcolumn(
         name = "Digest",
         type_ = "string",
         json_path = ".status.stable.short",
         description = "The version that users get"
+    ),
+    printcolumn(
+        name = "Candidate",
+        type_ = "string",
+        json_path = ".status.candidate.short",
+        description = "The version that is being introduced or held back"
     ),
     printcolumn(
         name = "Replicas",

@@ -28,7 +28,7 @@ pub struct ModelDeploymentStatus {
     /// Where to POST requests from inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The tag of the wanted version.
+    /// The tag that was resolved last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
     /// The version that users get.
@@ -65,6 +65,9 @@ pub struct Version {
     pub digest: String,
     /// The digest's first twelve digits.
     pub short: String,
+    /// The tag that it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     #[serde(flatten)]
     pub origin: Origin,
     /// The repository of the commit.
@@ -105,6 +108,7 @@ impl Version {
             repository: repository.to_owned(),
             short: digest.short().to_owned(),
             digest: digest.to_string(),
+            tag: None,
             origin: Origin::default(),
             source: None,
             tracking_uri: None,

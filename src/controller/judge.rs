@@ -29,7 +29,7 @@ use crate::{
     },
     images::{Digest, problem::reason},
     monitoring::{Bundle, surroundings::Proof},
-    rollout::{DeploymentFacts, PodFacts, Progress, Unresolved, progress},
+    rollout::{DeploymentFacts, PodFacts, Progress, Unresolved, progress, target::NO_MATCHING_PLATFORM},
 };
 
 /// All that conditions are judged by.
@@ -47,6 +47,10 @@ pub struct Situation<'a> {
     /// What the registry says of the image.
     pub resolved: Judgement,
     pub pullable: Option<bool>,
+    /// What the tag holds, where that is another version than the wanted one.
+    pub newer: Option<&'a Digest>,
+    /// A newer version may not run, for what is known of its training.
+    pub held: bool,
 }
 
 /// Nothing answers because one version makes room for the next, as the spec asks: nobody needs to be warned.
@@ -143,12 +147,32 @@ fn complete(situation: &Situation, wanted: &str) -> (Judgement, Way) {
         return (yes("ScaledToZero", "the wanted version is introduced and scaled to zero, as asked"), Way::There);
     }
     if available > 0 {
-        return (yes("Serving", "the wanted version serves"), Way::There);
+        return (serving(situation), Way::There);
     }
     match progress::trouble(situation.spec, wanted, situation.pods) {
         Some(why) => (Judgement::new(READY, false, why.reason, why.message), Way::Stuck),
         None => (Judgement::new(READY, false, "Unavailable", "no replica answers at the moment"), Way::Going),
     }
+}
+
+/// What serves, and what keeps a newer version from taking its place: else nobody would look for it.
+fn serving(situation: &Situation) -> Judgement {
+    let image = &situation.spec.image;
+    let refused = Some(&situation.resolved).filter(|said| !said.holds && said.reason == NO_MATCHING_PLATFORM);
+    let (reason, more) = match (&image.pin, &situation.newer) {
+        (Some(_), _) => ("Pinned", "; spec.image.pin keeps every push out".to_owned()),
+        (None, Some(newer)) if !image.auto_update => (
+            "UpdatesOff",
+            format!("; the tag {} holds {}, which spec.image.autoUpdate: false keeps out", image.tag, newer.short()),
+        ),
+        (None, None) if !image.auto_update => {
+            ("UpdatesOff", "; spec.image.autoUpdate: false keeps every push out".to_owned())
+        }
+        _ if refused.is_some() => ("Serving", "; the newest push is not taken, as ImageResolved says".to_owned()),
+        _ if situation.held => ("Serving", "; a newer one is held back, as VersionAccepted says".to_owned()),
+        _ => ("Serving", String::new()),
+    };
+    Judgement::new(READY, true, reason, format!("the wanted version serves{more}"))
 }
 
 fn available(situation: &Situation, way: &Way) -> Judgement {

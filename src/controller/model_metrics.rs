@@ -40,7 +40,6 @@ struct Facts {
     candidate: Option<Version>,
     introducing: bool,
     failed: bool,
-    tag: String,
     since: Option<f64>,
     wanted: f64,
     available: f64,
@@ -98,7 +97,6 @@ impl ModelMetrics {
         let overdue = deployment.is_some_and(|facts| facts.overdue);
         let introduced = facts.candidate.is_none() && facts.stable.is_some() && !overdue;
         facts.failed = facts.is(STALLED) && !introduced;
-        facts.tag = status.tag.clone().unwrap_or_default();
         facts.since = status.history.first().map(|version| version.since.as_second() as f64);
         facts.wanted = deployment.map_or(0.0, |facts| f64::from(facts.wanted));
         facts.available = deployment.map_or(0.0, |facts| f64::from(facts.available));
@@ -166,7 +164,7 @@ static FAMILIES: [Family; 12] = [
         show: |facts, show| {
             for (track, version) in [("stable", &facts.stable), ("candidate", &facts.candidate)] {
                 if let Some(version) = version {
-                    show(&[track, &version.short, &facts.tag], 1.0);
+                    show(&[track, &version.short, version.tag.as_deref().unwrap_or_default()], 1.0);
                 }
             }
         },

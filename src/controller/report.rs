@@ -11,7 +11,7 @@ use crate::{
         status::Version,
         valid::{Scale, ValidSpec},
     },
-    images::Observation,
+    images::{Digest, Observation},
     resources::{service, template},
     rollout::{Progress, Unresolved, history, progress, target},
 };
@@ -42,9 +42,9 @@ pub fn status(
     let candidate = held.and_then(|held| described(&template::pinned(spec, &held.digest))).or(candidate);
     let remembered = remembered(plan, observed);
     let unresolved = remembered.as_ref().or(plan.target.unresolved.as_ref());
-    // The tag in status is the one that what runs came from. Until another tag is resolved, what runs is not what is
-    // wanted; a registry that fails later, or a controller that has just started, changes nothing.
-    let known_tag = before.tag.as_deref() == Some(spec.image.tag.as_str());
+    // Until another tag is resolved, what runs is not what is wanted; a registry that fails later, or a controller that has
+    // just started, changes nothing. A pin needs no tag.
+    let known_tag = spec.image.pin.is_some() || before.tag.as_deref() == Some(spec.image.tag.as_str());
     let follows = spec.image.pin.is_none() && (spec.image.auto_update || wanted.is_none());
     // A pin whose labels are still asked for: what runs is not what is wanted.
     let pin_to_come = spec.image.pin.is_some() && plan.target.digest != spec.image.pin;
@@ -58,9 +58,10 @@ pub fn status(
     let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED)
         .filter(|_| no_news)
         .map_or_else(|| judge::resolved(unresolved, plan.target.digest.as_ref().or(newest), faults), as_before);
-    let tag = match seen.latest.is_some() || spec.image.pin.is_some() {
-        true => Some(spec.image.tag.to_string()),
-        false => before.tag.clone(),
+    let tag = match (&spec.image.pin, &seen.latest) {
+        (Some(_), _) => None,
+        (None, Some(_)) => Some(spec.image.tag.to_string()),
+        (None, None) => before.tag.clone(),
     };
     // What is looked for is what was wanted last; a version that never ran is missed by nobody.
     let ran = stable
@@ -76,6 +77,8 @@ pub fn status(
         pods: &observed.pods,
         obstacles: &applied.obstacles,
         pullable: seen.pullable.filter(|_| ran),
+        newer: newer(plan, seen, observed),
+        held: held.is_some(),
     };
     let mut judgements = judge::judge(&situation);
     if let Some(bundle) = &plan.monitoring {
@@ -100,19 +103,60 @@ pub fn status(
     }
 }
 
+/// What the tag holds, where that is another image than the wanted one.
+fn newer<'a>(plan: &Plan, seen: &'a Observation, observed: &Observed) -> Option<&'a Digest> {
+    let (latest, wanted) = (seen.latest.as_ref()?, plan.target.digest.as_ref()?);
+    let known = seen.details.get(wanted).and_then(|details| details.as_ref().ok());
+    let same = latest.digest == *wanted || known.is_some_and(|known| known.same_images_as(latest, &observed.nodes));
+    (!same).then_some(&latest.digest)
+}
+
 /// A version and what is known of it; where that was known before and is not now, it is what was known.
 fn described(image: &str, spec: &ValidSpec, plan: &Plan, seen: &Observation, observed: &Observed) -> Option<Version> {
     let version = Version::of_image(image)?;
+    let tag = tag_of(&version, spec, seen, observed);
+    Some(Version { tag, ..labelled(image, version, spec, plan, seen, observed) })
+}
+
+/// The tag that the version came from. A tag belongs to a version: what is pinned, kept or held did not come from the one
+/// that the spec names just now.
+fn tag_of(version: &Version, spec: &ValidSpec, seen: &Observation, observed: &Observed) -> Option<String> {
+    let latest = seen.latest.as_ref().filter(|_| spec.image.pin.is_none());
+    let of_tag = latest.is_some_and(|latest| {
+        let same_images = || {
+            let digest = Digest::parse(&version.digest).ok();
+            let known = digest.and_then(|digest| seen.details.get(&digest)?.as_ref().ok());
+            known.is_some_and(|known| known.same_images_as(latest, &observed.nodes))
+        };
+        let ours = version.repository == spec.image.repository.to_string();
+        ours && (version.digest == latest.digest.as_str() || same_images())
+    });
+    if of_tag {
+        return Some(spec.image.tag.to_string());
+    }
+    let status = &observed.status;
+    let known = [&status.stable, &status.candidate].into_iter().flatten().find(|known| known.is(version))?;
+    known.tag.clone()
+}
+
+fn labelled(
+    image: &str,
+    version: Version,
+    spec: &ValidSpec,
+    plan: &Plan,
+    seen: &Observation,
+    observed: &Observed,
+) -> Version {
     let Some(labels) = observed.labels(image, &spec.image.repository.to_string(), seen) else {
         let mut known = [&observed.status.stable, &observed.status.candidate].into_iter().flatten();
         let known = known.find(|known| known.is(&version)).cloned().unwrap_or(version);
-        return Some(training::describe(known, spec, seen, observed));
+        return training::describe(known, spec, seen, observed);
     };
     let version = match plan.workload.as_ref().filter(|workload| workload.image == image) {
         Some(workload) => workload.meaning.describe(version),
         None => Meaning::of(labels).describe(version),
     };
-    Some(training::describe(version, spec, seen, observed))
+    training::describe(version, spec, seen, observed)
 }
 
 /// The status of a model whose spec is wrong: what was known of its versions stays.

@@ -83,21 +83,24 @@ fn introduction(
     if digest(before.candidate.as_ref()) == Some(&candidate.digest) && !holds_back(before) {
         return;
     }
-    let mut tag = after.tag.clone().unwrap_or_default();
-    if let Some(commit) = &candidate.origin.revision {
-        tag += &format!(", commit {}", commit.chars().take(COMMIT_SHOWN).collect::<String>());
-    }
+    let commit = candidate.origin.revision.as_ref();
+    let commit = commit.map(|commit| format!("commit {}", commit.chars().take(COMMIT_SHOWN).collect::<String>()));
+    let mut known: Vec<String> = candidate.tag.iter().cloned().chain(commit).collect();
     notes.push(match &after.stable {
-        None => note(false, "Deploying", format!("deploying {} ({tag}, {})", candidate.short, candidate.repository)),
+        None => {
+            known.push(candidate.repository.clone());
+            note(false, "Deploying", format!("deploying {} ({})", candidate.short, known.join(", ")))
+        }
         Some(stable) => {
             let (new, old) = (&candidate.short, &stable.short);
+            let of = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
             let meanwhile = match strategy {
                 Some(Strategy::Recreate) => {
                     format!("{old} stops first, as spec.rollout.strategy Recreate asks: nobody is answered until {new} is available")
                 }
                 _ => format!("users get {old} until it is available"),
             };
-            note(false, "RollingOut", format!("introducing {new} ({tag}); {meanwhile}"))
+            note(false, "RollingOut", format!("introducing {new}{of}; {meanwhile}"))
         }
     });
 }

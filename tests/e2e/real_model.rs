@@ -96,11 +96,11 @@ fn reads_well(stage: &Stage, digest: &str) {
         table.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
     };
     let plain = rows(&[]);
-    assert_eq!(plain[0], ["NAME", "READY", "TAG", "DIGEST", "REPLICAS", "AGE"]);
+    assert_eq!(plain[0], ["NAME", "READY", "TAG", "DIGEST", "CANDIDATE", "REPLICAS", "AGE"]);
     assert_eq!(plain[1][..5], [NAME, "True", "latest", &short, "1/1"]);
     let wide = rows(&["--output", "wide"]);
-    assert_eq!(wide[0][6..], ["URL", "COMMIT", "MONITORED", "REASON"]);
-    // Its image has no labels, and so no commit.
+    assert_eq!(wide[0][7..], ["URL", "COMMIT", "MONITORED", "REASON"]);
+    // Nothing is being introduced; its image has no labels, and so no commit.
     assert_eq!(wide[1][6..], [&format!("http://{NAME}.{}.svc/invocations", stage.namespace), "True", "Serving"]);
     let resource = format!("mdl/{NAME}");
     let timeout = format!("--timeout={}s", PATIENCE.as_secs());

@@ -170,15 +170,19 @@ fn row_registry_down_while_serving() {
 #[test]
 fn row_pinned_while_serving() {
     let mut world = World::serving(json!({"image": {"pin": digest(1)}}));
-    reads(&world.turn().status, 1, SERVING);
+    let status = world.turn().status;
+    reads(&status, 1, SERVING);
+    because(&status, READY, "Pinned", "spec.image.pin keeps every push out");
 }
 
 #[test]
 fn row_auto_update_off_while_serving() {
     let mut world = World::serving(json!({"image": {"autoUpdate": false}}));
+    because(&world.turn().status, READY, "UpdatesOff", "keeps every push out");
     world.push(pushed(2));
     let status = world.turn().status;
     reads(&status, 1, SERVING);
+    because(&status, READY, "UpdatesOff", &format!("the tag latest holds {}", digest(2).short()));
     assert_eq!(stable(&status), Some(digest(1).as_str()));
 }
 
@@ -264,6 +268,52 @@ fn while_recreate_has_stopped_the_old_version_nobody_gets_the_new_one() {
     reads(&status, 1, FIRST_PULL);
     because(&status, AVAILABLE, "Recreating", "spec.rollout.strategy");
     assert_eq!((stable(&status), candidate(&status)), (Some(digest(1).as_str()), Some(digest(2).as_str())));
+}
+
+/// Of the stable version and of the candidate: the tag, empty where it came from none.
+fn tags(status: &ModelDeploymentStatus) -> (Option<&str>, Option<&str>) {
+    let stable = status.stable.as_ref().map(|version| version.tag.as_deref().unwrap_or_default());
+    (stable, status.candidate.as_ref().map(|version| version.tag.as_deref().unwrap_or_default()))
+}
+
+#[test]
+fn a_version_is_called_by_the_tag_that_it_came_from_and_by_no_other() {
+    let v1 = || json!({"image": {"follow": {"tag": "v1"}}});
+    let v2 = |more: Value| {
+        let mut fields = json!({"image": {"follow": {"tag": "v2"}}});
+        crate::resources::merge::merge(&mut fields, &more);
+        fields
+    };
+    let mut world = World::serving(v1());
+    assert_eq!(tags(&world.turn().status), (Some("v1"), None));
+    // Another tag, whose version is not taken.
+    world.change(v2(json!({"image": {"autoUpdate": false}})));
+    world.push(pushed(2));
+    assert_eq!(tags(&world.turn().status), (Some("v1"), None));
+    world.push(built_for(2, &["linux/arm64"]));
+    world.change(v2(json!({})));
+    assert_eq!(tags(&world.turn().status), (Some("v1"), None), "it is for no node");
+    // It is taken.
+    world.push(pushed(2));
+    assert_eq!(tags(&world.turn().status), (Some("v1"), Some("v2")));
+    // A pin that no tag names, while the spec goes on to name one.
+    world.serve(2);
+    world.change(v2(json!({"image": {"pin": digest(7)}})));
+    world.push(pushed(7));
+    assert_eq!(tags(&world.turn().status), (Some("v2"), Some("")));
+    assert_eq!(tags(&world.serve(7).status), (Some(""), None));
+    // A restart before the registry has answered.
+    let before = world.turn().status;
+    world.seen = crate::images::Observation::default();
+    assert_eq!(world.turn().status, before);
+    // The version that runs, pinned, keeps its own.
+    let mut world = World::serving(v1());
+    world.change(v2(json!({"image": {"pin": digest(1)}})));
+    assert_eq!(tags(&world.turn().status), (Some("v1"), None));
+    // The same image under another tag has come from that one, too.
+    world.change(v2(json!({})));
+    world.seen.latest = Some(crate::rollout::fixtures::same_images(2, &pushed(1)));
+    assert_eq!(tags(&world.turn().status), (Some("v2"), None));
 }
 
 /// A slip of the pen, with the strategy that stops the old version first.
@@ -384,6 +434,16 @@ fn an_image_for_no_node_stalls_with_the_remedy() {
     let status = world.turn().status;
     reads(&status, 1, [NO, NO, NO, NO, None, YES]);
     because(&status, READY, "NoMatchingPlatform", "docker buildx build --platform");
+}
+
+#[test]
+fn a_push_for_no_node_is_told_beside_what_serves() {
+    let mut world = World::serving(json!({}));
+    world.push(built_for(2, &["linux/arm64"]));
+    let status = world.turn().status;
+    reads(&status, 1, REGISTRY_DOWN);
+    because(&status, READY, "Serving", "the newest push is not taken, as ImageResolved says");
+    because(&status, IMAGE_RESOLVED, "NoMatchingPlatform", digest(2).short());
 }
 
 #[test]

@@ -215,7 +215,9 @@ fn an_obstacle_is_told_once() {
 fn a_pin_is_a_roll_out_like_any_other() {
     let mut world = World::serving(json!({}));
     world.change(json!({"image": {"pin": digest(4)}}));
-    tells(&world.turn(), &[(CALM, "RollingOut", digest(4).short())]);
+    let begins = world.turn();
+    tells(&begins, &[(CALM, "RollingOut", digest(4).short())]);
+    assert!(!begins.notes[0].text.contains("latest"), "it came from no tag: {}", begins.notes[0].text);
     tells(&world.serve(4), &[(CALM, "Serving", digest(4).short())]);
 }
 
