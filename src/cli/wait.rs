@@ -15,8 +15,9 @@ use super::{
     traffic::duration,
 };
 use crate::{
-    api::{ModelDeploymentStatus, StoredModelDeployment, conditions, names, status::Version},
-    images::Digest,
+    api::{ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions, names, status::Version},
+    images::{Digest, problem::reason::NOT_AN_IMAGE},
+    rollout::target::{NO_MATCHING_PLATFORM, PENDING},
 };
 
 const HELP: &str = "\
@@ -31,7 +32,8 @@ nothing to wait for (no cluster, no such ModelDeployment), 3 when the time is up
 pub struct Arguments {
     /// The ModelDeployment.
     name: String,
-    /// The version by its digest, sha256:…, as a push prints it. Default: whatever the spec asks for.
+    /// The version by its digest, sha256:…, as a push prints it: right after a push the only way to name it. Default: what the
+    /// cluster knows of the spec's tag just now, which may be the version before.
     #[arg(long, value_parser = digest, conflicts_with_all = ["commit", "tag"])]
     digest: Option<Digest>,
     /// The version by the commit that its image's labels name: in full, or its first digits, seven at the least.
@@ -40,9 +42,10 @@ pub struct Arguments {
     /// The version by its tag: for tags that do not move, since of latest nobody can say which push is meant.
     #[arg(long)]
     tag: Option<String>,
-    /// How long to wait, such as 90s or 10m.
-    #[arg(long, default_value = "10m", value_parser = duration)]
-    timeout: Duration,
+    /// How long to wait, such as 90s or 10m. Default: until a push must have been noticed and the roll-out's deadline have
+    /// passed, by the model's spec.
+    #[arg(long, value_parser = duration)]
+    timeout: Option<Duration>,
     /// Namespace of the ModelDeployment. Default: the one of the kubeconfig's context, or of this pod.
     #[arg(short, long)]
     namespace: Option<String>,
@@ -115,9 +118,33 @@ impl fmt::Display for Verdict {
 /// How the wait ended.
 #[derive(Debug, PartialEq)]
 enum End {
-    Serving,
+    /// With the digest that users get.
+    Serving(String),
     Refused(String),
-    TimeUp(String),
+    /// What was missing, and how long it was waited for.
+    TimeUp(String, Duration),
+}
+
+/// What is to be waited for at the most: `None` where the person does not say, and the model's spec does.
+struct Patience {
+    begun: Instant,
+    asked: Option<Duration>,
+}
+
+impl Patience {
+    /// Before anything is known of the model: longer than the default deadline.
+    const AT_FIRST: Duration = Duration::from_secs(15 * 60);
+    /// From the deadline to the status that says that it has passed.
+    const SLACK: Duration = Duration::from_secs(2 * 60);
+
+    fn by(&self, model: Option<&StoredModelDeployment>) -> Duration {
+        let spec = model.and_then(|model| {
+            let name = model.metadata.name.as_deref().unwrap_or_default();
+            ValidSpec::parse(name, &model.spec.value()).ok()
+        });
+        let of_spec = |spec: ValidSpec| spec.image.poll_interval + spec.deadline + Self::SLACK;
+        self.asked.unwrap_or_else(|| spec.map_or(Self::AT_FIRST, of_spec))
+    }
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
@@ -130,7 +157,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn perform(arguments: &Arguments) -> Result<End, String> {
-    let deadline = Instant::now() + arguments.timeout;
+    let patience = Patience { begun: Instant::now(), asked: arguments.timeout };
     let Cluster { config, .. } = Cluster::find(arguments.context.as_deref()).await?;
     let namespace = arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).map_err(|error| format!("no client for the cluster: {error}"))?;
@@ -142,7 +169,7 @@ async fn perform(arguments: &Arguments) -> Result<End, String> {
         Err(error) => lasting(&error, &namespace, &arguments.name).map_or(Ok(None), Err),
     });
     let say = |words: &str| eprintln!("modelship: {words}");
-    wait(seen, &arguments.wanted(), deadline, say).await
+    wait(seen, &arguments.wanted(), &patience, say).await
 }
 
 /// Follows what is seen of the model (`None`: the cluster did not answer for a moment, which says nothing) until there is a
@@ -150,22 +177,29 @@ async fn perform(arguments: &Arguments) -> Result<End, String> {
 async fn wait(
     seen: impl Stream<Item = Result<Option<StoredModelDeployment>, String>>,
     wanted: &Wanted<'_>,
-    deadline: Instant,
+    patience: &Patience,
     say: impl Fn(&str),
 ) -> Result<End, String> {
     const AWAY: &str = "the cluster does not answer";
     let mut seen = pin!(seen);
     let mut last = AWAY.to_owned();
+    let mut most = patience.by(None);
     loop {
-        let words = match tokio::time::timeout_at(deadline, seen.next()).await {
-            Err(_) => return Ok(End::TimeUp(last)),
+        let words = match tokio::time::timeout_at(patience.begun + most, seen.next()).await {
+            Err(_) => return Ok(End::TimeUp(last, most)),
             Ok(None) => return Err("the watch of the cluster has ended".to_owned()),
-            Ok(Some(model)) => match model?.map(|model| verdict(&model, wanted)) {
-                Some(Verdict::Serving) => return Ok(End::Serving),
-                Some(Verdict::Refused(why)) => return Ok(End::Refused(why)),
-                Some(Verdict::Waiting(why)) => why,
-                None => AWAY.to_owned(),
-            },
+            Ok(Some(model)) => {
+                let model = model?;
+                if model.is_some() {
+                    most = patience.by(model.as_ref());
+                }
+                match model.map(|model| (verdict(&model, wanted), model)) {
+                    Some((Verdict::Serving, model)) => return Ok(End::Serving(served(&model))),
+                    Some((Verdict::Refused(why), _)) => return Ok(End::Refused(why)),
+                    Some((Verdict::Waiting(why), _)) => why,
+                    None => AWAY.to_owned(),
+                }
+            }
         };
         if words != last {
             say(&words);
@@ -194,17 +228,26 @@ impl Place {
             (Wanted::Commit(commit), Some(version)) => {
                 version.origin.revision.as_ref().is_some_and(|revision| revision.starts_with(commit))
             }
+            (Wanted::Tag(tag), Some(version)) => current && version.tag.as_deref() == Some(*tag),
             _ => false,
         };
         match wanted {
+            // Of two of one tag the newer is meant.
+            Wanted::Tag(_) if is_it(&status.candidate) => Self::Candidate,
             _ if is_it(&status.stable) => Self::Stable,
             _ if is_it(&status.candidate) => Self::Candidate,
-            Wanted::Tag(tag) if current && status.tag.as_deref() == Some(tag) => newest,
             Wanted::Current if current => newest,
             _ => Self::Nowhere,
         }
     }
 }
+
+fn served(model: &StoredModelDeployment) -> String {
+    model.known_status().stable.map(|stable| stable.digest).unwrap_or_default()
+}
+
+/// Of what the registry holds the operator has said that it is never taken: waiting does not mend it, the next push may.
+const NOT_TAKEN: [&str; 2] = [NO_MATCHING_PLATFORM, NOT_AN_IMAGE];
 
 fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     let (status, spec) = (model.known_status(), model.spec.value());
@@ -218,6 +261,12 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
         Wanted::Digest(_) | Wanted::Commit(_) => holds(conditions::READY) || holds(conditions::AVAILABLE),
         Wanted::Tag(_) | Wanted::Current => holds(conditions::READY),
     };
+    let unresolved = said(conditions::IMAGE_RESOLVED)
+        .filter(|said| said.status == "False" && !PENDING.contains(&said.reason.as_str()));
+    let not_taken = unresolved.filter(|said| NOT_TAKEN.contains(&said.reason.as_str()));
+    if let (Wanted::Current, Some(not_taken), true) = (wanted, not_taken, current) {
+        return Verdict::Refused(words(not_taken));
+    }
     if place == Place::Stable && answered {
         return Verdict::Serving;
     }
@@ -244,6 +293,13 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     if image["autoUpdate"] == false && place == Place::Nowhere && status.stable.is_some() {
         return Verdict::Refused("autoUpdate is false: it stays on what runs".to_owned());
     }
+    let meant = |said: &&Condition| match wanted {
+        Wanted::Digest(digest) => said.message.contains(digest.short()),
+        _ => false,
+    };
+    if let Some(not_taken) = not_taken.filter(|_| place == Place::Nowhere).filter(meant) {
+        return Verdict::Refused(words(not_taken));
+    }
     let held = said(conditions::VERSION_ACCEPTED).filter(|accepted| accepted.status == "False");
     if let Some(held) = held.filter(|_| place == Place::Candidate) {
         return match held.reason == conditions::AWAITING_METRICS {
@@ -258,7 +314,9 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
             Verdict::Refused(words(stalled))
         }
         _ => {
-            let state = said(conditions::READY).map_or("no status".to_owned(), words);
+            // Of a version that was not seen the registry's answer tells more than what serves meanwhile.
+            let state = unresolved.filter(|_| place == Place::Nowhere).or_else(|| said(conditions::READY));
+            let state = state.map_or("no status".to_owned(), words);
             Verdict::Waiting(format!("{what} ({state})"))
         }
     }
@@ -284,19 +342,28 @@ fn lasting(error: &watcher::Error, namespace: &str, name: &str) -> Option<String
 impl End {
     /// Prints it, and gives the exit code.
     fn tell(&self, arguments: &Arguments, out: &mut impl Write, notes: &mut impl Write) -> u8 {
-        let Arguments { name, timeout, .. } = arguments;
+        let (name, group) = (&arguments.name, names::GROUP);
         match self {
-            Self::Serving => {
-                let _ = writeln!(out, "modeldeployment.{}/{name} serves {}", names::GROUP, arguments.wanted());
+            Self::Serving(digest) => {
+                let _ = match arguments.wanted() {
+                    Wanted::Digest(_) => writeln!(out, "modeldeployment.{group}/{name} serves {digest}"),
+                    wanted => writeln!(out, "modeldeployment.{group}/{name} serves {wanted}: {digest}"),
+                };
+                if matches!(arguments.wanted(), Wanted::Current) {
+                    let _ = writeln!(
+                        notes,
+                        "modelship: a push that the cluster has not seen yet is waited for by its --digest"
+                    );
+                }
                 0
             }
             Self::Refused(why) => {
                 let _ = writeln!(notes, "modelship: {name} does not get {}: {why}", arguments.wanted());
                 1
             }
-            Self::TimeUp(why) => {
+            Self::TimeUp(why, most) => {
                 let wanted = arguments.wanted();
-                let _ = writeln!(notes, "modelship: after {timeout:?}, {name} does not serve {wanted}: {why}");
+                let _ = writeln!(notes, "modelship: after {most:?}, {name} does not serve {wanted}: {why}");
                 3
             }
         }

@@ -32,6 +32,11 @@ def verdict(deployment: dict, digest: str) -> str:
         return f"waiting {what} ({state})"
     if image.get("autoUpdate") is False and not seen and stable:
         return "refused autoUpdate is false: it stays on what runs"
+    resolved = conditions.get("ImageResolved", {})
+    unresolved = resolved.get("status") == "False" and resolved["reason"] not in ("Resolving", "Comparing")
+    not_taken = unresolved and resolved["reason"] in ("NoMatchingPlatform", "NotAnImage")
+    if not seen and not_taken and digest.removeprefix("sha256:")[:12] in resolved["message"]:
+        return f"refused {words(resolved)}"
     accepted = conditions.get("VersionAccepted", {})
     if candidate == digest and accepted.get("status") == "False":
         awaits = accepted["reason"] == "AwaitingMetrics"
@@ -40,7 +45,9 @@ def verdict(deployment: dict, digest: str) -> str:
     # What else is stuck says nothing of this version: a new one wins over it.
     if stalled.get("status") == "True" and (seen or stalled.get("reason") == "InvalidSpec"):
         return f"refused {words(stalled)}"
-    return f"waiting {what} ({words(conditions['Ready']) if 'Ready' in conditions else 'no status'})"
+    # Of a version that was not seen the registry's answer tells more than what serves meanwhile.
+    state = resolved if unresolved and not seen else conditions.get("Ready")
+    return f"waiting {what} ({words(state) if state else 'no status'})"
 
 
 def words(condition: dict) -> str:

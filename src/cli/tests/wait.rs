@@ -94,7 +94,7 @@ fn what_a_pin_names_and_what_runs_without_updates_is_the_version_of_the_spec() {
 #[test]
 fn a_tag_is_there_when_what_serves_came_from_it() {
     let told = |model: &StoredModelDeployment| verdict(model, &Wanted::Tag("v2")).to_string();
-    let of_tag = |tag: &'static str| changed("users get it", |model| model["status"]["tag"] = json!(tag));
+    let of_tag = |tag: &'static str| changed("users get it", |model| model["status"]["stable"]["tag"] = json!(tag));
     assert_eq!(told(&of_tag("v2")), "serving");
     assert!(told(&of_tag("v1")).starts_with("waiting the cluster has not seen it yet"));
 }
@@ -123,9 +123,10 @@ fn a_commit_is_known_by_the_labels_of_its_image() {
 /// Waits for our digest, with the time standing still but for the wait's own.
 async fn waited(seen: Vec<Result<Option<StoredModelDeployment>, String>>) -> (Result<End, String>, Vec<String>) {
     let (digest, said) = (Digest::parse(OURS).unwrap(), std::sync::Mutex::new(Vec::new()));
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let patience = Patience { begun: Instant::now(), asked: Some(Duration::from_secs(60)) };
     let seen = stream::iter(seen).chain(stream::pending());
-    let end = wait(seen, &Wanted::Digest(&digest), deadline, |words| said.lock().unwrap().push(words.to_owned())).await;
+    let end =
+        wait(seen, &Wanted::Digest(&digest), &patience, |words| said.lock().unwrap().push(words.to_owned())).await;
     (end, said.into_inner().unwrap())
 }
 
@@ -141,7 +142,7 @@ async fn it_tells_what_it_waits_for_once_and_ends_with_the_verdict() {
         Ok(Some(model("users get it"))),
     ])
     .await;
-    assert_eq!(end, Ok(End::Serving));
+    assert_eq!(end, Ok(End::Serving(OURS.into())));
     let told: Vec<&str> = said.iter().map(|words| words.split(" (").next().unwrap()).collect();
     assert_eq!(
         told,
@@ -160,9 +161,9 @@ async fn it_tells_what_it_waits_for_once_and_ends_with_the_verdict() {
 async fn when_the_time_is_up_it_says_what_was_missing() {
     let (end, _) = waited(vec![Ok(Some(model("the push was not seen yet")))]).await;
     let words = "the cluster has not seen it yet (Serving: the wanted version serves)";
-    assert_eq!(end, Ok(End::TimeUp(words.into())));
+    assert_eq!(end, Ok(End::TimeUp(words.into(), Duration::from_secs(60))));
     let (end, _) = waited(vec![]).await;
-    assert_eq!(end, Ok(End::TimeUp("the cluster does not answer".into())));
+    assert_eq!(end, Ok(End::TimeUp("the cluster does not answer".into(), Duration::from_secs(60))));
 }
 
 #[test]
@@ -173,11 +174,11 @@ fn each_end_has_an_exit_code_of_its_own() {
         let code = end.tell(&arguments, &mut out, &mut notes);
         (code, String::from_utf8([out, notes].concat()).unwrap())
     };
-    assert_eq!(told(End::Serving), (0, format!("modeldeployment.modelship.dev/iris serves {OURS}\n")));
+    assert_eq!(told(End::Serving(OURS.into())), (0, format!("modeldeployment.modelship.dev/iris serves {OURS}\n")));
     let refused = format!("modelship: iris does not get {OURS}: it is so\n");
     assert_eq!(told(End::Refused("it is so".into())), (1, refused));
     let late = format!("modelship: after 90s, iris does not serve {OURS}: not yet\n");
-    assert_eq!(told(End::TimeUp("not yet".into())), (3, late));
+    assert_eq!(told(End::TimeUp("not yet".into(), Duration::from_secs(90))), (3, late));
 }
 
 #[test]
@@ -197,4 +198,41 @@ fn rights_that_lack_and_a_model_that_is_not_there_end_the_wait_at_once() {
     assert!(failed(403).unwrap().contains("may not list and watch modeldeployments.modelship.dev"));
     assert!(failed(404).unwrap().contains("knows no ModelDeployments"));
     assert_eq!(failed(500), None);
+}
+
+#[test]
+fn without_a_time_it_waits_until_the_push_is_noticed_and_the_roll_out_s_deadline_has_passed() {
+    let patience = |asked: Option<u64>| Patience { begun: Instant::now(), asked: asked.map(Duration::from_secs) };
+    let minutes = |model: Option<&StoredModelDeployment>| patience(None).by(model).as_secs() / 60;
+    let usual = model("the push was not seen yet");
+    assert_eq!((minutes(None), minutes(Some(&usual))), (15, 1 + 10 + 2), "its crash loop ends first");
+    let slow = changed("the push was not seen yet", |model| {
+        model["spec"]["rollout"] = json!({"deadline": "30m"});
+        model["spec"]["image"]["pollInterval"] = json!("1h");
+    });
+    assert_eq!(minutes(Some(&slow)), 60 + 30 + 2);
+    let wrong = changed("the push was not seen yet", |model| model["spec"]["image"]["pin"] = json!("x"));
+    assert_eq!(minutes(Some(&wrong)), 15);
+    assert_eq!(patience(Some(90)).by(Some(&slow)), Duration::from_secs(90));
+}
+
+#[test]
+fn a_push_that_is_not_taken_is_no_version_of_the_spec_that_serves() {
+    let refused = model("it is for no node of the cluster");
+    for wanted in [Wanted::Current, Wanted::Digest(&Digest::parse(OURS).unwrap())] {
+        let told = verdict(&refused, &wanted).to_string();
+        assert!(told.starts_with("refused NoMatchingPlatform: "), "{told}");
+    }
+    let told = verdict(&refused, &Wanted::Commit("4f67834")).to_string();
+    assert!(told.starts_with("waiting the cluster has not seen it yet (NoMatchingPlatform: "), "{told}");
+}
+
+#[test]
+fn what_the_spec_asks_for_is_told_by_its_digest() {
+    let arguments = arguments(&["iris"]).unwrap();
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    assert_eq!(End::Serving(OURS.into()).tell(&arguments, &mut out, &mut notes), 0);
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(out, format!("modeldeployment.modelship.dev/iris serves the version of its spec: {OURS}\n"));
+    assert!(String::from_utf8(notes).unwrap().contains("--digest"), "a push may not have been seen yet");
 }
