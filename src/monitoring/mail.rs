@@ -23,9 +23,10 @@ pub struct MailDefaults {
 }
 
 impl MailDefaults {
-    /// The Secret that a model's mail needs, if any.
+    /// The Secret that a model's mail needs, if any. That of the defaults is for their server, as is their word on TLS: a model
+    /// that names a server of its own gets neither.
     pub fn secret_of<'a>(&'a self, email: &'a Email) -> Option<&'a str> {
-        email.secret.as_deref().or(self.secret.as_deref())
+        email.secret.as_deref().or(self.secret.as_deref().filter(|_| email.smarthost.is_none()))
     }
 
     /// What stands before a dashboard's path in a mail, as text in a template of Go.
@@ -68,6 +69,8 @@ pub fn config(
 ) -> Result<Child, Shortcoming> {
     let owner = subject.owner;
     let settings = settings(email, defaults, secret, &owner.namespace)?;
+    // Alertmanager gives a mail to nobody once its server refuses one of the recipients, and tries for ever.
+    let mails: Vec<Value> = email.to.iter().map(|to| addressed(&settings, to)).collect();
     let mut metadata = owner.child_metadata(&owner.name);
     metadata.labels.get_or_insert_default().extend(labels.clone());
     Ok(Child::seal(
@@ -77,8 +80,9 @@ pub fn config(
             "spec": {
                 "route": {
                     "receiver": RECEIVER,
-                    // One bad roll-out trips several alerts: one mail for all of a model's.
-                    "groupBy": ["namespace", "model"],
+                    // One bad roll-out trips several alerts: one mail for those that are as urgent. What is told of late, since
+                    // its group has just been told of something, is never the worse.
+                    "groupBy": ["namespace", "model", "severity", "test"],
                     "groupWait": "30s",
                     "groupInterval": "5m",
                     "repeatInterval": "12h",
@@ -88,7 +92,7 @@ pub fn config(
                         {"name": "model", "value": owner.name, "matchType": "="},
                     ],
                 },
-                "receivers": [{"name": RECEIVER, "emailConfigs": [settings]}],
+                "receivers": [{"name": RECEIVER, "emailConfigs": mails}],
             },
         }),
     ))
@@ -142,6 +146,8 @@ fn settings(
         }
         MailSecret::Found { username, smarthost, from, .. } => (username.clone(), smarthost.clone(), from.clone()),
     };
+    let own = email.smarthost.is_some() || (email.secret.is_some() && found_smarthost.is_some());
+    let require_tls = email.require_tls.or(defaults.require_tls.filter(|_| !own)).unwrap_or(true);
     let smarthost = email.smarthost.clone().or(found_smarthost).or_else(|| defaults.smarthost.clone());
     let Some(smarthost) = smarthost else {
         return Err(lacks(
@@ -159,10 +165,9 @@ fn settings(
         ));
     };
     let mut settings = json!({
-        "to": email.to.join(", "),
         "from": from,
         "smarthost": smarthost,
-        "requireTLS": email.require_tls.or(defaults.require_tls).unwrap_or(true),
+        "requireTLS": require_tls && !speaks_tls_first(&smarthost),
         "sendResolved": email.send_resolved,
         "headers": [{"key": "Subject", "value": SUBJECT}],
         "text": TEXT.replace("GRAFANA", &defaults.before_paths()),
@@ -178,6 +183,18 @@ fn settings(
         settings["tlsConfig"] = json!({"ca": {"secret": {"name": name, "key": CA}}});
     }
     Ok(settings)
+}
+
+/// Whether Alertmanager speaks TLS on this port from the first byte, as everybody does (RFC 8314, 3.3). Up to 0.30 it would wait
+/// for STARTTLS within it if TLS were required, in vain.
+pub fn speaks_tls_first(smarthost: &str) -> bool {
+    smarthost.rsplit_once(':').is_some_and(|(_, port)| port == "465")
+}
+
+fn addressed(settings: &Value, to: &str) -> Value {
+    let mut mail = settings.clone();
+    mail["to"] = json!(to);
+    mail
 }
 
 #[cfg(test)]

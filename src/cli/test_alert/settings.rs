@@ -9,7 +9,10 @@ use serde_json::Value;
 use super::report::{Finding, Trouble};
 use crate::{
     api::{StoredModelDeployment, conditions, units},
-    monitoring::{mail::PASSWORD, surroundings::Labels},
+    monitoring::{
+        mail::{PASSWORD, speaks_tls_first},
+        surroundings::Labels,
+    },
 };
 
 /// Whom the model's alerts are mailed to.
@@ -126,9 +129,12 @@ impl Settings {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let spec = &object.data["spec"];
         let receiver = &spec["receivers"][0];
+        // One for each address; in all else they are the same.
+        let mails = receiver["emailConfigs"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let to: Vec<&str> = mails.iter().filter_map(|mail| mail["to"].as_str()).collect();
         let mail = &receiver["emailConfigs"][0];
         let text = |field: &str| mail[field].as_str().unwrap_or_default();
-        let (Some(receiver), false) = (receiver["name"].as_str(), text("to").is_empty()) else {
+        let (Some(receiver), false) = (receiver["name"].as_str(), to.is_empty()) else {
             return Err(Trouble::new(
                 format!("AlertmanagerConfig {namespace}/{name} sends no e-mail"),
                 format!(
@@ -140,7 +146,10 @@ impl Settings {
             "" => "without a login".to_owned(),
             user => format!("as {user}"),
         };
-        let tls = if mail["requireTLS"] == false { "without TLS" } else { "over TLS" };
+        let tls = match mail["requireTLS"] == false && !speaks_tls_first(text("smarthost")) {
+            true => "without TLS",
+            false => "over TLS",
+        };
         let secrets = [&mail["authPassword"], &mail["tlsConfig"]["ca"]["secret"]];
         let time = |field: &str, usual| {
             spec["route"][field].as_str().and_then(|text| units::duration(text).ok()).unwrap_or(usual)
@@ -150,7 +159,7 @@ impl Settings {
             words: format!(
                 "AlertmanagerConfig {namespace}/{name}: from {} to {} through {} {tls}, {login}",
                 text("from"),
-                text("to"),
+                to.join(", "),
                 text("smarthost")
             ),
             secrets: secrets.into_iter().filter_map(SecretKey::of).collect(),

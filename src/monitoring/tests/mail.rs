@@ -39,11 +39,49 @@ fn defaults() -> MailDefaults {
 fn a_model_may_say_no_more_than_to_whom() {
     let body = told(json!({"to": ["a@example.org", "b@example.org"]}), &defaults(), &found(None)).unwrap();
     let mail = &body["spec"]["receivers"][0]["emailConfigs"][0];
-    assert_eq!(mail["to"], "a@example.org, b@example.org");
     assert_eq!((&mail["from"], &mail["smarthost"]), (&json!("modelship@example.org"), &json!("smtp.example.org:587")));
     assert_eq!(mail["authUsername"], "cellar@example.org");
     assert_eq!(mail["authPassword"], json!({"name": "smtp", "key": "password"}));
     assert_eq!(mail["requireTLS"], true);
+}
+
+#[test]
+fn each_address_gets_a_mail_of_its_own() {
+    let body = told(json!({"to": ["a@example.org", "b@example.org"]}), &defaults(), &found(None)).unwrap();
+    let mails = body["spec"]["receivers"][0]["emailConfigs"].as_array().unwrap();
+    let to: Vec<_> = mails.iter().map(|mail| mail["to"].as_str().unwrap()).collect();
+    assert_eq!(to, ["a@example.org", "b@example.org"]);
+    assert!(mails.iter().all(|mail| mail["smarthost"] == "smtp.example.org:587"));
+}
+
+#[test]
+fn a_model_with_a_server_of_its_own_gets_no_secret_and_no_word_on_tls_that_were_meant_for_another() {
+    let defaults = MailDefaults { require_tls: Some(false), ..defaults() };
+    let requires = |email: Value, secret: &MailSecret| {
+        let body = told(email, &defaults, secret).unwrap();
+        body["spec"]["receivers"][0]["emailConfigs"][0]["requireTLS"].clone()
+    };
+    let to = json!({"to": ["a@example.org"]});
+    let own = json!({"to": ["a@example.org"], "smarthost": "own.example.org:587"});
+    assert_eq!(requires(to.clone(), &found(None)), false);
+    assert_eq!(requires(to, &found(Some("secret.example.org:587"))), false, "their Secret names their server");
+    let own_secret = json!({"to": ["a@example.org"], "secret": "own"});
+    assert_eq!(requires(own_secret.clone(), &found(None)), false);
+    assert_eq!(requires(own_secret, &found(Some("own.example.org:587"))), true);
+    assert_eq!(requires(own.clone(), &MailSecret::None), true);
+    let spec: ValidSpec = spec(json!({"monitoring": {"email": own}}));
+    let email = spec.monitoring.unwrap().email.unwrap();
+    assert_eq!(defaults.secret_of(&email), None);
+}
+
+#[test]
+fn nobody_waits_for_starttls_where_tls_comes_first() {
+    let requires = |smarthost: &str| {
+        let email = json!({"to": ["a@example.org"], "smarthost": smarthost, "requireTLS": true});
+        told(email, &defaults(), &MailSecret::None).unwrap()["spec"]["receivers"][0]["emailConfigs"][0]["requireTLS"]
+            .clone()
+    };
+    assert_eq!((requires("smtp.example.org:465"), requires("smtp.example.org:587")), (json!(false), json!(true)));
 }
 
 #[test]
@@ -94,12 +132,12 @@ fn a_certification_authority_of_the_secret_is_the_one_that_counts() {
 }
 
 #[test]
-fn only_the_models_own_alerts_are_sent_and_those_of_one_trouble_in_one_mail() {
+fn only_the_models_own_alerts_are_sent_and_no_urgent_one_waits_for_another() {
     let body = told(json!({"to": ["a@example.org"]}), &defaults(), &found(None)).unwrap();
     let route = &body["spec"]["route"];
     let equal = |name: &str, value: &str| json!({"name": name, "value": value, "matchType": "="});
     assert_eq!(route["matchers"], json!([equal("namespace", NAMESPACE), equal("model", NAME)]));
-    assert_eq!(route["groupBy"], json!(["namespace", "model"]));
+    assert_eq!(route["groupBy"], json!(["namespace", "model", "severity", "test"]));
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn configuration(smarthost: SocketAddr, authority: &Path) -> Value {
     let route = |model: &str| {
         json!({
             "receiver": format!("cellar/{model}/email"), "continue": true,
-            "matchers": ["namespace=\"cellar\"", format!("model=\"{model}\"")], "group_by": ["namespace", "model"],
+            "matchers": ["namespace=\"cellar\"", format!("model=\"{model}\"")], "group_by": ["namespace", "model", "severity", "test"],
             "group_wait": format!("{}s", GROUP_WAIT.as_secs()), "group_interval": "1s", "repeat_interval": "12h",
         })
     };

@@ -72,9 +72,13 @@ fn an_alertmanagerconfig_is_told_without_anything_secret() {
     assert_eq!((settings.group_wait, settings.group_interval), (Duration::from_secs(10), Duration::from_secs(60)));
     assert_eq!(settings.labels["release"], "kps");
 
-    let open = json!({"receivers": [{"name": "email", "emailConfigs": [
-        {"to": "a@example.org", "from": "m@example.org", "smarthost": "relay:25", "requireTLS": false}]}]});
-    let open = Settings::of(&config(open)).unwrap();
+    let to = |to: &str, smarthost: &str| json!({"to": to, "from": "m@example.org", "smarthost": smarthost, "requireTLS": false});
+    let of =
+        |mails: Value| Settings::of(&config(json!({"receivers": [{"name": "email", "emailConfigs": mails}]}))).unwrap();
+    let two = of(json!([to("a@example.org", "smtp:465"), to("b@example.org", "smtp:465")]));
+    let words = "to a@example.org, b@example.org through smtp:465 over TLS, without a login";
+    assert!(two.words.ends_with(words), "{}", two.words);
+    let open = of(json!([to("a@example.org", "relay:25")]));
     assert!(open.words.ends_with("through relay:25 without TLS, without a login") && open.secrets.is_empty());
     let other = Settings::of(&config(json!({"receivers": [{"name": "chat", "slackConfigs": [{}]}]}))).unwrap_err();
     assert!(other.words.contains("sends no e-mail"), "{other:?}");
