@@ -20,7 +20,7 @@ use modelship::{
     images::Digest,
     monitoring::{MailDefaults, MailSecret, Renderer, Surroundings, bundle},
     resources::{
-        Child, ChildKind, Owner, deployment, disruption_budget,
+        Child, ChildKind, Owner, Track, deployment, disruption_budget,
         exporter::{self, Sidecar},
         revision::Revision,
         service, template,
@@ -128,7 +128,7 @@ fn children(namespace: &str, shape: Shape, number: usize, digests: &Digests) -> 
         exporter::metrics_service(&owner, &spec),
         exporter::settings(&owner, &spec, None),
         Some(revision.child(&owner)),
-        Some(deployment::build(&owner, &spec, &revision.template)),
+        Some(deployment::build(&owner, &spec, &revision.template, Track::Stable)),
         disruption_budget::build(&owner, &spec),
     ]
     .into_iter()

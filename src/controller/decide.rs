@@ -21,7 +21,7 @@ use crate::{
     images::{Digest, Observation},
     monitoring::{self, Bundle, MailDefaults, Presence, Renderer},
     resources::{
-        Child, ChildKind, Owner, autoscaler, deployment, disruption_budget,
+        Child, ChildKind, Owner, Track, autoscaler, deployment, disruption_budget,
         exporter::{self, Sidecar},
         network_policy,
         revision::{self, Revision},
@@ -195,7 +195,7 @@ fn workload(
             Revision { labels: labels.cloned(), ..new }
         }
     };
-    let deployment = deployment::build(owner, spec, &wanted.template);
+    let deployment = deployment::build(owner, spec, &wanted.template, Track::Stable);
     let profile = wanted.labels.as_ref().map(|_| meaning.predictions.clone()).unwrap_or_default();
     let revision = wanted.child(owner);
     Workload { image, meaning, profile, revision, hand_over: hand_over(spec, observed), deployment }

@@ -17,4 +17,4 @@ pub mod service;
 pub mod template;
 
 pub use child::{Child, ChildKind};
-pub use owner::Owner;
+pub use owner::{Owner, Track};

@@ -6,6 +6,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 
 use crate::api::names;
 
+/// Which of a model's versions a pod runs: the one that users get, or the one that is tried beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Track {
+    Stable,
+    Candidate,
+}
+
+impl Track {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Candidate => "candidate",
+        }
+    }
+}
+
 /// The ModelDeployment that children are made for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
@@ -17,7 +33,15 @@ pub struct Owner {
 impl Owner {
     /// What Services and autoscalers select by. Immutable in Kubernetes: nothing is ever added.
     pub fn selector(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([(names::MODEL.to_owned(), self.name.clone()), (names::TRACK.to_owned(), "stable".to_owned())])
+        self.selector_of(Track::Stable)
+    }
+
+    /// What the Deployment of a track selects its pods by. Immutable in Kubernetes, too.
+    pub fn selector_of(&self, track: Track) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (names::MODEL.to_owned(), self.name.clone()),
+            (names::TRACK.to_owned(), track.as_str().to_owned()),
+        ])
     }
 
     pub fn label_selector(&self) -> LabelSelector {
@@ -26,11 +50,19 @@ impl Owner {
 
     /// Labels of every child: the selector's, and the recommended ones, which nothing selects by.
     pub fn labels(&self) -> BTreeMap<String, String> {
-        let mut labels = self.selector();
-        labels.insert("app.kubernetes.io/name".into(), "model".into());
-        labels.insert("app.kubernetes.io/instance".into(), self.name.clone());
-        labels.insert(names::MANAGED_BY.into(), names::MODELSHIP.into());
+        let mut labels = self.template_labels();
+        labels.extend(self.selector());
         labels
+    }
+
+    /// Labels of a pod template as it is stored, without a track: one template serves both.
+    pub fn template_labels(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (names::MODEL.to_owned(), self.name.clone()),
+            ("app.kubernetes.io/name".to_owned(), "model".to_owned()),
+            ("app.kubernetes.io/instance".to_owned(), self.name.clone()),
+            (names::MANAGED_BY.to_owned(), names::MODELSHIP.to_owned()),
+        ])
     }
 
     /// Metadata of a child called `name`.

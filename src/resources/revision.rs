@@ -11,14 +11,17 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{Child, ChildKind, Owner};
-use crate::images::{Digest, ImageDetails, Labels, Platform};
+use crate::{
+    api::names,
+    images::{Digest, ImageDetails, Labels, Platform},
+};
 
 /// How many templates are kept, the wanted one included.
 pub const LIMIT: usize = 5;
 /// An index of more images than this is asked for again after a restart instead: real ones have about twenty.
 const MOST_PLATFORMS: usize = 32;
 
-/// A stored template.
+/// A stored template, without the label of a track.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
     pub name: String,
@@ -31,13 +34,16 @@ pub struct Revision {
     pub labels: Option<Labels>,
     /// The image of each platform, when they were known as this was made: a restart asks no registry for them again.
     pub platforms: Option<Vec<(Platform, Digest)>>,
+    /// The data of the object that it was read from. Kubernetes lets nobody change them, and another release may have stored
+    /// more in them, or otherwise, than this one reads: they are sent as they are.
+    pub stored: Option<Value>,
 }
 
 impl Revision {
     /// A new revision for these inputs.
     pub fn new(owner: &Owner, number: i64, inputs_hash: String, image: String, template: Value) -> Self {
         let name = format!("{}-{}", owner.name, &inputs_hash[..10.min(inputs_hash.len())]);
-        Self { name, number, inputs_hash, image, template, labels: None, platforms: None }
+        Self { name, number, inputs_hash, image, template, labels: None, platforms: None, stored: None }
     }
 
     /// Reads a stored one; `None` if it is not of our making.
@@ -46,14 +52,20 @@ impl Revision {
         let labels = data.get("labels").map(|labels| Labels::deserialize(labels).ok());
         // Without all of its labels it would be half known, and never asked for again.
         let complete = labels != Some(None);
+        let mut template = data.get("template")?.clone();
+        // Earlier releases stored it with the track that it was rendered for.
+        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+            labels.remove(names::TRACK);
+        }
         Some(Self {
             name: stored.metadata.name.clone()?,
             number: stored.revision,
             inputs_hash: data["inputsHash"].as_str()?.to_owned(),
             image: data["image"].as_str()?.to_owned(),
-            template: data.get("template")?.clone(),
+            template,
             labels: labels.flatten(),
             platforms: data.get("platforms").filter(|_| complete).and_then(read_platforms),
+            stored: Some(data.clone()),
         })
     }
 
@@ -71,6 +83,12 @@ impl Revision {
     }
 
     pub fn child(&self, owner: &Owner) -> Child {
+        let mut body = json!({"metadata": owner.child_metadata(&self.name), "revision": self.number});
+        body["data"] = self.stored.clone().unwrap_or_else(|| self.data());
+        Child::seal(ChildKind::ControllerRevision, body)
+    }
+
+    fn data(&self) -> Value {
         let mut data = json!({"inputsHash": self.inputs_hash, "image": self.image, "template": self.template});
         if let Some(labels) = self.labels.as_ref().filter(|labels| **labels != Labels::default()) {
             data["labels"] = json!(labels);
@@ -78,9 +96,7 @@ impl Revision {
         if let Some(platforms) = &self.platforms {
             data["platforms"] = platforms.iter().map(|(on, digest)| json!([on.to_string(), digest])).collect();
         }
-        let mut body = json!({"metadata": owner.child_metadata(&self.name), "revision": self.number});
-        body["data"] = data;
-        Child::seal(ChildKind::ControllerRevision, body)
+        data
     }
 }
 

@@ -73,7 +73,7 @@ pub fn render(
     profile: &Map<String, Value>,
 ) -> Value {
     let pod = PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(owner.labels()), ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta { labels: Some(owner.template_labels()), ..ObjectMeta::default() }),
         spec: Some(pod_spec(owner, spec, digest, sidecar, profile)),
     };
     let mut template = json!(pod);

@@ -12,7 +12,7 @@ use crate::{
     images::Digest,
     monitoring::{MailDefaults, MailSecret, Subject, bundle},
     resources::{
-        Owner, autoscaler, deployment, disruption_budget,
+        Owner, Track, autoscaler, deployment, disruption_budget,
         exporter::{self, Sidecar},
         network_policy,
         revision::Revision,
@@ -166,7 +166,7 @@ fn children(
     };
     let image = template::pinned(spec, &digest);
     let rendered = template::render(owner, spec, &digest, sidecar, profile);
-    let deployment = deployment::build(owner, spec, &rendered);
+    let deployment = deployment::build(owner, spec, &rendered, Track::Stable);
     let revision = Revision::new(owner, 1, template::inputs_hash(stored, &image), image, rendered).child(owner);
     let services = [Some(service::build(owner, spec)), exporter::metrics_service(owner, spec)];
     let all = services.into_iter().chain([exporter::settings(owner, spec, None), Some(revision), Some(deployment)]);

@@ -31,6 +31,22 @@ fn later_release(
     rendered
 }
 
+/// A release from before stored templates had no track, and before replicas of one template were spread by themselves.
+fn earlier_release(
+    owner: &Owner,
+    spec: &ValidSpec,
+    digest: &Digest,
+    sidecar: &Sidecar,
+    profile: &Map<String, Value>,
+) -> Value {
+    let mut rendered = template::render(owner, spec, digest, sidecar, profile);
+    rendered["metadata"]["labels"] = json!(owner.labels());
+    let spread = &mut rendered["spec"]["topologySpreadConstraints"][0];
+    spread["labelSelector"]["matchLabels"] = json!(owner.selector());
+    spread.as_object_mut().unwrap().remove("matchLabelKeys");
+    rendered
+}
+
 #[test]
 fn without_a_known_version_there_is_a_service_and_no_workload() {
     let plan = World::new(json!({})).plan();
@@ -45,7 +61,9 @@ fn the_template_that_is_stored_is_the_one_that_is_deployed_and_pinned_by_digest(
     world.push(pushed(1));
     let workload = world.plan().workload.unwrap();
     assert_eq!(workload.image, format!("{REPOSITORY}@{}", digest(1)));
-    assert_eq!(template_of(&workload), &workload.revision.body["data"]["template"]);
+    let mut deployed = template_of(&workload).clone();
+    let track = deployed["metadata"]["labels"].as_object_mut().unwrap().remove(names::TRACK);
+    assert_eq!((track, &deployed), (Some(json!("stable")), &workload.revision.body["data"]["template"]));
     assert_eq!(image_in(template_of(&workload)), image(1));
     assert_eq!((number(&workload), workload.hand_over), (1, None));
 }
@@ -118,6 +136,39 @@ fn a_later_release_deploys_the_stored_template_until_an_input_changes() {
     world.push(pushed(2));
     let next = world.plan().workload.unwrap();
     assert_eq!(template_of(&next)["metadata"]["labels"]["cellar"], "cool", "the new shape comes with the next version");
+}
+
+#[test]
+fn a_template_that_an_earlier_release_stored_with_its_track_is_deployed_and_kept_as_it_is() {
+    let mut world = World::new(json!({}));
+    world.render = earlier_release;
+    world.push(pushed(1));
+    world.turn();
+    world.serve(1);
+    let name = world.names(ChildKind::ControllerRevision)[0].to_owned();
+    let stored = world.object(ChildKind::ControllerRevision, &name)["data"].clone();
+    assert_eq!(stored["template"]["metadata"]["labels"][names::TRACK], "stable");
+    let before = world.plan().workload.unwrap();
+    world.render = template::render;
+    let after = world.plan().workload.unwrap();
+    assert_eq!((&after.deployment, &after.revision), (&before.deployment, &before.revision));
+    assert_eq!(template_of(&after), &stored["template"], "its pods stay as they are");
+    // Its number is raised, and nothing else may change.
+    world.push(pushed(2));
+    world.turn();
+    world.push(pushed(1));
+    world.turn();
+    let again = world.object(ChildKind::ControllerRevision, &name);
+    assert_eq!((&again["data"], &again["revision"]), (&stored, &json!(3)));
+}
+
+#[test]
+fn what_another_release_has_stored_with_a_template_is_kept() {
+    let mut world = World::serving(json!({}));
+    let name = world.names(ChildKind::ControllerRevision)[0].to_owned();
+    world.edit(ChildKind::ControllerRevision, &name, |stored| stored["data"]["cellar"] = json!({"deep": true}));
+    let revision = world.plan().workload.unwrap().revision;
+    assert_eq!(revision.body["data"]["cellar"]["deep"], true, "its data may not change, and it would be refused");
 }
 
 #[test]

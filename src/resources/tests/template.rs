@@ -203,7 +203,7 @@ proptest! {
         prop_assert_eq!(&model["image"], &json!(image(1)));
         let name = if exported { "model" } else { "http" };
         prop_assert_eq!(&model["ports"][0], &json!({"name": name, "containerPort": 8080, "protocol": "TCP"}));
-        for (label, value) in owner().selector() {
+        for (label, value) in owner().template_labels() {
             prop_assert_eq!(&template["metadata"]["labels"][label], &json!(value));
         }
         let all = template["spec"]["containers"].as_array().unwrap();
