@@ -1,13 +1,19 @@
 //! The pod template of a model: its container, pinned by digest, with probes that fit MLflow's images, and the exporter in
 //! front of it unless that is switched off.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::{
     api::core::v1::{
         ConfigMapKeySelector, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Lifecycle,
         LifecycleHandler, LocalObjectReference, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
         SecretKeySelector, SleepAction, TCPSocketAction, TopologySpreadConstraint,
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{LabelSelector, ObjectMeta},
+        util::intstr::IntOrString,
+    },
 };
 use serde_json::{Map, Value, json};
 
@@ -110,14 +116,24 @@ fn pod_spec(
         // A Service called `mlflow` would otherwise inject MLFLOW_PORT=tcp://… into every model of the namespace.
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(seconds(spec.server.timeout) + GRACE),
-        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: "kubernetes.io/hostname".into(),
-            when_unsatisfiable: "ScheduleAnyway".into(),
-            label_selector: Some(owner.label_selector()),
-            ..TopologySpreadConstraint::default()
-        }]),
+        topology_spread_constraints: Some(vec![spread(owner)]),
         ..PodSpec::default()
+    }
+}
+
+/// Replicas of one template on different nodes, where there are any. `matchLabelKeys` counts the pods of the own ReplicaSet
+/// alone: without it those that a roll-out is about to replace count, too, and two new ones meet on one node when they
+/// have gone. Stored templates from before keep their own constraint until the next roll-out, for this is no input.
+fn spread(owner: &Owner) -> TopologySpreadConstraint {
+    let model = BTreeMap::from([(names::MODEL.to_owned(), owner.name.clone())]);
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: "kubernetes.io/hostname".into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        // The hash differs between tracks, too, so the track need not be named.
+        label_selector: Some(LabelSelector { match_labels: Some(model), ..LabelSelector::default() }),
+        match_label_keys: Some(vec!["pod-template-hash".into()]),
+        ..TopologySpreadConstraint::default()
     }
 }
 

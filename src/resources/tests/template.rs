@@ -67,6 +67,19 @@ fn a_pod_has_time_for_its_longest_request_before_it_is_killed() {
 }
 
 #[test]
+fn replicas_are_spread_among_those_of_their_own_template_and_a_user_may_say_more() {
+    let spread = |fields| rendered(fields)["spec"]["topologySpreadConstraints"].clone();
+    let ours = json!({
+        "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"modelship.dev/model": NAME}}, "matchLabelKeys": ["pod-template-hash"],
+    });
+    assert_eq!(spread(json!({})), json!([ours]));
+    let strict = json!({"topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"});
+    let found = spread(json!({"podTemplate": {"spec": {"topologySpreadConstraints": [strict]}}}));
+    assert_eq!((found[0]["whenUnsatisfiable"].as_str(), &found[0]["matchLabelKeys"]), (Some("DoNotSchedule"), &ours["matchLabelKeys"]));
+}
+
+#[test]
 fn the_inputs_are_the_users_words_and_the_image_and_nothing_else() {
     let hash = |fields| inputs_hash(&spec_json(fields), &image(1));
     let plain = hash(json!({}));
