@@ -222,18 +222,19 @@ fn orphans(spec: &ValidSpec, observed: &Observed, workload: Option<&Workload>, p
         .chain(wanted)
         .collect();
     let asked = |live: &Live| parts.iter().any(|child| (child.kind, &child.name) == (live.kind, &live.name));
+    let made = |live: &Live| live.kind.is_name(&observed.owner.name, &live.name);
     let unwanted = |live: &&Arc<Live>| match live.kind {
         ChildKind::Deployment => false,
-        ChildKind::Service => live.name != observed.owner.name && !asked(live),
+        ChildKind::Service => live.name != observed.owner.name && made(live) && !asked(live),
         // By the spec alone: a Secret or a definition that is missing for a while takes nothing away.
         ChildKind::ServiceMonitor | ChildKind::PrometheusRule | ChildKind::AlertmanagerConfig => {
             let known = live.kind.optional().is_some_and(|kind| observed.around.presence(kind) == Presence::Ready);
-            known && !monitoring::bundle::wants(&observed.owner, spec, live.kind, &live.name)
+            known && made(live) && !monitoring::bundle::wants(&observed.owner, spec, live.kind, &live.name)
         }
         ChildKind::PodDisruptionBudget
         | ChildKind::HorizontalPodAutoscaler
         | ChildKind::NetworkPolicy
-        | ChildKind::ConfigMap => !asked(live),
+        | ChildKind::ConfigMap => made(live) && !asked(live),
         // Without a known version nothing is tidied up, and never what another release has stored in its own way.
         ChildKind::ControllerRevision => {
             let readable = observed.revisions.iter().any(|revision| revision.name == live.name);

@@ -10,10 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::live::Live;
-use crate::{
-    monitoring::bundle,
-    resources::{Child, ChildKind, exporter},
-};
+use crate::resources::{Child, ChildKind};
 
 /// A field that was put back this often …
 const PATIENCE: u32 = 3;
@@ -97,18 +94,7 @@ impl Ledger {
 
     /// Forgets the children of a model that is gone.
     pub fn forget(&self, namespace: &str, model: &str) {
-        let revision = format!("{model}-");
-        let names = [
-            model.to_owned(),
-            exporter::settings_name(model),
-            exporter::metrics_name(model),
-            bundle::dashboard_name(model),
-            bundle::extra_rules_name(model),
-        ];
-        self.lock().retain(|(space, kind, name), _| {
-            space != namespace
-                || !(names.contains(name) || (*kind == ChildKind::ControllerRevision && name.starts_with(&revision)))
-        });
+        self.lock().retain(|(space, kind, name), _| space != namespace || !kind.is_name(model, name));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Slot, Entry>> {

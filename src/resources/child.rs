@@ -5,8 +5,12 @@ use std::{borrow::Cow, sync::Arc};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use super::hash;
-use crate::{api::names, images::Digest, monitoring::OptionalKind};
+use super::{exporter, hash, revision};
+use crate::{
+    api::names,
+    images::Digest,
+    monitoring::{OptionalKind, bundle},
+};
 
 /// The kinds of children, in no particular order: the order of writing is argued in `controller::apply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,6 +68,23 @@ impl ChildKind {
             Self::ServiceMonitor => "ServiceMonitor",
             Self::PrometheusRule => "PrometheusRule",
             Self::AlertmanagerConfig => "AlertmanagerConfig",
+        }
+    }
+
+    /// Whether Modelship calls a child of this kind so. Nothing else is ever deleted or taken back, whoever owns it: another
+    /// release may keep it.
+    pub fn is_name(self, model: &str, name: &str) -> bool {
+        match self {
+            Self::Service => name == model || name == exporter::metrics_name(model),
+            Self::ConfigMap => name == exporter::settings_name(model) || name == bundle::dashboard_name(model),
+            Self::PrometheusRule => name == model || name == bundle::extra_rules_name(model),
+            Self::ControllerRevision => revision::is_name(model, name),
+            Self::Deployment
+            | Self::PodDisruptionBudget
+            | Self::HorizontalPodAutoscaler
+            | Self::NetworkPolicy
+            | Self::ServiceMonitor
+            | Self::AlertmanagerConfig => name == model,
         }
     }
 

@@ -21,6 +21,15 @@ pub const LIMIT: usize = 5;
 /// An index of more images than this is asked for again after a restart instead: real ones have about twenty.
 const MOST_PLATFORMS: usize = 32;
 
+/// So many digits of the inputs' hash are in its name.
+const IN_NAME: usize = 10;
+
+/// Whether a stored template of that model may be called so.
+pub fn is_name(model: &str, name: &str) -> bool {
+    let hash = name.strip_prefix(model).and_then(|rest| rest.strip_prefix('-'));
+    hash.is_some_and(|hash| hash.len() == IN_NAME && hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 /// A stored template, without the label of a track.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revision {
@@ -42,7 +51,7 @@ pub struct Revision {
 impl Revision {
     /// A new revision for these inputs.
     pub fn new(owner: &Owner, number: i64, inputs_hash: String, image: String, template: Value) -> Self {
-        let name = format!("{}-{}", owner.name, &inputs_hash[..10.min(inputs_hash.len())]);
+        let name = format!("{}-{}", owner.name, &inputs_hash[..IN_NAME.min(inputs_hash.len())]);
         Self { name, number, inputs_hash, image, template, labels: None, platforms: None, stored: None }
     }
 

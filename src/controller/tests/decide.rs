@@ -369,6 +369,28 @@ fn a_namesake_of_another_owner_is_neither_ours_nor_an_orphan() {
 }
 
 #[test]
+fn what_no_release_of_ours_names_so_is_kept_whoever_owns_it() {
+    let mut world = World::serving(json!({"replicas": 2, "service": {"networkPolicy": true}}));
+    let watched = json!({"monitoring": {"enabled": false}, "exporter": {"enabled": false}});
+    let strangers = [
+        (ChildKind::ConfigMap, "grape-scorer-exporter", "grape-scorer-versions"),
+        (ChildKind::Service, "grape-scorer-metrics", "grape-scorer-candidate"),
+        (ChildKind::PodDisruptionBudget, NAME, "grape-scorer-candidate"),
+        (ChildKind::NetworkPolicy, NAME, "grape-scorer-candidate"),
+    ];
+    for (kind, name, other) in strangers {
+        world.copy(kind, name, other);
+    }
+    assert_eq!(orphans(&world.plan()), [], "a later release may have made them");
+    world.change(watched);
+    let unwanted = orphans(&world.plan()).into_iter().map(|(kind, name)| (kind, name.to_owned())).collect::<Vec<_>>();
+    for (kind, name, other) in strangers {
+        assert!(unwanted.contains(&(kind, name.to_owned())), "{kind} {name}");
+        assert!(!unwanted.contains(&(kind, other.to_owned())), "{kind} {other}");
+    }
+}
+
+#[test]
 fn a_deployment_with_the_wanted_image_and_another_template_is_still_to_be_rolled() {
     let mut world = World::serving(json!({}));
     assert_eq!(world.plan().progress, Progress::Complete);

@@ -137,6 +137,14 @@ impl World {
         change(self.objects.get_mut(&(kind, name.to_owned())).unwrap());
     }
 
+    /// Stores a copy of an object under another name.
+    pub fn copy(&mut self, kind: ChildKind, name: &str, other: &str) {
+        let mut object = self.object(kind, name).clone();
+        object["metadata"]["name"] = json!(other);
+        object["metadata"]["uid"] = json!(format!("{kind}-{other}"));
+        self.objects.insert((kind, other.to_owned()), object);
+    }
+
     pub fn names(&self, kind: ChildKind) -> Vec<&str> {
         self.objects.keys().filter(|key| key.0 == kind).map(|key| key.1.as_str()).collect()
     }
