@@ -130,8 +130,7 @@ impl Work<'_> {
         let name = &self.subject.owner.name;
         for (name, groups) in [(name.clone(), ours), (extra_rules_name(name), own)] {
             if groups.reduced != json!([]) {
-                let mut metadata = self.subject.owner.child_metadata(&name);
-                metadata.labels.get_or_insert_default().extend(picked.labels.clone());
+                let metadata = self.subject.owner.labelled_metadata(&name, &picked.labels);
                 let body = json!({"metadata": metadata, "spec": {"groups": groups.reduced}});
                 self.bundle.children.push(Child::seal_reduced(ChildKind::PrometheusRule, body, groups.large));
             }
@@ -156,8 +155,7 @@ impl Work<'_> {
         let Some(wanted) = &self.subject.monitoring.dashboard else { return };
         let owner = self.subject.owner;
         let name = dashboard_name(&owner.name);
-        let mut metadata = owner.child_metadata(&name);
-        metadata.labels.get_or_insert_default().extend(wanted.labels.clone());
+        let mut metadata = owner.labelled_metadata(&name, &wanted.labels);
         if let Some(folder) = &wanted.folder {
             metadata.annotations.get_or_insert_default().insert("grafana_folder".into(), folder.clone());
         }
@@ -200,7 +198,7 @@ impl Work<'_> {
             Some(labels) => labels.clone(),
             None => picking.adopt(collectors, &own),
         };
-        let all: Labels = own.into_iter().chain(labels.clone()).collect();
+        let all: Labels = labels.clone().into_iter().chain(own).collect();
         let by = collectors.iter().filter(|collector| picking.picks(collector, &all)).cloned().collect();
         Pickers { by, labels }
     }

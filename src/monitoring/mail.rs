@@ -71,8 +71,7 @@ pub fn config(
     let settings = settings(email, defaults, secret, &owner.namespace)?;
     // Alertmanager gives a mail to nobody once its server refuses one of the recipients, and tries for ever.
     let mails: Vec<Value> = email.to.iter().map(|to| addressed(&settings, to)).collect();
-    let mut metadata = owner.child_metadata(&owner.name);
-    metadata.labels.get_or_insert_default().extend(labels.clone());
+    let metadata = owner.labelled_metadata(&owner.name, labels);
     Ok(Child::seal(
         ChildKind::AlertmanagerConfig,
         json!({

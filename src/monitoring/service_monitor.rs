@@ -17,8 +17,7 @@ const SAMPLE_LIMIT: u32 = 10_000;
 pub fn build(subject: &Subject, labels: &Labels) -> Option<Child> {
     let Subject { owner, spec, monitoring } = subject;
     spec.exporter.as_ref()?;
-    let mut metadata = owner.child_metadata(&owner.name);
-    metadata.labels.get_or_insert_default().extend(labels.clone());
+    let metadata = owner.labelled_metadata(&owner.name, labels);
     Some(Child::seal(
         ChildKind::ServiceMonitor,
         json!({

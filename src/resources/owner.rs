@@ -76,6 +76,12 @@ impl Owner {
         }
     }
 
+    /// The same with further labels. None of them takes the place of ours, by which the object is watched and found again.
+    pub fn labelled_metadata(&self, name: &str, labels: &BTreeMap<String, String>) -> ObjectMeta {
+        let labels = labels.clone().into_iter().chain(self.labels()).collect();
+        ObjectMeta { labels: Some(labels), ..self.child_metadata(name) }
+    }
+
     fn reference(&self) -> OwnerReference {
         OwnerReference {
             api_version: format!("{}/v1alpha1", names::GROUP),

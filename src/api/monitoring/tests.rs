@@ -79,6 +79,13 @@ fn every_wrong_bound_is_named_with_its_remedy() {
         (rule(json!({"record": "a", "expr": "up", "labels": {"__name__": "b"}})), "extraRules[0]", "labels"),
         (rule(json!({"alert": "A", "expr": "up", "annotations": {"note": "{{ $vale }}"}})), "extraRules[0]", "$vale"),
         (json!({"extraPanels": [{"type": "stat"}]}), "extraPanels[0]", "type and title"),
+        (json!({"labels": {"modelship.dev/model": "merlot"}}), "labels", "Modelship's own"),
+        (json!({"labels": {"release": "the stack"}}), "labels", "'the stack' is not a label's value"),
+        (json!({"labels": {"release": "s".repeat(64)}}), "labels", "63"),
+        (json!({"labels": {"release/": "a"}}), "labels", "'release/' is not a label's name"),
+        (json!({"dashboard": {"labels": {"modelship.dev/model": "merlot"}}}), "dashboard.labels", "Modelship's own"),
+        (json!({"dashboard": {"labels": {"app.kubernetes.io/managed-by": "helm"}}}), "dashboard.labels", "Modelship's own"),
+        (json!({"dashboard": {"labels": {"grafana_dashboard": "yes!"}}}), "dashboard.labels", "'yes!' is not a label's value"),
     ];
     let predictions = json!({"classes": [{"value": "0", "name": "stay"}, {"value": "1", "name": "churn"}]});
     for (monitoring, field, words) in rows {

@@ -151,9 +151,11 @@ pub(in crate::api) fn parse(
             "may hold only letters, digits, '_', '.' and '-', and begins and ends with a letter or digit",
         );
     }
-    let own = |key: &&String| key.starts_with("modelship.dev/") || key.starts_with("app.kubernetes.io/");
-    if let Some(key) = monitoring.labels.as_ref().and_then(|labels| labels.keys().find(own)) {
-        findings.add(format!("{AT}.labels"), format!("'{key}' is Modelship's own; choose another"));
+    let of_dashboard = monitoring.dashboard.as_ref().and_then(|dashboard| dashboard.labels.as_ref());
+    for (field, labels) in [("labels", monitoring.labels.as_ref()), ("dashboard.labels", of_dashboard)] {
+        if let Some(fault) = labels.into_iter().flatten().find_map(|(name, value)| wrong_label(name, value)) {
+            findings.add(format!("{AT}.{field}"), fault);
+        }
     }
     for (at, rule) in monitoring.extra_rules.iter().enumerate() {
         if let Err(message) = extra_rule(rule) {
@@ -183,6 +185,40 @@ pub(in crate::api) fn parse(
 
 fn ends(c: char) -> bool {
     c.is_ascii_alphanumeric()
+}
+
+/// Why an object cannot bear this label: the API server would refuse the whole object for it.
+fn wrong_label(name: &str, value: &str) -> Option<String> {
+    if name.starts_with("modelship.dev/") || name.starts_with("app.kubernetes.io/") {
+        return Some(format!("'{name}' is Modelship's own; choose another"));
+    }
+    let (prefix, short) = name.rsplit_once('/').map_or((None, name), |(prefix, short)| (Some(prefix), short));
+    if short.is_empty() || !label_word(short) || !prefix.is_none_or(dns_name) {
+        return Some(format!(
+            "'{name}' is not a label's name: at most 63 letters, digits, '-', '_' and '.', which a domain and '/' may precede"
+        ));
+    }
+    (!label_word(value)).then(|| {
+        format!(
+            "'{value}' is not a label's value: at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit"
+        )
+    })
+}
+
+/// A label's value, which may be empty.
+///
+/// Source: `IsValidLabelValue` of Kubernetes' apimachinery, and `IsQualifiedName` for what follows.
+fn label_word(text: &str) -> bool {
+    let within = |c: char| ends(c) || matches!(c, '-' | '_' | '.');
+    text.is_empty() || (text.len() <= 63 && text.chars().all(within) && text.starts_with(ends) && text.ends_with(ends))
+}
+
+fn dns_name(text: &str) -> bool {
+    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let part = |part: &str| {
+        part.starts_with(lower) && part.ends_with(lower) && part.chars().all(|c| lower(c) || c == '-')
+    };
+    text.len() <= 253 && text.split('.').all(part)
 }
 
 struct Scrape {

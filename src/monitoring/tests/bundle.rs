@@ -205,3 +205,24 @@ fn the_users_own_rules_are_in_an_object_of_their_own() {
     assert!(!wants(&owner(), &without, ChildKind::PrometheusRule, "grape-scorer-extra"));
     assert!(wants(&owner(), &without, ChildKind::PrometheusRule, NAME));
 }
+
+#[test]
+fn no_label_of_the_users_takes_the_place_of_ours() {
+    let theirs = std::collections::BTreeMap::from([
+        ("modelship.dev/model".to_owned(), "merlot".to_owned()),
+        ("app.kubernetes.io/managed-by".to_owned(), "helm".to_owned()),
+        ("grafana_dashboard".to_owned(), "2".to_owned()),
+    ]);
+    let mut spec = spec(mail());
+    let monitoring = spec.monitoring.as_mut().unwrap();
+    monitoring.labels = Some(theirs.clone());
+    monitoring.dashboard.as_mut().unwrap().labels = theirs;
+    let bundle =
+        bundle(&Renderer::default(), &owner(), &spec, &stack(), &MailDefaults::default(), &MailSecret::None).unwrap();
+    assert_eq!(bundle.children.len(), 4);
+    for child in bundle.children {
+        let labels = &child.body["metadata"]["labels"];
+        let found = ["modelship.dev/model", "app.kubernetes.io/managed-by", "grafana_dashboard"].map(|key| &labels[key]);
+        assert_eq!(found, [NAME, "modelship", "2"], "by {} our watch would lose it", child.kind);
+    }
+}
