@@ -1,20 +1,24 @@
 //! The only step that writes children. Ordered so that a crash after any request leaves a state that is legal and that
 //! the next start completes without creating or deleting anything twice.
 
+use std::sync::Arc;
+
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     Error,
     compare::{first_difference, holder},
     decide::Plan,
     index::Indexed as _,
-    ledger::{Ledger, Outcome},
+    ledger::{Asked, Ledger, Outcome},
     live::Live,
     observe::Caches,
     writer::{Note, Writer},
 };
 use crate::{
     api::names,
+    monitoring::bundle,
     resources::{Child, ChildKind, Owner},
 };
 
@@ -25,8 +29,6 @@ pub struct Obstacle {
     pub message: String,
     /// Time alone may help.
     pub passing: bool,
-    /// Nothing that we watch tells when it is gone: look again.
-    pub retry: bool,
 }
 
 /// What came of applying a plan.
@@ -37,13 +39,24 @@ pub struct Applied {
     pub monitoring: Vec<Obstacle>,
     /// Hand-made changes that were put back.
     pub notes: Vec<Note>,
+    /// When the first of what was refused may be asked for again: nothing that we watch tells when it would be taken.
+    pub again: Option<Instant>,
 }
 
 impl Applied {
-    /// Something that nothing we watch will tell the end of.
-    pub fn to_retry(&self) -> Option<&Obstacle> {
-        self.obstacles.iter().chain(&self.monitoring).find(|obstacle| obstacle.retry)
+    fn refused(&mut self, obstacle: Obstacle, until: Instant) {
+        self.obstacles.push(obstacle);
+        self.again = self.again.into_iter().chain([until]).min();
     }
+}
+
+/// One thing to do for a model. What is said against it is its own trouble: the others are done all the same.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Bring(&'a Child),
+    /// The Deployment, whose live number of replicas is kept when Modelship stops sending it.
+    HandOver(&'a Child, i32),
+    Remove(&'a Live),
 }
 
 /// Applies plans.
@@ -52,14 +65,16 @@ pub struct Applier<'a> {
     pub caches: &'a Caches,
     pub ledger: &'a Ledger,
     pub owner: &'a Owner,
+    /// Of the owner's spec.
+    pub generation: i64,
 }
 
 impl Applier<'_> {
     /// Brings the children to the plan.
     ///
     /// # Errors
-    /// When a request could not be made or answered. What the API server refuses for good is an [`Obstacle`] instead, and
-    /// does not keep the other children from being written.
+    /// When a request could not be made or answered. What the API server says against one child is an [`Obstacle`] instead:
+    /// it does not keep the others from being written, and the next try is that child's alone.
     pub async fn apply(&self, plan: &Plan) -> Result<Applied, Error> {
         let Plan {
             service,
@@ -77,63 +92,111 @@ impl Applier<'_> {
             held: _,
             accepted: _,
         } = plan;
-        let mut applied = Applied::default();
+        let (watching, orphans): (Vec<&Live>, Vec<&Live>) = orphans.iter().map(Arc::as_ref).partition(|live| watches(live));
+        let mut steps: Vec<Step> = Vec::new();
         // An autoscaler that is switched off goes first: it would fight the replicas that the Deployment is about to get.
-        for orphan in orphans.iter().filter(|orphan| orphan.kind == ChildKind::HorizontalPodAutoscaler) {
-            self.delete(orphan).await?;
-        }
+        let (first, last): (Vec<&Live>, Vec<&Live>) =
+            orphans.into_iter().partition(|orphan| orphan.kind == ChildKind::HorizontalPodAutoscaler);
+        steps.extend(first.into_iter().map(Step::Remove));
         // The settings before the pods that read them, and what shields pods before there are any.
-        for child in [service].into_iter().chain(metrics_service).chain(settings).chain(network_policy) {
-            self.child(child, &mut applied).await?;
-        }
+        let before = [service].into_iter().chain(metrics_service).chain(settings).chain(network_policy);
+        steps.extend(before.map(Step::Bring));
         if let Some(workload) = workload {
             // The template is stored before it is used: whoever starts after a crash here renders nothing anew, and goes
             // on to the version that was decided on, even if the registry is away by then.
-            self.child(&workload.revision, &mut applied).await?;
-            if let Some(replicas) = workload.hand_over {
-                let live = self.writer.hand_over_replicas(&workload.deployment, replicas).await?;
-                self.caches.children(ChildKind::Deployment).wrote(live);
-            }
-            self.child(&workload.deployment, &mut applied).await?;
+            steps.push(Step::Bring(&workload.revision));
+            steps.push(match workload.hand_over {
+                Some(replicas) => Step::HandOver(&workload.deployment, replicas),
+                None => Step::Bring(&workload.deployment),
+            });
         }
         // After the Deployment: both refer to its pods.
-        for child in budget.iter().chain(autoscaler) {
-            self.child(child, &mut applied).await?;
+        steps.extend(budget.iter().chain(autoscaler).map(Step::Bring));
+        let mut applied = Applied::default();
+        for step in steps {
+            self.step(step, &mut applied).await?;
         }
         // Last: whatever becomes of it, the model serves.
-        let mut beside = Applied::default();
-        for child in monitoring.iter().flat_map(|bundle| &bundle.children) {
-            match self.child(child, &mut beside).await {
-                Err(error) if error.is_not_found() => beside.obstacles.push(vanished(child)),
-                other => other?,
-            }
-        }
+        let watched = monitoring.iter().flat_map(|bundle| &bundle.children).map(Step::Bring);
+        let mut beside = self.beside(watched.chain(watching.into_iter().map(Step::Remove))).await?;
+        applied.again = applied.again.into_iter().chain(beside.again).min();
         applied.monitoring = beside.obstacles;
         applied.notes.append(&mut beside.notes);
-        for orphan in orphans.iter().filter(|orphan| orphan.kind != ChildKind::HorizontalPodAutoscaler) {
-            self.delete(orphan).await?;
+        for orphan in last {
+            self.step(Step::Remove(orphan), &mut applied).await?;
         }
         Ok(applied)
     }
 
-    async fn delete(&self, live: &Live) -> Result<(), Error> {
-        self.writer.delete(live).await?;
-        self.caches.children(live.kind).deleted(&live.key(), live.uid());
+    /// Does what the model can do without. Not even a request without an answer is the model's trouble; there will be none to
+    /// the next ones either, so that one is enough in a turn.
+    async fn beside(&self, steps: impl Iterator<Item = Step<'_>>) -> Result<Applied, Error> {
+        let mut applied = Applied::default();
+        for step in steps {
+            match self.step(step, &mut applied).await {
+                Ok(()) => {}
+                Err(error) if error.is_farewell() || matches!(error, Error::LeaseLost) => return Err(error),
+                Err(error) => {
+                    self.refuse(self.asked(step), refused(step, &error), &mut applied);
+                    break;
+                }
+            }
+        }
+        Ok(applied)
+    }
+
+    async fn step(&self, step: Step<'_>, applied: &mut Applied) -> Result<(), Error> {
+        let asked = self.asked(step);
+        if let Some((obstacle, until)) = self.ledger.refused(&asked) {
+            applied.refused(obstacle, until);
+            return Ok(());
+        }
+        let done = match step {
+            Step::Bring(child) => self.bring(child, applied).await,
+            Step::HandOver(child, replicas) => self.hand_over(child, replicas, applied).await,
+            Step::Remove(live) => self.remove(live).await,
+        };
+        match done {
+            Ok(None) => self.ledger.taken(&asked),
+            Ok(Some(obstacle)) => self.refuse(asked, obstacle, applied),
+            Err(error) if error.is_answer() => self.refuse(asked, refused(step, &error), applied),
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 
-    async fn child(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
-        match self.bring(child, applied).await {
-            Err(error) if error.is_verdict() => {
-                applied.obstacles.push(refused(child, &error));
-                Ok(())
+    fn asked(&self, step: Step) -> Asked {
+        match step {
+            Step::Bring(child) | Step::HandOver(child, _) => {
+                let live = self.caches.children(child.kind).get(&(child.namespace.clone(), child.name.clone()));
+                Asked::to_bring(child, live.as_deref(), self.generation)
             }
-            other => other,
+            Step::Remove(live) => Asked::to_remove(live, self.generation),
         }
     }
 
+    fn refuse(&self, asked: Asked, obstacle: Obstacle, applied: &mut Applied) {
+        let Owner { namespace, name, .. } = self.owner;
+        let until = self.ledger.refuse(asked, obstacle.clone());
+        let retry_in = until.saturating_duration_since(Instant::now());
+        tracing::warn!(model = format!("{namespace}/{name}"), reason = obstacle.reason, ?retry_in, "{}", obstacle.message);
+        applied.refused(obstacle, until);
+    }
+
+    async fn remove(&self, live: &Live) -> Result<Option<Obstacle>, Error> {
+        self.writer.delete(live).await?;
+        self.caches.children(live.kind).deleted(&live.key(), live.uid());
+        Ok(None)
+    }
+
+    async fn hand_over(&self, child: &Child, replicas: i32, applied: &mut Applied) -> Result<Option<Obstacle>, Error> {
+        let live = self.writer.hand_over_replicas(child, replicas).await?;
+        self.caches.children(ChildKind::Deployment).wrote(live);
+        self.bring(child, applied).await
+    }
+
     /// Brings one child to its intent, unless it is not ours.
-    async fn bring(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
+    async fn bring(&self, child: &Child, applied: &mut Applied) -> Result<Option<Obstacle>, Error> {
         let index = self.caches.children(child.kind);
         let key = (child.namespace.clone(), child.name.clone());
         let mut live = index.get(&key);
@@ -147,13 +210,14 @@ impl Applier<'_> {
             live = Some(found.into());
         }
         let Some(live) = live else {
-            return self.send(child, applied).await;
+            self.send(child, applied).await?;
+            return Ok(None);
         };
         if live.owner.as_deref() != Some(&self.owner.uid) {
-            applied.obstacles.push(conflict(child));
-            return Ok(());
+            return Ok(Some(conflict(child)));
         }
-        self.settle(child, &live, applied).await
+        self.settle(child, &live, applied).await?;
+        Ok(None)
     }
 
     /// Brings an object that is ours to its intent, unless it is there already, or others contest it.
@@ -163,7 +227,6 @@ impl Applier<'_> {
                 reason: "WaitingForDeletion",
                 message: format!("{} {} is being deleted; it is made anew when it is gone", child.kind, child.name),
                 passing: true,
-                retry: false,
             });
             return Ok(());
         }
@@ -227,6 +290,12 @@ fn names_clash(child: &Child, live: &Live) -> bool {
             .any(|theirs| wanted.iter().any(|ours| ours["name"] == theirs["name"] && number(ours) != number(theirs)))
 }
 
+/// Whether it only watches the model.
+fn watches(live: &Live) -> bool {
+    let model = live.model.as_deref().unwrap_or_default();
+    live.kind.optional().is_some() || (live.kind == ChildKind::ConfigMap && live.name == bundle::dashboard_name(model))
+}
+
 fn conflict(child: &Child) -> Obstacle {
     Obstacle {
         reason: "NameConflict",
@@ -235,17 +304,6 @@ fn conflict(child: &Child) -> Obstacle {
             child.kind, child.name
         ),
         passing: false,
-        retry: true,
-    }
-}
-
-/// Its definition is gone, which the watch of definitions will tell too.
-fn vanished(child: &Child) -> Obstacle {
-    Obstacle {
-        reason: "NotInstalled",
-        message: format!("the cluster does not know {} any more", child.kind),
-        passing: true,
-        retry: true,
     }
 }
 
@@ -257,29 +315,52 @@ fn contested(child: &Child, field: &str, manager: &str) -> Obstacle {
             child.kind, child.name
         ),
         passing: false,
-        retry: false,
     }
 }
 
-fn refused(child: &Child, error: &Error) -> Obstacle {
-    let Error::Refused { code, message, .. } = error else {
-        return Obstacle { reason: "Refused", message: error.to_string(), passing: false, retry: true };
+fn refused(step: Step, error: &Error) -> Obstacle {
+    let (kind, name) = match step {
+        Step::Bring(child) | Step::HandOver(child, _) => (child.kind, &child.name),
+        Step::Remove(live) => (live.kind, &live.name),
     };
+    let passing = |reason, message| Obstacle { reason, message, passing: true };
+    let Error::Refused { code, message, .. } = error else {
+        let message = format!("the API server has not answered about {kind} {name} ({})", error.category());
+        return passing("ApiServerError", message + AGAIN);
+    };
+    if *code == 404 && kind.optional().is_some() {
+        // Its definition is gone, which the watch of definitions will tell too.
+        return passing("NotInstalled", format!("the cluster does not know {kind} any more"));
+    }
+    if !error.is_verdict() {
+        // Not the words themselves, for they change from try to try.
+        let why = match unanswering_webhook(message) {
+            Some(webhook) => format!("its admission webhook {webhook} does not answer"),
+            None => error.category().to_owned(),
+        };
+        return passing("ApiServerError", format!("the API server did not take a change of {kind} {name}: {why}") + AGAIN);
+    }
     // The API server checks what came out of the merge with the user's podTemplate.
-    let of_template = child.kind == ChildKind::Deployment && message.contains("spec.template");
+    let of_template = kind == ChildKind::Deployment && message.contains("spec.template");
     let (reason, hint) = match code {
         403 => ("Forbidden", "grant it, or raise the quota"),
         // Most likely it was installed before the field was invented.
-        _ if child.kind.optional().is_some() => ("Rejected", "upgrade the CustomResourceDefinition"),
+        _ if kind.optional().is_some() => ("Rejected", "upgrade the CustomResourceDefinition"),
         _ if of_template => ("InvalidPodTemplate", "mend spec.podTemplate or spec.server"),
         _ => ("Rejected", "mend the spec"),
     };
     Obstacle {
         reason,
-        message: format!("the API server refuses {} {}: {message} ({hint})", child.kind, child.name),
+        message: format!("the API server refuses {kind} {name}: {message} ({hint})"),
         passing: false,
-        retry: true,
     }
+}
+
+const AGAIN: &str = "; it is tried again, and nothing else waits for it";
+
+/// Its name, as the API server says it: `failed calling webhook "NAME": …`.
+fn unanswering_webhook(message: &str) -> Option<&str> {
+    message.split_once("failed calling webhook \"")?.1.split_once('"').map(|(name, _)| name)
 }
 
 fn put_back(child: &Child, field: &str) -> Note {

@@ -1,4 +1,5 @@
-//! How soon an object may be tried again after an error.
+//! How soon an object may be tried again after an error of the turn itself. What is said against one child waits with that
+//! child: see [`super::ledger`].
 //!
 //! kube's requeue after an error is only a delay: any event of a child re-runs the object at once. So the wait is a floor
 //! that is looked at when a reconcile starts. A new generation of the spec is a new object in this respect.
@@ -13,6 +14,11 @@ use tokio::time::Instant;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(120);
+
+/// The wait after so many failures before this one.
+pub(super) fn wait(times: u32) -> Duration {
+    FIRST.saturating_mul(1 << times.min(10)).min(LONGEST)
+}
 
 struct Failing {
     generation: i64,
@@ -37,7 +43,7 @@ impl Backoff {
     pub fn failed(&self, uid: &str, generation: i64) -> Duration {
         let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let times = failing.get(uid).filter(|wait| wait.generation == generation).map_or(0, |wait| wait.times);
-        let wait = FIRST.saturating_mul(1 << times.min(10)).min(LONGEST);
+        let wait = wait(times);
         let entry = Failing { generation, times: times + 1, not_before: Instant::now() + wait };
         failing.insert(uid.to_owned(), entry);
         wait

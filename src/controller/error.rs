@@ -59,6 +59,11 @@ impl Error {
         matches!(self, Self::Refused { code: 409, .. })
     }
 
+    /// The API server has answered, if not as we like: other requests may fare better.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// The API server has judged the object itself: only a change of the spec or of its rules helps.
     pub fn is_verdict(&self) -> bool {
         match self {

@@ -1,5 +1,5 @@
-//! What this process has tried on a child, so that it is tried once and not for ever. Losing it in a restart costs one
-//! more try.
+//! What this process has tried on a child, so that it is tried once and not for ever, and what the API server has said
+//! against it, so that the next try is that child's alone. Losing it in a restart costs one more try.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::live::Live;
+use super::{apply::Obstacle, backoff, live::Live};
 use crate::resources::{Child, ChildKind};
 
 /// A field that was put back this often …
@@ -38,9 +38,45 @@ struct Entry {
 
 type Slot = (String, ChildKind, String);
 
+/// What is asked of the API server: an intent, or an end, for an object in one state, by one generation of the spec. Anything
+/// else is another question, which is asked at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    slot: Slot,
+    /// `None`: that it be deleted.
+    intent: Option<String>,
+    /// Uid and epoch; `None`: that we know of no such object.
+    on: Option<(String, u64)>,
+    generation: i64,
+}
+
+impl Asked {
+    /// That an object be brought to an intent.
+    pub fn to_bring(child: &Child, live: Option<&Live>, generation: i64) -> Self {
+        let on = live.map(|live| (live.uid.clone(), live.epoch()));
+        Self { slot: slot(child), intent: Some(child.hash.clone()), on, generation }
+    }
+
+    /// That an object be deleted.
+    pub fn to_remove(live: &Live, generation: i64) -> Self {
+        let slot = (live.namespace.clone(), live.kind, live.name.clone());
+        Self { slot, intent: None, on: Some((live.uid.clone(), live.epoch())), generation }
+    }
+}
+
+struct Refused {
+    asked: Asked,
+    obstacle: Obstacle,
+    times: u32,
+    until: Instant,
+}
+
 /// The last outcome for each child.
 #[derive(Default)]
-pub struct Ledger(Mutex<HashMap<Slot, Entry>>);
+pub struct Ledger {
+    tried: Mutex<HashMap<Slot, Entry>>,
+    refused: Mutex<HashMap<Slot, Refused>>,
+}
 
 impl Ledger {
     /// What is known of this intent on this state of the object, if it was tried.
@@ -92,13 +128,40 @@ impl Ledger {
         entry.put_backs <= PATIENCE
     }
 
+    /// What was said against it, and when it may be asked again, while that is not yet.
+    pub fn refused(&self, asked: &Asked) -> Option<(Obstacle, Instant)> {
+        let refused = self.refusals();
+        let known = refused.get(&asked.slot).filter(|known| known.asked == *asked && known.until > Instant::now())?;
+        Some((known.obstacle.clone(), known.until))
+    }
+
+    /// Notes what is said against it; returns when it may be asked again. The wait doubles each time.
+    pub fn refuse(&self, asked: Asked, obstacle: Obstacle) -> Instant {
+        let mut refused = self.refusals();
+        let times = refused.get(&asked.slot).filter(|known| known.asked == asked).map_or(0, |known| known.times);
+        let until = Instant::now() + backoff::wait(times);
+        refused.insert(asked.slot.clone(), Refused { asked, obstacle, times: times + 1, until });
+        until
+    }
+
+    /// Notes that nothing is said against it any more.
+    pub fn taken(&self, asked: &Asked) {
+        self.refusals().remove(&asked.slot);
+    }
+
     /// Forgets the children of a model that is gone.
     pub fn forget(&self, namespace: &str, model: &str) {
-        self.lock().retain(|(space, kind, name), _| space != namespace || !kind.is_name(model, name));
+        let other = |(space, kind, name): &Slot| space != namespace || !kind.is_name(model, name);
+        self.lock().retain(|slot, _| other(slot));
+        self.refusals().retain(|slot, _| other(slot));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Slot, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refusals(&self) -> std::sync::MutexGuard<'_, HashMap<Slot, Refused>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,6 +230,33 @@ mod tests {
         tokio::time::advance(MEMORY + Duration::from_secs(1)).await;
         assert_eq!(ledger.outcome(&child("a"), &live("1", 8, 4)), None);
         assert!(ledger.may_put_back(&child("a"), &live("1", 8, 4)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_waits_longer_each_time_and_another_question_does_not_wait() {
+        let ledger = Ledger::default();
+        let obstacle = Obstacle { reason: "Rejected", message: "no".into(), passing: false };
+        let now = live("1", 5, 1);
+        let asked = Asked::to_bring(&child("a"), Some(&now), 3);
+        assert_eq!(ledger.refused(&asked), None);
+        let waits: Vec<u64> = (0..3)
+            .map(|_| (ledger.refuse(asked.clone(), obstacle.clone()) - Instant::now()).as_secs())
+            .collect();
+        assert_eq!(waits, [1, 2, 4]);
+        assert_eq!(ledger.refused(&asked), Some((obstacle.clone(), Instant::now() + Duration::from_secs(4))));
+        for other in [
+            Asked::to_bring(&child("b"), Some(&now), 3),
+            Asked::to_bring(&child("a"), Some(&live("1", 6, 2)), 3),
+            Asked::to_bring(&child("a"), None, 3),
+            Asked::to_bring(&child("a"), Some(&now), 4),
+            Asked::to_remove(&now, 3),
+        ] {
+            assert_eq!(ledger.refused(&other), None, "{other:?}");
+        }
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(ledger.refused(&asked), None, "it is asked again");
+        ledger.taken(&asked);
+        assert_eq!((ledger.refuse(asked, obstacle) - Instant::now()).as_secs(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,7 +83,8 @@ impl OwnMonitor {
             name: service.name_any(),
             uid: service.uid().unwrap_or_default(),
         };
-        let applier = Applier { writer: &self.writer, caches: &self.caches, ledger: &self.ledger, owner: &owner };
+        let applier =
+            Applier { writer: &self.writer, caches: &self.caches, ledger: &self.ledger, owner: &owner, generation: 0 };
         let mut applied = Applied::default();
         match self.caches.children(ChildKind::ServiceMonitor).get(&(child.namespace.clone(), child.name.clone())) {
             Some(live) => applier.settle(&child, &live, &mut applied).await?,

@@ -174,22 +174,24 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     context.sights.follow(&observed.owner, expectation(&plan, &observed));
     context.readings.follow(&observed.owner, readings::question(plan.spec(&spec), &plan, &observed));
     context.unwell.follow(&observed.owner, unwell::question(&spec, &plan, &observed));
-    let applier =
-        Applier { writer: &context.writer, caches: &context.caches, ledger: &context.ledger, owner: &observed.owner };
+    let applier = Applier {
+        writer: &context.writer,
+        caches: &context.caches,
+        ledger: &context.ledger,
+        owner: &observed.owner,
+        generation,
+    };
     let (applied, failure) = match applier.apply(&plan).await {
         Ok(applied) => (applied, None),
         Err(error) if error.is_farewell() || matches!(error, Error::LeaseLost) => return Err(error),
         Err(error) => (Applied { obstacles: vec![unanswered(&error)], ..Applied::default() }, Some(error)),
     };
     let status = report::status(&spec, &plan, &applied, &seen, &observed, Timestamp::now());
-    let to_retry = applied.to_retry().map(|obstacle| obstacle.message.clone());
+    let again = applied.again.map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
     write(context, &observed, model, status, Some(spec.strategy), applied.notes).await?;
-    if let Some(error) = failure {
-        return Err(error);
-    }
-    match to_retry {
-        Some(message) => Err(Error::Obstructed(message)),
-        None => Ok(mail.again.map_or_else(Action::await_change, Action::requeue)),
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(again.into_iter().chain(mail.again).min().map_or_else(Action::await_change, Action::requeue)),
     }
 }
 
@@ -247,7 +249,6 @@ fn unanswered(error: &Error) -> Obstacle {
         reason: "ApiServerError",
         message: format!("the API server did not take a change ({}); it is tried again", error.category()),
         passing: true,
-        retry: true,
     }
 }
 

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api,
     api::{DynamicObject, Patch, PatchParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
 };
 use modelship::{
     api::{StoredModelDeployment, conditions, schema},
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     lifecycle::{repository, spec},
-    support::{Kubelet, Operator, Options, World, eventually, kubelet, registry, world::CRD_UNCHANGED},
+    support::{Kubelet, Operator, Options, World, eventually, eventually_within, kubelet, registry, world::CRD_UNCHANGED},
 };
 
 async fn told(world: &World, kind: &str, status: &str, reason: &str) -> String {
@@ -249,4 +250,81 @@ async fn without_rules(world: &World, work: impl Future<Output = ()>) {
         world.models().create(&dry, &probe).await.map_or(Ok(()), |_| Err("still loose"))
     })
     .await;
+}
+
+/// A webhook that does not answer, for dashboards alone: what watches a model is the least part of it.
+#[tokio::test]
+async fn a_child_that_is_refused_is_tried_by_itself_and_the_model_serves_and_goes_on() {
+    let world = World::new("webhook").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let webhook = install_silent_webhook(&world).await;
+    let mut changed = spec(&world);
+    changed["monitoring"] = json!({"dashboard": {"folder": "Cellar"}});
+    world.apply("churn", changed).await;
+    let told = |status: &modelship::api::ModelDeploymentStatus| {
+        let found = conditions::find(&status.conditions, conditions::MONITORING_READY).cloned();
+        found.filter(|found| found.message.contains("webhook dashboards.example.org does not answer"))
+    };
+    eventually("MonitoringReady to name the webhook", || async {
+        let status = world.status("churn").await;
+        told(&status).map(|_| ()).ok_or(status.conditions)
+    })
+    .await;
+    // By the fifth try the next one is 16 seconds away.
+    eventually("five tries", || async {
+        let refused = operator.tap.writes().iter().filter(|call| call.resource == "configmaps" && call.code == 500).count();
+        if refused >= 5 { Ok(()) } else { Err(refused) }
+    })
+    .await;
+    let status = world.condition("churn", conditions::READY, "True", "Serving").await;
+    assert!(conditions::find(&status.conditions, conditions::STALLED).is_none());
+    let second = registry::push(&repository(&world), "latest", "2");
+    eventually_within(std::time::Duration::from_secs(10), "the next version to be served in the meantime", || async {
+        let status = world.status("churn").await;
+        let served = status.stable.as_ref().is_some_and(|stable| stable.digest == second.as_str());
+        let ready = conditions::find(&status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True");
+        if served && ready { Ok(()) } else { Err(status) }
+    })
+    .await;
+    webhook.delete(&world.namespace, &Default::default()).await.expect("the webhook goes");
+    eventually("the dashboard to be written", || async {
+        let live = world.child(ChildKind::ConfigMap, "churn-dashboard").await.unwrap_or_default();
+        let folder = live["metadata"]["annotations"]["grafana_folder"].clone();
+        if folder == "Cellar" { Ok(()) } else { Err(folder) }
+    })
+    .await;
+    operator.stop().await;
+    world.end().await;
+}
+
+async fn install_silent_webhook(world: &World) -> Api<DynamicObject> {
+    let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration");
+    let resource = ApiResource::from_gvk_with_plural(&gvk, "validatingwebhookconfigurations");
+    let api = Api::<DynamicObject>::all_with(world.client.clone(), &resource);
+    let body = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": world.namespace},
+        "webhooks": [{
+            "name": "dashboards.example.org",
+            // Nobody listens there.
+            "clientConfig": {"url": "https://127.0.0.1:9/"},
+            "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": "Fail", "timeoutSeconds": 2,
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}},
+            "matchConditions": [{"name": "dashboards", "expression": "request.name.endsWith('-dashboard')"}],
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}],
+        }],
+    });
+    api.patch(&world.namespace, &PatchParams::apply("test"), &Patch::Apply(&body)).await.expect("the webhook is taken");
+    eventually("the webhook to be in force", || async {
+        let probe = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe-dashboard"}});
+        let probe: DynamicObject = serde_json::from_value(probe).expect("an object");
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        world.children(ChildKind::ConfigMap).create(&dry, &probe).await.map_or(Ok(()), |_| Err("not yet"))
+    })
+    .await;
+    api
 }

@@ -139,7 +139,7 @@ fn a_rollout_fails_while_something_is_introduced_and_not_by_what_breaks_later() 
         assert_eq!(stalled, Some(1.0), "{:?}", world.status.conditions);
         page.value("modelship_model_rollout_failed", &[])
     };
-    let conflict = || Obstacle { reason: "NameConflict", message: "not ours".into(), passing: false, retry: true };
+    let conflict = || Obstacle { reason: "NameConflict", message: "not ours".into(), passing: false };
     let breaks = |world: &mut World| {
         world.rollout(&Rollout { available: 0, ..Rollout::complete(1) });
         world.pods(&[PodOf::new(1).crashing(137)]);

@@ -205,7 +205,6 @@ fn an_obstacle_is_told_once() {
         reason: "NameConflict",
         message: "Service grape-scorer exists and does not belong to this ModelDeployment".into(),
         passing: false,
-        retry: true,
     }];
     tells(&world.turn(), &[(WARNING, "NameConflict", "does not belong")]);
     silent(&mut world);
