@@ -39,6 +39,8 @@ pub struct Applied {
     pub monitoring: Vec<Obstacle>,
     /// Hand-made changes that were put back.
     pub notes: Vec<Note>,
+    /// Children that had lost their owner and have it again.
+    pub adopted: Vec<String>,
     /// When the first of what was refused may be asked for again: nothing that we watch tells when it would be taken.
     pub again: Option<Instant>,
 }
@@ -122,9 +124,11 @@ impl Applier<'_> {
         applied.again = applied.again.into_iter().chain(beside.again).min();
         applied.monitoring = beside.obstacles;
         applied.notes.append(&mut beside.notes);
+        applied.adopted.append(&mut beside.adopted);
         for orphan in last {
             self.step(Step::Remove(orphan), &mut applied).await?;
         }
+        applied.notes.extend(adopted(&applied.adopted));
         Ok(applied)
     }
 
@@ -204,7 +208,7 @@ impl Applier<'_> {
             && let Some(found) = self.writer.read(child.kind, &child.namespace, &child.name).await?
         {
             // Without our labels no watch brings it: a user's own object, or ours with the labels taken off.
-            if found.owner.as_deref() == Some(&self.owner.uid) {
+            if found.belongs_to(self.owner) {
                 index.wrote(found.clone());
             }
             live = Some(found.into());
@@ -213,8 +217,8 @@ impl Applier<'_> {
             self.send(child, applied).await?;
             return Ok(None);
         };
-        if live.owner.as_deref() != Some(&self.owner.uid) {
-            return Ok(Some(conflict(child)));
+        if !live.belongs_to(self.owner) {
+            return Ok(Some(conflict(child, &live)));
         }
         self.settle(child, &live, applied).await?;
         Ok(None)
@@ -242,7 +246,10 @@ impl Applier<'_> {
             self.ledger.note(child, live, Outcome::Holds);
             return Ok(());
         };
-        if live.intent.as_deref() == Some(&child.hash) || self.ledger.held(child, live) {
+        let held = self.ledger.held(child, live);
+        if live.owner.is_none() && !held {
+            applied.adopted.push(format!("{} {}", child.kind, child.name));
+        } else if held || live.intent.as_deref() == Some(&child.hash) {
             let field = difference.to_string();
             if !self.ledger.may_put_back(child, live) {
                 let manager = "somebody else, again and again".to_owned();
@@ -296,15 +303,28 @@ fn watches(live: &Live) -> bool {
     live.kind.optional().is_some() || (live.kind == ChildKind::ConfigMap && live.name == bundle::dashboard_name(model))
 }
 
-fn conflict(child: &Child) -> Obstacle {
+fn conflict(child: &Child, live: &Live) -> Obstacle {
+    let owners = live.value()["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+    let whose = owners.iter().find(|owner| owner["controller"] == true).map_or_else(String::new, |owner| {
+        let text = |field: &str| owner[field].as_str().unwrap_or_default().to_owned();
+        format!(" but to {} {}", text("kind"), text("name"))
+    });
     Obstacle {
         reason: "NameConflict",
         message: format!(
-            "{} {} exists and does not belong to this ModelDeployment; it is left alone. Delete or rename it, or choose another metadata.name",
+            "{} {} exists and does not belong to this ModelDeployment{whose}; it is left alone. Delete or rename it, or choose another metadata.name",
             child.kind, child.name
         ),
         passing: false,
     }
+}
+
+fn adopted(children: &[String]) -> Option<Note> {
+    (!children.is_empty()).then(|| Note {
+        warning: false,
+        reason: "Adopted".into(),
+        text: format!("had lost their owner, and belong to this ModelDeployment again: {}", children.join(", ")),
+    })
 }
 
 fn contested(child: &Child, field: &str, manager: &str) -> Obstacle {

@@ -17,7 +17,7 @@ use crate::{
     api::names,
     images::Platform,
     monitoring::surroundings::Collector,
-    resources::{ChildKind, child, revision::Revision},
+    resources::{ChildKind, Owner, child, revision::Revision},
     rollout::{DeploymentFacts, PodFacts},
 };
 
@@ -67,6 +67,21 @@ impl Live {
             deleting: object.metadata.deletion_timestamp.is_some(),
             intent: object.annotations().get(names::INTENT).cloned(),
             body: serde_json::to_string(&object).unwrap_or_default().into_boxed_str(),
+        }
+    }
+
+    /// Whether it is a child of this model: by its controller; or, when it has none, by all that only Modelship gives it. A
+    /// restored backup and `kubectl delete --cascade=orphan` leave children so. Who wrote it last is not asked: backups leave
+    /// that out.
+    pub fn belongs_to(&self, owner: &Owner) -> bool {
+        match &self.owner {
+            Some(uid) => *uid == owner.uid,
+            None => {
+                let model = (self.namespace.as_str(), self.model.as_deref());
+                self.intent.is_some()
+                    && model == (owner.namespace.as_str(), Some(owner.name.as_str()))
+                    && self.kind.is_name(&owner.name, &self.name)
+            }
         }
     }
 

@@ -86,7 +86,7 @@ impl Observed {
         let model = (owner.namespace.clone(), owner.name.clone());
         let live: Vec<Arc<Live>> = ChildKind::all()
             .flat_map(|kind| caches.children(kind).group(&model))
-            .filter(|live| live.owner.as_deref() == Some(&owner.uid))
+            .filter(|live| live.belongs_to(&owner))
             .collect();
         let of = |kind: ChildKind| live.iter().filter(move |live| live.kind == kind && !live.deleting);
         let mut revisions: Vec<Revision> =

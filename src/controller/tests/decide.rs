@@ -391,6 +391,39 @@ fn what_no_release_of_ours_names_so_is_kept_whoever_owns_it() {
 }
 
 #[test]
+fn children_that_have_lost_their_owner_are_ours_and_are_gone_on_with() {
+    let mut world = World::serving(json!({}));
+    world.push(pushed(2));
+    world.turn();
+    world.serve(2);
+    let before = world.plan();
+    let all = world.everything();
+    for (kind, name) in &all {
+        world.edit(*kind, name, |live| drop(live["metadata"].as_object_mut().unwrap().remove("ownerReferences")));
+    }
+    world.seen = Observation::default();
+    let after = world.plan();
+    let workload = after.workload.as_ref().expect("the stored template says what runs");
+    assert_eq!((&workload.image, number(workload)), (&image(2), 2));
+    assert_eq!(template_of(workload), template_of(before.workload.as_ref().unwrap()), "no pod is restarted");
+    assert_eq!((&after.progress, world.observe().live.len()), (&Progress::Complete, all.len()));
+    assert_eq!(orphans(&after), []);
+}
+
+#[test]
+fn what_lacks_our_hash_or_bears_a_name_that_we_give_to_nothing_is_not_taken_for_ours() {
+    let mut world = World::serving(json!({}));
+    world.copy(ChildKind::ConfigMap, "grape-scorer-exporter", "grape-scorer-tasting");
+    for (kind, name) in [(ChildKind::Deployment, NAME), (ChildKind::ConfigMap, "grape-scorer-tasting")] {
+        world.edit(kind, name, |live| drop(live["metadata"].as_object_mut().unwrap().remove("ownerReferences")));
+    }
+    world.edit(ChildKind::Deployment, NAME, |live| live["metadata"]["annotations"] = json!({}));
+    let found = world.observe();
+    assert!(found.deployment.is_none(), "a user's own may bear our labels");
+    assert!(found.live.iter().all(|live| live.name != "grape-scorer-tasting"));
+}
+
+#[test]
 fn a_deployment_with_the_wanted_image_and_another_template_is_still_to_be_rolled() {
     let mut world = World::serving(json!({}));
     assert_eq!(world.plan().progress, Progress::Complete);

@@ -137,6 +137,11 @@ impl World {
         change(self.objects.get_mut(&(kind, name.to_owned())).unwrap());
     }
 
+    /// Every object that there is.
+    pub fn everything(&self) -> Vec<(ChildKind, String)> {
+        self.objects.keys().cloned().collect()
+    }
+
     /// Stores a copy of an object under another name.
     pub fn copy(&mut self, kind: ChildKind, name: &str, other: &str) {
         let mut object = self.object(kind, name).clone();
