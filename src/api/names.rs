@@ -12,6 +12,9 @@ pub const INTENT: &str = "modelship.dev/intent";
 /// Annotation on a Deployment whose `spec.replicas` Modelship sends.
 pub const SENDS_REPLICAS: &str = "modelship.dev/sends-replicas";
 
+/// Annotation by which a team hands its own Deployment or Service of a model's name over to Modelship: `true`.
+pub const HAND_OVER: &str = "modelship.dev/hand-over";
+
 /// Label of the operator's own pods, by which NetworkPolicies of models know them: `operator`.
 pub const COMPONENT: &str = "modelship.dev/component";
 pub const OPERATOR: &str = "operator";

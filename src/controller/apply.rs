@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
@@ -218,7 +218,7 @@ impl Applier<'_> {
             return Ok(None);
         };
         if !live.belongs_to(self.owner) {
-            return Ok(Some(conflict(child, &live)));
+            return self.take_over(child, &live, applied).await;
         }
         self.settle(child, &live, applied).await?;
         Ok(None)
@@ -261,7 +261,8 @@ impl Applier<'_> {
         }
         match self.send(child, applied).await {
             Err(error) if error.is_verdict() && names_clash(child, live) => {
-                self.caches.children(child.kind).wrote(self.writer.replace_ports(child).await?);
+                let ports = json!({"spec": {"ports": child.body["spec"]["ports"]}});
+                self.caches.children(child.kind).wrote(self.writer.replace(child, ports).await?);
                 self.send(child, applied).await
             }
             other => other,
@@ -301,22 +302,6 @@ fn names_clash(child: &Child, live: &Live) -> bool {
 fn watches(live: &Live) -> bool {
     let model = live.model.as_deref().unwrap_or_default();
     live.kind.optional().is_some() || (live.kind == ChildKind::ConfigMap && live.name == bundle::dashboard_name(model))
-}
-
-fn conflict(child: &Child, live: &Live) -> Obstacle {
-    let owners = live.value()["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
-    let whose = owners.iter().find(|owner| owner["controller"] == true).map_or_else(String::new, |owner| {
-        let text = |field: &str| owner[field].as_str().unwrap_or_default().to_owned();
-        format!(" but to {} {}", text("kind"), text("name"))
-    });
-    Obstacle {
-        reason: "NameConflict",
-        message: format!(
-            "{} {} exists and does not belong to this ModelDeployment{whose}; it is left alone. Delete or rename it, or choose another metadata.name",
-            child.kind, child.name
-        ),
-        passing: false,
-    }
 }
 
 fn adopted(children: &[String]) -> Option<Note> {

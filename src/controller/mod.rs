@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod decide;
 pub mod ecosystem;
 pub mod error;
+mod hand_over;
 pub mod index;
 pub mod judge;
 pub mod lease;

@@ -94,16 +94,17 @@ impl Writer {
         Ok(Live::of(child.kind, object))
     }
 
-    /// Replaces the list of a Service's ports as a whole, where server-side apply can only add to what others have left.
+    /// Merges fields into a child, where server-side apply can only add to what others have left: a list replaces the one that
+    /// is there, a null removes.
     ///
     /// # Errors
     /// As [`Writer::apply`].
-    pub async fn replace_ports(&self, child: &Child) -> Result<Live, Error> {
+    pub async fn replace(&self, child: &Child, fields: Value) -> Result<Live, Error> {
         self.guard.check()?;
         let api = self.api(child.kind, &child.namespace);
-        let what = format!("replace the ports of {} {}/{}", child.kind, child.namespace, child.name);
+        let what = format!("replace fields of {} {}/{}", child.kind, child.namespace, child.name);
         let params = PatchParams { field_manager: Some(names::MANAGER.into()), ..PatchParams::default() };
-        let patch = Patch::Merge(json!({"spec": {"ports": child.body["spec"]["ports"]}}));
+        let patch = Patch::Merge(fields);
         let object = self.send("patch", child.kind.as_str(), what, api.patch(&child.name, &params, &patch)).await?;
         Ok(Live::of(child.kind, object))
     }
@@ -113,17 +114,33 @@ impl Writer {
     /// # Errors
     /// As the API server refuses; an object that is gone already is no error.
     pub async fn delete(&self, live: &Live) -> Result<(), Error> {
+        let preconditions = Preconditions { uid: Some(live.uid.clone()), resource_version: None };
+        self.end(live, preconditions, PropagationPolicy::Background).await.map(|_| ())
+    }
+
+    /// Deletes an object and leaves all that it owns: of a Deployment, the pods go on running. Not if it has changed since it
+    /// was read: who handed it over may have thought better of it. Returns whether it was deleted.
+    ///
+    /// # Errors
+    /// As [`Writer::delete`].
+    pub async fn delete_alone(&self, live: &Live) -> Result<bool, Error> {
+        let version = Some(live.version.to_string());
+        let preconditions = Preconditions { uid: Some(live.uid.clone()), resource_version: version };
+        self.end(live, preconditions, PropagationPolicy::Orphan).await
+    }
+
+    async fn end(&self, live: &Live, exactly: Preconditions, owned: PropagationPolicy) -> Result<bool, Error> {
         self.guard.check()?;
         let api = self.api(live.kind, &live.namespace);
         let what = format!("delete {} {}/{}", live.kind, live.namespace, live.name);
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(live.uid.clone()), resource_version: None }),
-            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(exactly),
+            propagation_policy: Some(owned),
             ..DeleteParams::default()
         };
         match self.send("delete", live.kind.as_str(), what, api.delete(&live.name, &params)).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(false),
             Err(error) => Err(error),
         }
     }

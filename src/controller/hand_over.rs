@@ -1,0 +1,124 @@
+//! Objects of others under our names: they are left alone, unless who made them hands them over.
+//!
+//! A hand-written Deployment cannot become ours as it is, for its selector is immutable: it is deleted without its pods, and
+//! ours takes the name. Its pods go on running, and the team's Service goes on leading to them, until a pod of ours answers;
+//! only then is the Service taken over. So nobody who asks is turned away, and the pods left are for the team to delete.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Error,
+    apply::{Applied, Applier, Obstacle},
+    live::Live,
+    writer::Note,
+};
+use crate::{
+    api::names,
+    resources::{Child, ChildKind},
+};
+
+impl Applier<'_> {
+    /// Takes an object that is not ours, if it is handed over; otherwise the obstacle that it is.
+    pub(super) async fn take_over(
+        &self,
+        child: &Child,
+        live: &Live,
+        applied: &mut Applied,
+    ) -> Result<Option<Obstacle>, Error> {
+        let body = live.value();
+        let given = live.owner.is_none() && body["metadata"]["annotations"][names::HAND_OVER] == "true";
+        match child.kind {
+            ChildKind::Deployment if given => self.succeed(child, live, &body, applied).await,
+            // Clients of a headless Service ask the pods' own ports, which are others now.
+            ChildKind::Service if given && child.name == self.owner.name && body["spec"]["clusterIP"] != "None" => {
+                self.take_service(child, &body, applied).await
+            }
+            _ => Ok(Some(conflict(child, live, &body))),
+        }
+    }
+
+    /// Makes room for our Deployment.
+    async fn succeed(
+        &self,
+        child: &Child,
+        live: &Live,
+        body: &Value,
+        applied: &mut Applied,
+    ) -> Result<Option<Obstacle>, Error> {
+        if !live.deleting && self.writer.delete_alone(live).await? {
+            applied.notes.push(handed_over(format!(
+                "Deployment {} is replaced, as its annotation asks; its pods run on without it until you delete them: kubectl delete replicaset --selector {}",
+                child.name,
+                written(&body["spec"]["selector"]["matchLabels"]),
+            )));
+        }
+        Ok(Some(Obstacle {
+            reason: "WaitingForDeletion",
+            message: format!("Deployment {} was handed over and is being replaced; its pods run on", child.name),
+            passing: true,
+        }))
+    }
+
+    /// Leads the Service to our pods, once one answers.
+    async fn take_service(&self, child: &Child, body: &Value, applied: &mut Applied) -> Result<Option<Obstacle>, Error> {
+        let ours = self.caches.children(ChildKind::Deployment).get(&(child.namespace.clone(), child.name.clone()));
+        let facts = ours.filter(|live| live.belongs_to(self.owner)).and_then(|live| live.deployment());
+        if facts.is_none_or(|facts| facts.available == 0) {
+            // Our Deployment is watched: this need not be looked at by the clock.
+            applied.obstacles.push(Obstacle {
+                reason: "HandingOver",
+                message: format!(
+                    "Service {} was handed over, and goes on leading where it did until a replica of the model answers",
+                    child.name
+                ),
+                passing: true,
+            });
+            return Ok(None);
+        }
+        // In one request: between two of them it would lead nowhere.
+        let theirs = body["spec"]["selector"].as_object().into_iter().flatten();
+        let mut selector: Map<String, Value> = theirs.map(|(key, _)| (key.clone(), Value::Null)).collect();
+        selector.extend(child.body["spec"]["selector"].as_object().cloned().unwrap_or_default());
+        self.writer.replace(child, json!({"spec": {"selector": selector, "ports": child.body["spec"]["ports"]}})).await?;
+        self.send(child, applied).await?;
+        applied.notes.push(handed_over(format!(
+            "Service {} leads to the model now, as its annotation asks; it led to the pods with {}",
+            child.name,
+            written(&body["spec"]["selector"])
+        )));
+        Ok(None)
+    }
+}
+
+fn handed_over(text: String) -> Note {
+    Note { warning: false, reason: "HandedOver".into(), text }
+}
+
+/// Labels as kubectl takes them.
+fn written(labels: &Value) -> String {
+    let labels = labels.as_object().into_iter().flatten();
+    labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",")
+}
+
+fn conflict(child: &Child, live: &Live, body: &Value) -> Obstacle {
+    let owners = body["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let whose = owners.filter(|owner| owner["controller"] == true).find_map(|owner| {
+        Some(format!(" but to {} {}", owner["kind"].as_str()?, owner["name"].as_str()?))
+    });
+    let (kind, name) = (child.kind, &child.name);
+    let hand_over = match kind {
+        ChildKind::Deployment | ChildKind::Service if live.owner.is_none() => {
+            let resource = kind.api_resource().plural;
+            format!("; or hand it over, its pods run on: kubectl annotate {resource} {name} {}=true", names::HAND_OVER)
+        }
+        _ => String::new(),
+    };
+    Obstacle {
+        reason: "NameConflict",
+        message: format!(
+            "{kind} {name} exists and does not belong to this ModelDeployment{}; it is left alone. Delete or rename it, or choose another metadata.name{hand_over}",
+            whose.unwrap_or_default()
+        ),
+        passing: false,
+    }
+}
