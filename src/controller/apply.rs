@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{
@@ -39,6 +39,8 @@ pub struct Applied {
     pub monitoring: Vec<Obstacle>,
     /// Hand-made changes that were put back.
     pub notes: Vec<Note>,
+    /// The users' Service does not lead to the model's pods.
+    pub cut_off: bool,
     /// Children that had lost their owner and have it again.
     pub adopted: Vec<String>,
     /// When the first of what was refused may be asked for again: nothing that we watch tells when it would be taken.
@@ -118,6 +120,7 @@ impl Applier<'_> {
         for step in steps {
             self.step(step, &mut applied).await?;
         }
+        applied.cut_off = !applied.obstacles.is_empty() && !self.leads(service);
         // Last: whatever becomes of it, the model serves.
         let watched = monitoring.iter().flat_map(|bundle| &bundle.children).map(Step::Bring);
         let mut beside = self.beside(watched.chain(watching.into_iter().map(Step::Remove))).await?;
@@ -130,6 +133,15 @@ impl Applier<'_> {
         }
         applied.notes.extend(adopted(&applied.adopted));
         Ok(applied)
+    }
+
+    /// Whether the Service that is there selects the model's pods. Asked only when something is in the way: else it was just
+    /// seen to hold all that is wanted. The caches have it, so that no endpoints need be watched.
+    fn leads(&self, service: &Child) -> bool {
+        let key = (service.namespace.clone(), service.name.clone());
+        let live = self.caches.children(ChildKind::Service).get(&key);
+        let wanted = json!({"spec": {"selector": service.body["spec"]["selector"]}});
+        live.is_some_and(|live| live.belongs_to(self.owner) && first_difference(&wanted, &live.value()).is_none())
     }
 
     /// Does what the model can do without. Not even a request without an answer is the model's trouble; there will be none to
@@ -270,8 +282,13 @@ impl Applier<'_> {
     }
 
     pub(super) async fn send(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
-        let (live, managed) = self.writer.apply(child).await?;
-        let outcome = match first_difference(&child.body, &live.value()) {
+        let (mut live, managed) = self.writer.apply(child).await?;
+        let mut difference = first_difference(&child.body, &live.value());
+        if let Some(surplus) = difference.as_ref().and_then(|_| surplus(child, &live)) {
+            live = self.writer.replace(child, surplus).await?;
+            difference = first_difference(&child.body, &live.value());
+        }
+        let outcome = match difference {
             None => Outcome::Holds,
             Some(path) => {
                 let manager =
@@ -284,6 +301,15 @@ impl Applier<'_> {
         self.caches.children(child.kind).wrote(live);
         Ok(())
     }
+}
+
+/// What others have put into a ConfigMap of ours: server-side apply leaves it, and it would be a file beside ours in a pod.
+fn surplus(child: &Child, live: &Live) -> Option<Value> {
+    let wanted = child.body["data"].as_object().filter(|_| child.kind == ChildKind::ConfigMap)?;
+    let live = live.value();
+    let theirs = live["data"].as_object()?.keys().filter(|key| !wanted.contains_key(*key));
+    let theirs: Map<String, Value> = theirs.map(|key| (key.clone(), Value::Null)).collect();
+    (!theirs.is_empty()).then(|| json!({"data": theirs}))
 }
 
 /// Ports of a Service are told apart by number: one whose number was changed by hand stays beside the one that is put

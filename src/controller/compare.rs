@@ -1,4 +1,5 @@
-//! Does a live object hold everything that we want of it? What it holds besides belongs to others.
+//! Does a live object hold everything that we want of it? What it holds besides belongs to others, except where one more
+//! entry changes what ours mean: see [`WHOLLY_OURS`].
 
 use serde_json::Value;
 
@@ -34,6 +35,23 @@ impl std::fmt::Display for Path {
 /// `mountPath` comes before `name`: one volume may be mounted twice.
 const KEYS: [&str; 5] = ["mountPath", "containerPort", "uid", "name", "port"];
 
+/// Where what others add counts, for it changes what ours means: a selector that asks for one label more selects nothing, a
+/// rule of a NetworkPolicy that names one port more lets it in.
+const WHOLLY_OURS: [&str; 5] = ["selector", "podSelector", "namespaceSelector", "scaleTargetRef", "ingress"];
+
+/// Not in a pod template, where others add what they like: what they must not touch there is refused before.
+fn wholly_ours(path: &[Step]) -> bool {
+    let mut names = path.iter().filter_map(|step| match step {
+        Step::Field(name) => Some(name.as_str()),
+        _ => None,
+    });
+    match path {
+        // What a ConfigMap holds becomes files in a pod, and names of modules there.
+        [Step::Field(first)] if first == "data" => true,
+        _ => !names.clone().any(|name| name == "template") && names.any(|name| WHOLLY_OURS.contains(&name)),
+    }
+}
+
 /// The first field that `live` does not hold as `wanted` has it; `None` if it holds everything.
 pub fn first_difference(wanted: &Value, live: &Value) -> Option<Path> {
     let mut path = Vec::new();
@@ -50,7 +68,11 @@ fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
                 }
                 path.pop();
             }
-            false
+            let added = live.as_object().filter(|_| wholly_ours(path)).and_then(|live| {
+                live.iter().find(|(name, value)| !wanted.contains_key(*name) && differs(value, &Value::Null, &mut Vec::new()))
+            });
+            path.extend(added.map(|(name, _)| Step::Field(name.clone())));
+            added.is_some()
         }
         (Value::Array(items), _) => list_differs(items, live.as_array().map_or(&[], Vec::as_slice), path),
         // A podTemplate may say `cpu: 1`, which the server stores as text.
@@ -68,7 +90,7 @@ fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
 
 fn list_differs(wanted: &[Value], live: &[Value], path: &mut Vec<Step>) -> bool {
     let key = KEYS.into_iter().find(|key| !wanted.is_empty() && identifies(key, wanted));
-    if key.is_none() && wanted.len() != live.len() {
+    if (key.is_none() || wholly_ours(path)) && wanted.len() != live.len() {
         return true;
     }
     for (index, item) in wanted.iter().enumerate() {
@@ -146,6 +168,49 @@ mod tests {
         let wanted = json!({"spec": {"containers": [{"name": "model", "image": "a"}]}});
         let live = json!({"spec": {"dnsPolicy": "x", "containers": [{"name": "side"}, {"name": "model", "image": "a", "x": 1}]}});
         assert_eq!(difference(wanted, live), None);
+    }
+
+    #[test]
+    fn what_others_add_to_a_selector_narrows_it_and_counts() {
+        let rows = [
+            (json!({"selector": {"a": "1"}}), json!({"selector": {"a": "1", "x": "y"}}), "spec.selector.x"),
+            (
+                json!({"selector": {"matchLabels": {"a": "1"}}}),
+                json!({"selector": {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "x", "operator": "Exists"}]}}),
+                "spec.selector.matchExpressions",
+            ),
+            (
+                json!({"podSelector": {"matchLabels": {"a": "1"}}}),
+                json!({"podSelector": {"matchLabels": {"a": "1", "x": "y"}}}),
+                "spec.podSelector.matchLabels.x",
+            ),
+            (
+                json!({"ingress": [{"from": [{"namespaceSelector": {}}], "ports": [{"port": 1}]}]}),
+                json!({"ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"x": "y"}}}], "ports": [{"port": 1}]}]}),
+                "spec.ingress[0].from[0].namespaceSelector.matchLabels",
+            ),
+            (
+                json!({"ingress": [{"ports": [{"port": 1}]}]}),
+                json!({"ingress": [{"ports": [{"port": 1}, {"port": 2}]}]}),
+                "spec.ingress[0].ports",
+            ),
+            (json!({"scaleTargetRef": {"name": "a"}}), json!({"scaleTargetRef": {"name": "a", "x": "y"}}), "spec.scaleTargetRef.x"),
+        ];
+        for (wanted, live, at) in rows {
+            let (wanted, live) = (json!({"spec": wanted}), json!({"spec": live}));
+            assert_eq!(difference(wanted.clone(), live).as_deref(), Some(at));
+            assert_eq!(difference(wanted.clone(), wanted), None);
+        }
+        let data = |extra: Value| json!({"data": {"a": "1", "extra": extra}});
+        assert_eq!(difference(json!({"data": {"a": "1"}}), data(json!("x"))).as_deref(), Some("data.extra"));
+    }
+
+    #[test]
+    fn what_is_added_to_the_selectors_of_a_pod_template_is_others() {
+        let spread = |labels: Value| json!({"spec": {"template": {"spec": {"topologySpreadConstraints": [{"labelSelector": {"matchLabels": labels}}]}}}});
+        assert_eq!(difference(spread(json!({"a": "1"})), spread(json!({"a": "1", "b": "2"}))), None);
+        let node = |selector: Value| json!({"spec": {"template": {"spec": {"nodeSelector": selector}}}});
+        assert_eq!(difference(node(json!({"a": "1"})), node(json!({"a": "1", "b": "2"}))), None);
     }
 
     #[test]

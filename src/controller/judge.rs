@@ -41,6 +41,8 @@ pub struct Situation<'a> {
     pub deployment: Option<&'a DeploymentFacts>,
     pub pods: &'a [PodFacts],
     pub obstacles: &'a [Obstacle],
+    /// The users' Service does not lead to the pods.
+    pub cut_off: bool,
     /// The registry's answer to a tag that was not resolved before: what runs is not yet, or not at all, what is wanted. Or
     /// why the only version that there is may not run.
     pub awaited: Option<&'a Unresolved>,
@@ -178,6 +180,10 @@ fn serving(situation: &Situation) -> Judgement {
 fn available(situation: &Situation, way: &Way) -> Judgement {
     let going = matches!(way, Way::Going) && matches!(situation.progress, Progress::Rolling { .. });
     match situation.deployment {
+        Some(facts) if situation.cut_off && facts.available > 0 => {
+            let words = "replicas answer, but the model's Service does not lead to them; the condition Ready says why";
+            Judgement::new(AVAILABLE, false, "NoEndpoints", words)
+        }
         // It is being written in this very turn, and has nothing to show yet.
         None if situation.wanted.is_some() && situation.obstacles.is_empty() => nothing_answers(),
         Some(_) if going && situation.spec.strategy == Strategy::Recreate => {

@@ -76,6 +76,7 @@ pub fn status(
         deployment: observed.deployment.as_ref(),
         pods: &observed.pods,
         obstacles: &applied.obstacles,
+        cut_off: applied.cut_off,
         pullable: seen.pullable.filter(|_| ran),
         newer: newer(plan, seen, observed),
         held: held.is_some(),

@@ -103,6 +103,19 @@ fn row_rolling_while_the_old_version_serves() {
 }
 
 #[test]
+fn what_no_service_leads_to_is_not_available() {
+    let mut world = World::serving(json!({}));
+    world.obstacles =
+        vec![Obstacle { reason: "Contested", message: "spec.selector.x of Service".into(), passing: false }];
+    world.cut_off = true;
+    let status = world.turn().status;
+    because(&status, AVAILABLE, "NoEndpoints", "does not lead to them");
+    because(&status, READY, "Contested", "spec.selector.x");
+    world.cut_off = false;
+    because(&world.turn().status, AVAILABLE, "Available", "answers");
+}
+
+#[test]
 fn row_rolling_begins_with_the_turn_that_changes_the_spec_even_when_the_image_stays() {
     let mut world = World::serving(json!({}));
     world.change(json!({"server": {"env": [{"name": "BARREL", "value": "oak"}]}}));

@@ -38,6 +38,7 @@ pub struct World {
     pub render: Render,
     pub renderer: Arc<Renderer>,
     pub obstacles: Vec<Obstacle>,
+    pub cut_off: bool,
     pub nodes: Vec<&'static str>,
     /// What MLflow has said.
     pub runs: Heard,
@@ -75,6 +76,7 @@ impl World {
             render: template::render,
             renderer: Arc::default(),
             obstacles: Vec::new(),
+            cut_off: false,
             nodes: vec!["amd64"],
             runs: Heard::new(),
             answers: Answers::Unknown,
@@ -205,7 +207,8 @@ impl World {
             Ok(spec) => {
                 let plan = decide(&self.spec, &spec, &self.seen, &observed, &self.release());
                 self.apply(&plan);
-                let applied = Applied { obstacles: self.obstacles.clone(), ..Applied::default() };
+                let applied =
+                    Applied { obstacles: self.obstacles.clone(), cut_off: self.cut_off, ..Applied::default() };
                 let status = report::status(&spec, &plan, &applied, &self.seen, &observed, now);
                 (Some(plan), status, Some(spec.strategy))
             }
