@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Error,
-    compare::{first_difference, holder},
+    compare::{Path, first_difference, holder},
     decide::Plan,
     index::Indexed as _,
     ledger::{Asked, Ledger, Outcome},
@@ -262,14 +262,14 @@ impl Applier<'_> {
         if live.owner.is_none() && !held {
             applied.adopted.push(format!("{} {}", child.kind, child.name));
         } else if held || live.intent.as_deref() == Some(&child.hash) {
-            let field = difference.to_string();
+            let field = telling(child, &live.value()).unwrap_or(difference).to_string();
             if !self.ledger.may_put_back(child, live) {
                 let manager = "somebody else, again and again".to_owned();
                 applied.obstacles.push(contested(child, &field, &manager));
                 self.ledger.note(child, live, Outcome::Contested { field, manager });
                 return Ok(());
             }
-            applied.notes.push(put_back(child, &field));
+            applied.notes.push(put_back(child, &live.value(), &field));
         }
         match self.send(child, applied).await {
             Err(error) if error.is_verdict() && names_clash(child, live) => {
@@ -394,15 +394,44 @@ fn unanswering_webhook(message: &str) -> Option<&str> {
     message.split_once("failed calling webhook \"")?.1.split_once('"').map(|(name, _)| name)
 }
 
-fn put_back(child: &Child, field: &str) -> Note {
+/// The difference that a person would name. `kubectl rollout undo` changes our annotations, too, which come first: of a Deployment
+/// it is the model's image, or else what differs in its spec.
+fn telling(child: &Child, live: &Value) -> Option<Path> {
+    let spec = |body: &Value| json!({"spec": body["spec"]});
+    let (wanted, live) = (spec(&child.body), spec(live));
+    let image = model_image(&wanted).map(|image| {
+        let container = json!({"name": names::MODEL_CONTAINER, "image": image});
+        json!({"spec": {"template": {"spec": {"containers": [container]}}}})
+    });
+    image.and_then(|image| first_difference(&image, &live)).or_else(|| first_difference(&wanted, &live))
+}
+
+/// The image of the model's container in a Deployment.
+fn model_image(body: &Value) -> Option<&str> {
+    let containers = body["spec"]["template"]["spec"]["containers"].as_array()?;
+    containers.iter().find(|container| container["name"] == names::MODEL_CONTAINER)?["image"].as_str()
+}
+
+fn put_back(child: &Child, live: &Value, field: &str) -> Note {
+    let (kind, name) = (child.kind, &child.name);
     let instead = match field {
-        "spec.replicas" => format!("use kubectl scale mdl/{}, or spec.autoscaling", child.name),
-        field if field.ends_with("[model].image") => "use spec.image.pin of the ModelDeployment".to_owned(),
+        "spec.replicas" => format!("use kubectl scale mdl/{name}, or spec.autoscaling"),
+        field if field.ends_with("[model].image") => {
+            let digest = |image: Option<&str>| Some(image?.split_once('@')?.1.to_owned());
+            match digest(model_image(live)) {
+                Some(digest) => format!("to run that version, set spec.image.pin: {digest} in the ModelDeployment {name}"),
+                None => format!("to run a version, set spec.image.pin: sha256:… in the ModelDeployment {name}"),
+            }
+        }
         _ => "change the ModelDeployment instead".to_owned(),
     };
     Note {
         warning: true,
         reason: "PutBack".into(),
-        text: format!("{field} of {} {} was changed by hand and has been put back; {instead}", child.kind, child.name),
+        text: format!("{field} of {kind} {name} was changed by hand and has been put back; {instead}"),
     }
 }
+
+#[cfg(test)]
+#[path = "tests/apply.rs"]
+mod tests;
