@@ -18,7 +18,7 @@ use crate::{
         meaning, names,
         valid::{Scale, ValidSpec},
     },
-    images::{Digest, Observation},
+    images::{Digest, Labels, Observation},
     monitoring::{self, Bundle, MailDefaults, Presence, Renderer},
     resources::{
         Child, ChildKind, Owner, Track, autoscaler, deployment, disruption_budget,
@@ -190,7 +190,12 @@ fn workload(
         Some(known) if known.number == newest => known.clone(),
         Some(known) => Revision { number: newest + 1, ..known.clone() },
         None => {
-            let template = (release.render)(owner, spec, digest, &release.sidecar, &meaning.predictions);
+            let mut template = (release.render)(owner, spec, digest, &release.sidecar, &meaning.predictions);
+            // What the registry says now: an earlier release stored labels alone.
+            let python_path = seen.labels(digest).or(labels).and_then(Labels::python_path);
+            if let Some(path) = python_path.filter(|_| spec.exporter.is_some() && spec.server.python_metrics) {
+                exporter::lead_python_path_of_image(&mut template, path);
+            }
             let new = Revision::new(owner, newest + 1, hash, image.clone(), template).described(seen.details(digest));
             Revision { labels: labels.cloned(), ..new }
         }

@@ -36,6 +36,9 @@ pub struct Labels {
     /// Those that were left out, with the bytes that they have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     too_large: BTreeMap<String, usize>,
+    /// The variable PYTHONPATH, which stands beside the labels in the configuration: who sets it in a pod takes its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python_path: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -49,13 +52,17 @@ struct Configuration {
 struct Defaults {
     #[serde(rename = "Labels")]
     labels: Option<Map<String, Value>>,
+    /// `NAME=value`, each.
+    #[serde(rename = "Env")]
+    variables: Value,
 }
 
 impl Labels {
     /// The labels in an image's configuration. One of another shape has none: it is for the platform to complain.
     pub(crate) fn in_config(bytes: &[u8]) -> Self {
         let read = serde_json::from_slice::<Configuration>(bytes).unwrap_or_default();
-        Self::of(read.config.unwrap_or_default().labels.unwrap_or_default())
+        let Defaults { labels, variables } = read.config.unwrap_or_default();
+        Self { python_path: python_path(&variables), ..Self::of(labels.unwrap_or_default()) }
     }
 
     fn of(mut given: Map<String, Value>) -> Self {
@@ -76,6 +83,11 @@ impl Labels {
         labels
     }
 
+    /// Where Python looks for modules first, as the image says it.
+    pub fn python_path(&self) -> Option<&str> {
+        self.python_path.as_deref()
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
@@ -84,6 +96,13 @@ impl Labels {
     pub fn too_large(&self) -> impl Iterator<Item = (&str, usize)> {
         self.too_large.iter().map(|(name, bytes)| (name.as_str(), *bytes))
     }
+}
+
+/// Of several the last one counts, as in a process. One that is too long is left out, as labels are.
+fn python_path(variables: &Value) -> Option<String> {
+    let variables = variables.as_array().into_iter().flatten().rev();
+    let value = variables.filter_map(Value::as_str).find_map(|text| text.strip_prefix("PYTHONPATH="))?;
+    (!value.is_empty() && value.len() <= MOST_BYTES_OF_ANOTHER).then(|| value.to_owned())
 }
 
 /// The larger half of a profile, which only people read so far.

@@ -31,6 +31,9 @@ const PYTHON_PATH: &str = "/run/modelship/python";
 /// Folder of the module that writes them, put on PYTHONPATH.
 const MODULE_PATH: &str = "/run/modelship/sitecustomize";
 const MODULE_FILE: &str = "sitecustomize.py";
+const PYTHONPATH: &str = "PYTHONPATH";
+/// What the user's is called where its value is not known here.
+const USERS_PYTHONPATH: &str = "MODELSHIP_USERS_PYTHONPATH";
 /// What runs of the image, which has the operator, too.
 const PROGRAM: &str = "/modelship-exporter";
 /// The user that the exporter runs as, as its image says too.
@@ -161,12 +164,52 @@ pub fn model_mounts(spec: &ValidSpec) -> Option<Vec<VolumeMount>> {
     spec.server.python_metrics.then(|| vec![mount(PYTHON, PYTHON_PATH, false), mount(SETTINGS, MODULE_PATH, true)])
 }
 
-/// Variables that make Python load the module.
+/// Variables that make Python load the module. What else belongs to PYTHONPATH follows by [`lead_python_path`].
 pub fn model_variables(spec: &ValidSpec) -> Vec<(&'static str, &'static str)> {
     match spec.server.python_metrics {
-        true => vec![("PYTHONPATH", MODULE_PATH), (PYTHON_METRICS_VARIABLE, PYTHON_PATH)],
+        true => vec![(PYTHONPATH, MODULE_PATH), (PYTHON_METRICS_VARIABLE, PYTHON_PATH)],
         false => Vec::new(),
     }
+}
+
+/// Puts the module's folder in front of the user's PYTHONPATH in a rendered template, wherever that comes from: in its place the
+/// model would not find its own modules, and behind it ours would not be found.
+pub fn lead_python_path(template: &mut Value) {
+    let Some(variables) = model_environment(template) else { return };
+    let Some(at) = variables.iter().position(|variable| variable["name"] == PYTHONPATH) else {
+        variables.push(json!({"name": PYTHONPATH, "value": MODULE_PATH}));
+        return;
+    };
+    if variables[at].get("valueFrom").is_some() {
+        // Kubernetes puts earlier variables into later ones.
+        variables[at]["name"] = json!(USERS_PYTHONPATH);
+        variables.insert(at + 1, json!({"name": PYTHONPATH, "value": format!("{MODULE_PATH}:$({USERS_PYTHONPATH})")}));
+        return;
+    }
+    let path = match variables[at]["value"].as_str().unwrap_or_default() {
+        "" | MODULE_PATH => MODULE_PATH.to_owned(),
+        theirs => format!("{MODULE_PATH}:{theirs}"),
+    };
+    variables[at]["value"] = json!(path);
+}
+
+/// The same for the PYTHONPATH of the image, which the user's would have taken the place of, too.
+pub fn lead_python_path_of_image(template: &mut Value, path: &str) {
+    let variables = model_environment(template).into_iter().flatten();
+    for variable in variables.filter(|variable| variable["name"] == PYTHONPATH && variable["value"] == MODULE_PATH) {
+        // Kubernetes would read `$(NAME)` in a value; in an image's it means nothing.
+        variable["value"] = json!(format!("{MODULE_PATH}:{}", path.replace('$', "$$")));
+    }
+}
+
+fn model_environment(template: &mut Value) -> Option<&mut Vec<Value>> {
+    let containers = template["spec"]["containers"].as_array_mut()?;
+    let model = containers.iter_mut().find(|container| container["name"] == names::MODEL_CONTAINER)?;
+    let variables = &mut model["env"];
+    if variables.is_null() {
+        *variables = json!([]);
+    }
+    variables.as_array_mut()
 }
 
 pub fn volumes(owner: &Owner, spec: &ValidSpec) -> Vec<Volume> {

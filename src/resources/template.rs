@@ -86,6 +86,9 @@ pub fn render(
     if let Some(patch) = &spec.pod_template {
         merge::merge(&mut template, patch);
     }
+    if spec.exporter.is_some() && spec.server.python_metrics {
+        exporter::lead_python_path(&mut template);
+    }
     template
 }
 

@@ -244,3 +244,22 @@ fn the_way_back_to_an_earlier_version_waits_for_no_registry() {
     world.turn();
     assert!(told(&world).is_some(), "the earlier template is used at once");
 }
+
+#[test]
+fn the_images_python_path_follows_ours_and_a_users_takes_its_place() {
+    let path = |server: Value| {
+        let mut world = World::new(json!({"server": server}));
+        let config = json!({"config": {"Env": ["PYTHONPATH=/opt/app:/$lib"]}}).to_string();
+        world.push(ImageDetails { labels: Arc::new(Labels::in_config(config.as_bytes())), ..pushed(1) });
+        let workload = world.plan().workload.unwrap();
+        let variables = &workload.deployment.body["spec"]["template"]["spec"]["containers"][0]["env"];
+        let all = variables.as_array().cloned().unwrap_or_default();
+        all.iter().find(|variable| variable["name"] == "PYTHONPATH").map(|variable| variable["value"].clone())
+    };
+    let ours = "/run/modelship/sitecustomize";
+    assert_eq!(path(json!({"pythonMetrics": true})), Some(json!(format!("{ours}:/opt/app:/$$lib"))));
+    let own = json!([{"name": "PYTHONPATH", "value": "/own"}]);
+    assert_eq!(path(json!({"pythonMetrics": true, "env": own})), Some(json!(format!("{ours}:/own"))));
+    assert_eq!(path(json!({"env": own})), Some(json!("/own")));
+    assert_eq!(path(json!({})), None, "what is not asked for changes no variable");
+}

@@ -23,6 +23,24 @@ fn known_labels_are_kept_and_all_others_dropped() {
 }
 
 #[test]
+fn the_path_of_pythons_modules_is_read_beside_the_labels() {
+    let path = |variables: Value| {
+        let config = json!({"config": {"Env": variables, "Labels": {REVISION: "4f2a"}}}).to_string();
+        let labels = Labels::in_config(config.as_bytes());
+        assert_eq!(labels.get(REVISION), Some("4f2a"), "whatever the variables are");
+        labels.python_path().map(str::to_owned)
+    };
+    assert_eq!(path(json!(["PATH=/bin", "PYTHONPATH=/app:/lib"])).as_deref(), Some("/app:/lib"));
+    assert_eq!(path(json!(["PYTHONPATH=/a", "PYTHONPATH=/b"])).as_deref(), Some("/b"));
+    for none in [json!(null), json!([]), json!(["PYTHONPATH="]), json!("PYTHONPATH=/a"), json!([7]), json!(["PYTHONPATHS=/a"])] {
+        assert_eq!(path(none), None);
+    }
+    assert_eq!(path(json!([format!("PYTHONPATH=/{}", "a".repeat(MOST_BYTES_OF_ANOTHER))])), None);
+    let labels = Labels::in_config(br#"{"config": {"Env": ["PYTHONPATH=/app"]}}"#);
+    assert_eq!(serde_json::from_value::<Labels>(json!(labels)).unwrap(), labels);
+}
+
+#[test]
 fn what_is_no_label_is_none() {
     for config in
         ["", "[]", "{}", "<html>", r#"{"config": 1}"#, r#"{"config": null}"#, r#"{"config": {"Labels": null}}"#]

@@ -179,6 +179,28 @@ fn the_exporter_is_told_of_the_server_as_the_user_describes_it() {
     assert_eq!(mounted(&containers[1]), ["/etc/modelship/exporter", "/run/modelship/python"]);
 }
 
+#[test]
+fn the_folder_of_our_module_leads_every_python_path_and_takes_the_place_of_none() {
+    const OURS: &str = "/run/modelship/sitecustomize";
+    let paths = |env: Value, patch: Value| {
+        let server = json!({"type": "http", "pythonMetrics": true, "env": env});
+        let pod = json!({"spec": {"containers": [{"name": "model", "env": patch}]}});
+        let template = rendered(json!({"server": server, "podTemplate": pod}));
+        let all = model_of(&template)["env"].as_array().unwrap().clone();
+        all.into_iter().filter(|variable| variable["name"].as_str().unwrap().ends_with("PYTHONPATH")).collect::<Vec<_>>()
+    };
+    let path = |value: &str| json!({"name": "PYTHONPATH", "value": value});
+    assert_eq!(paths(json!([]), json!([])), [path(OURS)]);
+    assert_eq!(paths(json!([path("/app")]), json!([])), [path(&format!("{OURS}:/app"))]);
+    assert_eq!(paths(json!([]), json!([path("/later")])), [path(&format!("{OURS}:/later"))]);
+    let from = json!({"configMapKeyRef": {"name": "cellar", "key": "path"}});
+    let theirs = json!({"name": "PYTHONPATH", "valueFrom": from});
+    let found = paths(json!([theirs]), json!([]));
+    assert_eq!(found[0], json!({"name": "MODELSHIP_USERS_PYTHONPATH", "valueFrom": from}));
+    assert_eq!(found[1], path(&format!("{OURS}:$(MODELSHIP_USERS_PYTHONPATH)")));
+    assert_eq!(found.len(), 2);
+}
+
 /// Pieces of podTemplates, some of which try what is forbidden.
 fn container() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec!["model", "exporter", "tasting-notes", "uncork"]);
