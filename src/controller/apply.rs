@@ -96,7 +96,8 @@ impl Applier<'_> {
             held: _,
             accepted: _,
         } = plan;
-        let (watching, orphans): (Vec<&Live>, Vec<&Live>) = orphans.iter().map(Arc::as_ref).partition(|live| watches(live));
+        let (watching, orphans): (Vec<&Live>, Vec<&Live>) =
+            orphans.iter().map(Arc::as_ref).partition(|live| watches(live));
         let mut steps: Vec<Step> = Vec::new();
         // An autoscaler that is switched off goes first: it would fight the replicas that the Deployment is about to get.
         let (first, last): (Vec<&Live>, Vec<&Live>) =
@@ -195,7 +196,13 @@ impl Applier<'_> {
         let Owner { namespace, name, .. } = self.owner;
         let until = self.ledger.refuse(asked, obstacle.clone());
         let retry_in = until.saturating_duration_since(Instant::now());
-        tracing::warn!(model = format!("{namespace}/{name}"), reason = obstacle.reason, ?retry_in, "{}", obstacle.message);
+        tracing::warn!(
+            model = format!("{namespace}/{name}"),
+            reason = obstacle.reason,
+            ?retry_in,
+            "{}",
+            obstacle.message
+        );
         applied.refused(obstacle, until);
     }
 
@@ -369,7 +376,10 @@ fn refused(step: Step, error: &Error) -> Obstacle {
             Some(webhook) => format!("its admission webhook {webhook} does not answer"),
             None => error.category().to_owned(),
         };
-        return passing("ApiServerError", format!("the API server did not take a change of {kind} {name}: {why}") + AGAIN);
+        return passing(
+            "ApiServerError",
+            format!("the API server did not take a change of {kind} {name}: {why}") + AGAIN,
+        );
     }
     // The API server checks what came out of the merge with the user's podTemplate.
     let of_template = kind == ChildKind::Deployment && message.contains("spec.template");
@@ -380,11 +390,7 @@ fn refused(step: Step, error: &Error) -> Obstacle {
         _ if of_template => ("InvalidPodTemplate", "mend spec.podTemplate or spec.server"),
         _ => ("Rejected", "mend the spec"),
     };
-    Obstacle {
-        reason,
-        message: format!("the API server refuses {kind} {name}: {message} ({hint})"),
-        passing: false,
-    }
+    Obstacle { reason, message: format!("the API server refuses {kind} {name}: {message} ({hint})"), passing: false }
 }
 
 const AGAIN: &str = "; it is tried again, and nothing else waits for it";
@@ -419,7 +425,9 @@ fn put_back(child: &Child, live: &Value, field: &str) -> Note {
         field if field.ends_with("[model].image") => {
             let digest = |image: Option<&str>| Some(image?.split_once('@')?.1.to_owned());
             match digest(model_image(live)) {
-                Some(digest) => format!("to run that version, set spec.image.pin: {digest} in the ModelDeployment {name}"),
+                Some(digest) => {
+                    format!("to run that version, set spec.image.pin: {digest} in the ModelDeployment {name}")
+                }
                 None => format!("to run a version, set spec.image.pin: sha256:… in the ModelDeployment {name}"),
             }
         }

@@ -69,7 +69,8 @@ fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
                 path.pop();
             }
             let added = live.as_object().filter(|_| wholly_ours(path)).and_then(|live| {
-                live.iter().find(|(name, value)| !wanted.contains_key(*name) && differs(value, &Value::Null, &mut Vec::new()))
+                live.iter()
+                    .find(|(name, value)| !wanted.contains_key(*name) && differs(value, &Value::Null, &mut Vec::new()))
             });
             path.extend(added.map(|(name, _)| Step::Field(name.clone())));
             added.is_some()
@@ -194,7 +195,11 @@ mod tests {
                 json!({"ingress": [{"ports": [{"port": 1}, {"port": 2}]}]}),
                 "spec.ingress[0].ports",
             ),
-            (json!({"scaleTargetRef": {"name": "a"}}), json!({"scaleTargetRef": {"name": "a", "x": "y"}}), "spec.scaleTargetRef.x"),
+            (
+                json!({"scaleTargetRef": {"name": "a"}}),
+                json!({"scaleTargetRef": {"name": "a", "x": "y"}}),
+                "spec.scaleTargetRef.x",
+            ),
         ];
         for (wanted, live, at) in rows {
             let (wanted, live) = (json!({"spec": wanted}), json!({"spec": live}));

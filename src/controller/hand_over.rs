@@ -60,7 +60,12 @@ impl Applier<'_> {
     }
 
     /// Leads the Service to our pods, once one answers.
-    async fn take_service(&self, child: &Child, body: &Value, applied: &mut Applied) -> Result<Option<Obstacle>, Error> {
+    async fn take_service(
+        &self,
+        child: &Child,
+        body: &Value,
+        applied: &mut Applied,
+    ) -> Result<Option<Obstacle>, Error> {
         let ours = self.caches.children(ChildKind::Deployment).get(&(child.namespace.clone(), child.name.clone()));
         let facts = ours.filter(|live| live.belongs_to(self.owner)).and_then(|live| live.deployment());
         if facts.is_none_or(|facts| facts.available == 0) {
@@ -79,7 +84,9 @@ impl Applier<'_> {
         let theirs = body["spec"]["selector"].as_object().into_iter().flatten();
         let mut selector: Map<String, Value> = theirs.map(|(key, _)| (key.clone(), Value::Null)).collect();
         selector.extend(child.body["spec"]["selector"].as_object().cloned().unwrap_or_default());
-        self.writer.replace(child, json!({"spec": {"selector": selector, "ports": child.body["spec"]["ports"]}})).await?;
+        self.writer
+            .replace(child, json!({"spec": {"selector": selector, "ports": child.body["spec"]["ports"]}}))
+            .await?;
         self.send(child, applied).await?;
         applied.notes.push(handed_over(format!(
             "Service {} leads to the model now, as its annotation asks; it led to the pods with {}",
@@ -102,9 +109,9 @@ fn written(labels: &Value) -> String {
 
 fn conflict(child: &Child, live: &Live, body: &Value) -> Obstacle {
     let owners = body["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-    let whose = owners.filter(|owner| owner["controller"] == true).find_map(|owner| {
-        Some(format!(" but to {} {}", owner["kind"].as_str()?, owner["name"].as_str()?))
-    });
+    let whose = owners
+        .filter(|owner| owner["controller"] == true)
+        .find_map(|owner| Some(format!(" but to {} {}", owner["kind"].as_str()?, owner["name"].as_str()?)));
     let (kind, name) = (child.kind, &child.name);
     let hand_over = match kind {
         ChildKind::Deployment | ChildKind::Service if live.owner.is_none() => {

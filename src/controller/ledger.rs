@@ -239,9 +239,8 @@ mod tests {
         let now = live("1", 5, 1);
         let asked = Asked::to_bring(&child("a"), Some(&now), 3);
         assert_eq!(ledger.refused(&asked), None);
-        let waits: Vec<u64> = (0..3)
-            .map(|_| (ledger.refuse(asked.clone(), obstacle.clone()) - Instant::now()).as_secs())
-            .collect();
+        let waits: Vec<u64> =
+            (0..3).map(|_| (ledger.refuse(asked.clone(), obstacle.clone()) - Instant::now()).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4]);
         assert_eq!(ledger.refused(&asked), Some((obstacle.clone(), Instant::now() + Duration::from_secs(4))));
         for other in [

@@ -133,11 +133,8 @@ impl Writer {
         self.guard.check()?;
         let api = self.api(live.kind, &live.namespace);
         let what = format!("delete {} {}/{}", live.kind, live.namespace, live.name);
-        let params = DeleteParams {
-            preconditions: Some(exactly),
-            propagation_policy: Some(owned),
-            ..DeleteParams::default()
-        };
+        let params =
+            DeleteParams { preconditions: Some(exactly), propagation_policy: Some(owned), ..DeleteParams::default() };
         match self.send("delete", live.kind.as_str(), what, api.delete(&live.name, &params)).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() || error.is_conflict() => Ok(false),

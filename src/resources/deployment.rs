@@ -72,10 +72,9 @@ mod tests {
         let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: "1".into() };
         let spec = ValidSpec::parse(NAME, &spec_json(json!({}))).unwrap();
         let stored = json!({"metadata": {"labels": owner.template_labels()}, "spec": {"containers": []}});
-        for (track, word, name) in [
-            (Track::Stable, "stable", NAME.to_owned()),
-            (Track::Candidate, "candidate", format!("{NAME}-candidate")),
-        ] {
+        for (track, word, name) in
+            [(Track::Stable, "stable", NAME.to_owned()), (Track::Candidate, "candidate", format!("{NAME}-candidate"))]
+        {
             let body = build(&owner, &spec, &stored, track).body;
             let selector = &body["spec"]["selector"]["matchLabels"];
             assert_eq!(selector, &json!({names::MODEL: NAME, names::TRACK: word}));

@@ -3,7 +3,7 @@
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
 use kube::{
     Api,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, PropagationPolicy},
     core::{ApiResource, GroupVersionKind},
 };
 use modelship::{api::conditions, resources::ChildKind};
@@ -291,4 +291,215 @@ async fn in_force(world: &World) {
         if deadline == Some(77) { Ok(()) } else { Err(deadline) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_key_added_to_a_selector_or_a_settings_file_is_taken_out_again() {
+    let world = World::new("surplus").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let mut wanted = spec(&world);
+    wanted["replicas"] = json!(2);
+    wanted["service"] = json!({"networkPolicy": true});
+    world.apply("churn", wanted).await;
+    world.serves("churn", &digest).await;
+    let label = json!({"matchLabels": {"x": "y"}});
+    let rows = [
+        (ChildKind::Service, "churn", json!({"spec": {"selector": {"x": "y"}}})),
+        (ChildKind::Service, "churn-metrics", json!({"spec": {"selector": {"x": "y"}}})),
+        (ChildKind::PodDisruptionBudget, "churn", json!({"spec": {"selector": label}})),
+        (ChildKind::NetworkPolicy, "churn", json!({"spec": {"podSelector": label}})),
+        (ChildKind::ConfigMap, "churn-exporter", json!({"data": {"json.py": "raise"}})),
+    ];
+    for (kind, name, patch) in rows {
+        let part = |live: &Value| json!([live["spec"]["selector"], live["spec"]["podSelector"], live["data"]]);
+        let before = part(&world.child(kind, name).await.expect("the child"));
+        let patched = json!(world.patch(kind, name, patch).await);
+        assert_ne!(part(&patched), before, "{kind} {name}");
+        eventually(&format!("{kind} {name} to be as before"), || async {
+            let now = part(&world.child(kind, name).await.unwrap_or_default());
+            if now == before { Ok(()) } else { Err(now) }
+        })
+        .await;
+    }
+    world.condition("churn", conditions::READY, "True", "Serving").await;
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_rollout_undo_is_put_back_and_answered_with_the_pin() {
+    let world = World::new("undo").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    let then = world.child(ChildKind::Deployment, "churn").await.expect("a Deployment");
+    let second = registry::push(&repository(&world), "latest", "2");
+    world.serves("churn", &second).await;
+    // As kubectl does it: the template and the annotations of an earlier ReplicaSet.
+    let undo = json!([
+        {"op": "replace", "path": "/spec/template", "value": then["spec"]["template"]},
+        {"op": "replace", "path": "/metadata/annotations", "value": then["metadata"]["annotations"]},
+    ]);
+    let undo: Patch<()> = Patch::Json(serde_json::from_value(undo).expect("a patch"));
+    let deployments: Api<Deployment> = world.api();
+    deployments.patch("churn", &PatchParams::default(), &undo).await.expect("undone");
+    let told = eventually("the event", || async {
+        let events = world.events("churn").await;
+        events.iter().find(|(reason, _)| reason == "PutBack").cloned().ok_or(events)
+    })
+    .await;
+    assert!(told.1.contains("[model].image") && told.1.contains(&format!("set spec.image.pin: {first}")), "{told:?}");
+    world.serves("churn", &second).await;
+    operator.stop().await;
+    world.end().await;
+}
+
+/// Deletes the model alone, as `kubectl delete --cascade=orphan` does, and waits until its children have no owner.
+async fn orphan(world: &World) {
+    let params = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    world.models().delete("churn", &params).await.expect("deleted");
+    eventually("the model to be gone", || async {
+        world.models().get_opt("churn").await.expect("an answer").map_or(Ok(()), |_| Err("still there"))
+    })
+    .await;
+    for kind in ChildKind::CORE {
+        for object in world.list(kind).await {
+            assert_eq!(object.metadata.owner_references.unwrap_or_default(), [], "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn children_that_lost_their_owner_are_taken_back_and_no_pod_is_restarted() {
+    let world = World::new("orphaned").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let uid = async |kind| world.child(kind, "churn").await.expect("the child")["metadata"]["uid"].clone();
+    let before = (uid(ChildKind::Deployment).await, uid(ChildKind::Service).await);
+    operator.stop().await;
+    orphan(&world).await;
+    let children = world.list(ChildKind::ControllerRevision).await.len();
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    assert_eq!((uid(ChildKind::Deployment).await, uid(ChildKind::Service).await), before);
+    assert_eq!((world.replica_sets().await.len(), children), (1, 1));
+    for kind in ChildKind::CORE {
+        for object in world.list(kind).await {
+            assert_eq!(object.metadata.owner_references.map(|owners| owners.len()), Some(1), "{kind}");
+        }
+    }
+    let events = world.events("churn").await;
+    let told = events.iter().rev().find(|(reason, _)| reason == "Adopted").expect("an event");
+    assert!(told.1.contains("Deployment churn") && told.1.contains("Service churn"), "{told:?}");
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_another_owner_controls_is_left_alone_and_the_owner_named() {
+    let world = World::new("owned").await;
+    registry::push(&repository(&world), "latest", "1");
+    let map: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "chief"},
+    }))
+    .expect("a ConfigMap");
+    let chief = world.children(ChildKind::ConfigMap).create(&PostParams::default(), &map).await.expect("created");
+    let service: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "churn",
+            "labels": {"app.kubernetes.io/managed-by": "modelship", "modelship.dev/model": "churn"},
+            "annotations": {"modelship.dev/intent": "0", "modelship.dev/hand-over": "true"},
+            "ownerReferences": [{
+                "apiVersion": "v1", "kind": "ConfigMap", "name": "chief", "uid": chief.metadata.uid, "controller": true,
+            }],
+        },
+        "spec": {"ports": [{"port": 1234}], "selector": {"app": "mine"}},
+    }))
+    .expect("a Service");
+    let before = world.children(ChildKind::Service).create(&PostParams::default(), &service).await.expect("created");
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    let status = world.condition("churn", conditions::READY, "False", "NameConflict").await;
+    let words = &conditions::find(&status.conditions, conditions::READY).expect("Ready").message;
+    assert!(words.contains("but to ConfigMap chief") && !words.contains("hand-over"), "{words}");
+    let after = world.children(ChildKind::Service).get("churn").await.expect("still there");
+    assert_eq!(before.metadata.resource_version, after.metadata.resource_version);
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_hand_written_deployment_and_service_are_handed_over_and_their_pods_run_on() {
+    let world = World::new("handover").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let deployment: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "churn"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "mine"}},
+            "template": {
+                "metadata": {"labels": {"app": "mine"}},
+                "spec": {"containers": [{"name": "web", "image": "example.org/mine:1"}]},
+            },
+        },
+    }))
+    .expect("a Deployment");
+    let service: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "churn"},
+        "spec": {"ports": [{"name": "http", "port": 8000, "targetPort": 5000}], "selector": {"app": "mine"}},
+    }))
+    .expect("a Service");
+    world.children(ChildKind::Deployment).create(&PostParams::default(), &deployment).await.expect("created");
+    let service = world.children(ChildKind::Service).create(&PostParams::default(), &service).await.expect("created");
+    let theirs = async || {
+        let sets = world.replica_sets().await;
+        let mine = |set: &k8s_openapi::api::apps::v1::ReplicaSet| {
+            set.metadata.labels.as_ref().is_some_and(|labels| labels.get("app").is_some_and(|app| app == "mine"))
+        };
+        sets.into_iter().find(mine)
+    };
+    eventually("their ReplicaSet", || async { theirs().await.ok_or("none yet") }).await;
+    // Pods of the model do not start yet: the Service must wait for them.
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    let status = world.condition("churn", conditions::READY, "False", "NameConflict").await;
+    let words = &conditions::find(&status.conditions, conditions::READY).expect("Ready").message;
+    assert!(words.contains("kubectl annotate services churn modelship.dev/hand-over=true"), "{words}");
+    let given = json!({"metadata": {"annotations": {"modelship.dev/hand-over": "true"}}});
+    for kind in [ChildKind::Service, ChildKind::Deployment] {
+        world.patch(kind, "churn", given.clone()).await;
+    }
+    eventually("a Deployment of ours", || async {
+        let live = world.child(ChildKind::Deployment, "churn").await.unwrap_or_default();
+        let labels = live["spec"]["selector"]["matchLabels"].clone();
+        if labels["modelship.dev/model"] == "churn" { Ok(()) } else { Err(labels) }
+    })
+    .await;
+    world.condition("churn", conditions::READY, "False", "HandingOver").await;
+    let selector =
+        async || world.child(ChildKind::Service, "churn").await.expect("the Service")["spec"]["selector"].clone();
+    assert_eq!(selector().await, json!({"app": "mine"}), "nobody is turned away meanwhile");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    world.serves("churn", &digest).await;
+    let live = world.child(ChildKind::Service, "churn").await.expect("the Service");
+    assert_eq!(live["metadata"]["uid"], json!(service.metadata.uid), "its address stays");
+    assert_eq!(selector().await, json!({"modelship.dev/model": "churn", "modelship.dev/track": "stable"}));
+    let ports: Vec<_> =
+        live["spec"]["ports"].as_array().into_iter().flatten().map(|port| port["port"].clone()).collect();
+    assert_eq!(ports, [json!(80)]);
+    let set = theirs().await.expect("their pods run on");
+    assert_eq!(set.metadata.owner_references.unwrap_or_default(), []);
+    operator.stop().await;
+    let told: Vec<_> = world.events("churn").await.into_iter().filter(|(reason, _)| reason == "HandedOver").collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].1.contains("kubectl delete replicaset --selector app=mine"), "{told:?}");
+    world.end().await;
 }

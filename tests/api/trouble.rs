@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 
 use crate::{
     lifecycle::{repository, spec},
-    support::{Kubelet, Operator, Options, World, eventually, eventually_within, kubelet, registry, world::CRD_UNCHANGED},
+    support::{
+        Kubelet, Operator, Options, World, eventually, eventually_within, kubelet, registry, world::CRD_UNCHANGED,
+    },
 };
 
 async fn told(world: &World, kind: &str, status: &str, reason: &str) -> String {
@@ -276,7 +278,8 @@ async fn a_child_that_is_refused_is_tried_by_itself_and_the_model_serves_and_goe
     .await;
     // By the fifth try the next one is 16 seconds away.
     eventually("five tries", || async {
-        let refused = operator.tap.writes().iter().filter(|call| call.resource == "configmaps" && call.code == 500).count();
+        let refused =
+            operator.tap.writes().iter().filter(|call| call.resource == "configmaps" && call.code == 500).count();
         if refused >= 5 { Ok(()) } else { Err(refused) }
     })
     .await;

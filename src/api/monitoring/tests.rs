@@ -84,8 +84,16 @@ fn every_wrong_bound_is_named_with_its_remedy() {
         (json!({"labels": {"release": "s".repeat(64)}}), "labels", "63"),
         (json!({"labels": {"release/": "a"}}), "labels", "'release/' is not a label's name"),
         (json!({"dashboard": {"labels": {"modelship.dev/model": "merlot"}}}), "dashboard.labels", "Modelship's own"),
-        (json!({"dashboard": {"labels": {"app.kubernetes.io/managed-by": "helm"}}}), "dashboard.labels", "Modelship's own"),
-        (json!({"dashboard": {"labels": {"grafana_dashboard": "yes!"}}}), "dashboard.labels", "'yes!' is not a label's value"),
+        (
+            json!({"dashboard": {"labels": {"app.kubernetes.io/managed-by": "helm"}}}),
+            "dashboard.labels",
+            "Modelship's own",
+        ),
+        (
+            json!({"dashboard": {"labels": {"grafana_dashboard": "yes!"}}}),
+            "dashboard.labels",
+            "'yes!' is not a label's value",
+        ),
     ];
     let predictions = json!({"classes": [{"value": "0", "name": "stay"}, {"value": "1", "name": "churn"}]});
     for (monitoring, field, words) in rows {

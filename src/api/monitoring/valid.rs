@@ -215,9 +215,8 @@ fn label_word(text: &str) -> bool {
 
 fn dns_name(text: &str) -> bool {
     let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let part = |part: &str| {
-        part.starts_with(lower) && part.ends_with(lower) && part.chars().all(|c| lower(c) || c == '-')
-    };
+    let part =
+        |part: &str| part.starts_with(lower) && part.ends_with(lower) && part.chars().all(|c| lower(c) || c == '-');
     text.len() <= 253 && text.split('.').all(part)
 }
 

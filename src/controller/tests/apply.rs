@@ -53,8 +53,13 @@ fn a_webhook_that_does_not_answer_is_named_and_the_rest_of_its_words_left_out() 
     ));
     assert_eq!(refused_connection, late, "it must not change from try to try");
     assert_eq!((late.reason, late.passing), ("ApiServerError", true));
-    assert!(late.message.contains("ConfigMap grape-scorer-dashboard: its admission webhook a.example.org"), "{}", late.message);
-    let verdict = said(&Error::Refused { what: "apply".into(), code: 422, message: "metadata.labels: Invalid value".into() });
+    assert!(
+        late.message.contains("ConfigMap grape-scorer-dashboard: its admission webhook a.example.org"),
+        "{}",
+        late.message
+    );
+    let verdict =
+        said(&Error::Refused { what: "apply".into(), code: 422, message: "metadata.labels: Invalid value".into() });
     assert_eq!((verdict.reason, verdict.passing), ("Rejected", false));
     assert!(verdict.message.contains("metadata.labels: Invalid value"));
 }

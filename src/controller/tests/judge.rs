@@ -461,8 +461,7 @@ fn a_push_for_no_node_is_told_beside_what_serves() {
 
 #[test]
 fn obstacles_are_all_told_and_stall_unless_time_may_help() {
-    let obstacle =
-        |message: &str, passing| Obstacle { reason: "NameConflict", message: message.into(), passing };
+    let obstacle = |message: &str, passing| Obstacle { reason: "NameConflict", message: message.into(), passing };
     let mut world = World::serving(json!({}));
     world.obstacles = vec![obstacle("Service is not ours", false), obstacle("nor the budget", false)];
     let status = world.turn().status;

@@ -32,7 +32,9 @@ fn the_path_of_pythons_modules_is_read_beside_the_labels() {
     };
     assert_eq!(path(json!(["PATH=/bin", "PYTHONPATH=/app:/lib"])).as_deref(), Some("/app:/lib"));
     assert_eq!(path(json!(["PYTHONPATH=/a", "PYTHONPATH=/b"])).as_deref(), Some("/b"));
-    for none in [json!(null), json!([]), json!(["PYTHONPATH="]), json!("PYTHONPATH=/a"), json!([7]), json!(["PYTHONPATHS=/a"])] {
+    for none in
+        [json!(null), json!([]), json!(["PYTHONPATH="]), json!("PYTHONPATH=/a"), json!([7]), json!(["PYTHONPATHS=/a"])]
+    {
         assert_eq!(path(none), None);
     }
     assert_eq!(path(json!([format!("PYTHONPATH=/{}", "a".repeat(MOST_BYTES_OF_ANOTHER))])), None);

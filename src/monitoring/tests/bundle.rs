@@ -222,7 +222,8 @@ fn no_label_of_the_users_takes_the_place_of_ours() {
     assert_eq!(bundle.children.len(), 4);
     for child in bundle.children {
         let labels = &child.body["metadata"]["labels"];
-        let found = ["modelship.dev/model", "app.kubernetes.io/managed-by", "grafana_dashboard"].map(|key| &labels[key]);
+        let found =
+            ["modelship.dev/model", "app.kubernetes.io/managed-by", "grafana_dashboard"].map(|key| &labels[key]);
         assert_eq!(found, [NAME, "modelship", "2"], "by {} our watch would lose it", child.kind);
     }
 }

@@ -76,7 +76,10 @@ fn replicas_are_spread_among_those_of_their_own_template_and_a_user_may_say_more
     assert_eq!(spread(json!({})), json!([ours]));
     let strict = json!({"topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"});
     let found = spread(json!({"podTemplate": {"spec": {"topologySpreadConstraints": [strict]}}}));
-    assert_eq!((found[0]["whenUnsatisfiable"].as_str(), &found[0]["matchLabelKeys"]), (Some("DoNotSchedule"), &ours["matchLabelKeys"]));
+    assert_eq!(
+        (found[0]["whenUnsatisfiable"].as_str(), &found[0]["matchLabelKeys"]),
+        (Some("DoNotSchedule"), &ours["matchLabelKeys"])
+    );
 }
 
 #[test]
@@ -187,7 +190,9 @@ fn the_folder_of_our_module_leads_every_python_path_and_takes_the_place_of_none(
         let pod = json!({"spec": {"containers": [{"name": "model", "env": patch}]}});
         let template = rendered(json!({"server": server, "podTemplate": pod}));
         let all = model_of(&template)["env"].as_array().unwrap().clone();
-        all.into_iter().filter(|variable| variable["name"].as_str().unwrap().ends_with("PYTHONPATH")).collect::<Vec<_>>()
+        all.into_iter()
+            .filter(|variable| variable["name"].as_str().unwrap().ends_with("PYTHONPATH"))
+            .collect::<Vec<_>>()
     };
     let path = |value: &str| json!({"name": "PYTHONPATH", "value": value});
     assert_eq!(paths(json!([]), json!([])), [path(OURS)]);
