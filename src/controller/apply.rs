@@ -8,12 +8,13 @@ use tokio::time::Instant;
 
 use super::{
     Error,
-    compare::{Path, first_difference, holder},
+    compare::{first_difference, holder},
     decide::Plan,
     index::Indexed as _,
     ledger::{Asked, Ledger, Outcome},
     live::Live,
     observe::Caches,
+    remarks,
     writer::{Note, Writer},
 };
 use crate::{
@@ -61,6 +62,16 @@ enum Step<'a> {
     /// The Deployment, whose live number of replicas is kept when Modelship stops sending it.
     HandOver(&'a Child, i32),
     Remove(&'a Live),
+}
+
+impl Step<'_> {
+    /// Kind and name of the object.
+    fn about(&self) -> (ChildKind, &str) {
+        match self {
+            Step::Bring(child) | Step::HandOver(child, _) => (child.kind, &child.name),
+            Step::Remove(live) => (live.kind, &live.name),
+        }
+    }
 }
 
 /// Applies plans.
@@ -132,7 +143,7 @@ impl Applier<'_> {
         for orphan in last {
             self.step(Step::Remove(orphan), &mut applied).await?;
         }
-        applied.notes.extend(adopted(&applied.adopted));
+        applied.notes.extend(remarks::adopted(&applied.adopted));
         Ok(applied)
     }
 
@@ -154,7 +165,7 @@ impl Applier<'_> {
                 Ok(()) => {}
                 Err(error) if error.is_farewell() || matches!(error, Error::LeaseLost) => return Err(error),
                 Err(error) => {
-                    self.refuse(self.asked(step), refused(step, &error), &mut applied);
+                    self.refuse(self.asked(step), remarks::refused(step.about(), &error), &mut applied);
                     break;
                 }
             }
@@ -176,7 +187,7 @@ impl Applier<'_> {
         match done {
             Ok(None) => self.ledger.taken(&asked),
             Ok(Some(obstacle)) => self.refuse(asked, obstacle, applied),
-            Err(error) if error.is_answer() => self.refuse(asked, refused(step, &error), applied),
+            Err(error) if error.is_answer() => self.refuse(asked, remarks::refused(step.about(), &error), applied),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -256,7 +267,7 @@ impl Applier<'_> {
         match self.ledger.outcome(child, live) {
             Some(Outcome::Holds) => return Ok(()),
             Some(Outcome::Contested { field, manager }) => {
-                applied.obstacles.push(contested(child, &field, &manager));
+                applied.obstacles.push(remarks::contested(child, &field, &manager));
                 return Ok(());
             }
             None => {}
@@ -267,16 +278,17 @@ impl Applier<'_> {
         };
         let held = self.ledger.held(child, live);
         if live.owner.is_none() && !held {
-            applied.adopted.push(format!("{} {}", child.kind, child.name));
-        } else if held || live.intent.as_deref() == Some(&child.hash) {
-            let field = telling(child, &live.value()).unwrap_or(difference).to_string();
+            return self.take_back(child, applied).await;
+        }
+        if held || live.intent.as_deref() == Some(&child.hash) {
+            let field = remarks::telling(child, &live.value()).unwrap_or(difference).to_string();
             if !self.ledger.may_put_back(child, live) {
                 let manager = "somebody else, again and again".to_owned();
-                applied.obstacles.push(contested(child, &field, &manager));
+                applied.obstacles.push(remarks::contested(child, &field, &manager));
                 self.ledger.note(child, live, Outcome::Contested { field, manager });
                 return Ok(());
             }
-            applied.notes.push(put_back(child, &live.value(), &field));
+            applied.notes.push(remarks::put_back(child, &live.value(), &field));
         }
         match self.send(child, applied).await {
             Err(error) if error.is_verdict() && names_clash(child, live) => {
@@ -286,6 +298,17 @@ impl Applier<'_> {
             }
             other => other,
         }
+    }
+
+    /// Takes back a child that has lost its owner. After a crash between the two writes others go on holding its fields; that
+    /// shows only when one of them is dropped from our intent.
+    async fn take_back(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
+        self.send(child, applied).await?;
+        applied.adopted.push(format!("{} {}", child.kind, child.name));
+        if let Some(live) = self.writer.hold_alone(child).await? {
+            self.caches.children(child.kind).wrote(live);
+        }
+        Ok(())
     }
 
     pub(super) async fn send(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
@@ -300,7 +323,7 @@ impl Applier<'_> {
             Some(path) => {
                 let manager =
                     holder(&managed, &path, names::MANAGER).unwrap_or_else(|| "an admission webhook".to_owned());
-                applied.obstacles.push(contested(child, &path.to_string(), &manager));
+                applied.obstacles.push(remarks::contested(child, &path.to_string(), &manager));
                 Outcome::Contested { field: path.to_string(), manager }
             }
         };
@@ -336,110 +359,3 @@ fn watches(live: &Live) -> bool {
     let model = live.model.as_deref().unwrap_or_default();
     live.kind.optional().is_some() || (live.kind == ChildKind::ConfigMap && live.name == bundle::dashboard_name(model))
 }
-
-fn adopted(children: &[String]) -> Option<Note> {
-    (!children.is_empty()).then(|| Note {
-        warning: false,
-        reason: "Adopted".into(),
-        text: format!("had lost their owner, and belong to this ModelDeployment again: {}", children.join(", ")),
-    })
-}
-
-fn contested(child: &Child, field: &str, manager: &str) -> Obstacle {
-    Obstacle {
-        reason: "Contested",
-        message: format!(
-            "{field} of {} {} is changed back by {manager}; Modelship has stopped writing it. Make the two agree",
-            child.kind, child.name
-        ),
-        passing: false,
-    }
-}
-
-fn refused(step: Step, error: &Error) -> Obstacle {
-    let (kind, name) = match step {
-        Step::Bring(child) | Step::HandOver(child, _) => (child.kind, &child.name),
-        Step::Remove(live) => (live.kind, &live.name),
-    };
-    let passing = |reason, message| Obstacle { reason, message, passing: true };
-    let Error::Refused { code, message, .. } = error else {
-        let message = format!("the API server has not answered about {kind} {name} ({})", error.category());
-        return passing("ApiServerError", message + AGAIN);
-    };
-    if *code == 404 && kind.optional().is_some() {
-        // Its definition is gone, which the watch of definitions will tell too.
-        return passing("NotInstalled", format!("the cluster does not know {kind} any more"));
-    }
-    if !error.is_verdict() {
-        // Not the words themselves, for they change from try to try.
-        let why = match unanswering_webhook(message) {
-            Some(webhook) => format!("its admission webhook {webhook} does not answer"),
-            None => error.category().to_owned(),
-        };
-        return passing(
-            "ApiServerError",
-            format!("the API server did not take a change of {kind} {name}: {why}") + AGAIN,
-        );
-    }
-    // The API server checks what came out of the merge with the user's podTemplate.
-    let of_template = kind == ChildKind::Deployment && message.contains("spec.template");
-    let (reason, hint) = match code {
-        403 => ("Forbidden", "grant it, or raise the quota"),
-        // Most likely it was installed before the field was invented.
-        _ if kind.optional().is_some() => ("Rejected", "upgrade the CustomResourceDefinition"),
-        _ if of_template => ("InvalidPodTemplate", "mend spec.podTemplate or spec.server"),
-        _ => ("Rejected", "mend the spec"),
-    };
-    Obstacle { reason, message: format!("the API server refuses {kind} {name}: {message} ({hint})"), passing: false }
-}
-
-const AGAIN: &str = "; it is tried again, and nothing else waits for it";
-
-/// Its name, as the API server says it: `failed calling webhook "NAME": …`.
-fn unanswering_webhook(message: &str) -> Option<&str> {
-    message.split_once("failed calling webhook \"")?.1.split_once('"').map(|(name, _)| name)
-}
-
-/// The difference that a person would name. `kubectl rollout undo` changes our annotations, too, which come first: of a Deployment
-/// it is the model's image, or else what differs in its spec.
-fn telling(child: &Child, live: &Value) -> Option<Path> {
-    let spec = |body: &Value| json!({"spec": body["spec"]});
-    let (wanted, live) = (spec(&child.body), spec(live));
-    let image = model_image(&wanted).map(|image| {
-        let container = json!({"name": names::MODEL_CONTAINER, "image": image});
-        json!({"spec": {"template": {"spec": {"containers": [container]}}}})
-    });
-    image.and_then(|image| first_difference(&image, &live)).or_else(|| first_difference(&wanted, &live))
-}
-
-/// The image of the model's container in a Deployment.
-fn model_image(body: &Value) -> Option<&str> {
-    let containers = body["spec"]["template"]["spec"]["containers"].as_array()?;
-    containers.iter().find(|container| container["name"] == names::MODEL_CONTAINER)?["image"].as_str()
-}
-
-fn put_back(child: &Child, live: &Value, field: &str) -> Note {
-    let (kind, name) = (child.kind, &child.name);
-    let instead = match field {
-        "spec.replicas" => format!("use kubectl scale mdl/{name}, or spec.autoscaling"),
-        field if field.ends_with("[model].image") => {
-            let digest = |image: Option<&str>| Some(image?.split_once('@')?.1.to_owned());
-            match digest(model_image(live)) {
-                Some(digest) => {
-                    format!("to run that version, set spec.image.pin: {digest} in the ModelDeployment {name}")
-                }
-                None => format!("to run a version, set spec.image.pin: sha256:… in the ModelDeployment {name}"),
-            }
-        }
-        _ => "change the ModelDeployment instead".to_owned(),
-    };
-    Note {
-        warning: true,
-        reason: "PutBack".into(),
-        text: format!("{field} of {kind} {name} was changed by hand and has been put back; {instead}"),
-    }
-}
-
-#[cfg(test)]
-#[path = "tests/apply.rs"]
-mod tests;

@@ -30,6 +30,7 @@ pub mod own_monitor;
 pub mod pages;
 pub mod readings;
 pub mod reconcile;
+mod remarks;
 pub mod report;
 pub mod run;
 pub mod runs;

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, MicroTime, ObjectMeta},
     jiff::Timestamp,
 };
 use kube::{
@@ -107,6 +107,29 @@ impl Writer {
         let patch = Patch::Merge(fields);
         let object = self.send("patch", child.kind.as_str(), what, api.patch(&child.name, &params, &patch)).await?;
         Ok(Live::of(child.kind, object))
+    }
+
+    /// Takes what others have written of a child out of its managed fields. Whoever restores a backup holds every field beside
+    /// us, and what we drop from our intent would stay for ever. No value changes by it.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn hold_alone(&self, child: &Child) -> Result<Option<Live>, Error> {
+        let api = self.api(child.kind, &child.namespace);
+        let what = format!("read {} {}/{}", child.kind, child.namespace, child.name);
+        let Some(found) = self.send("get", child.kind.as_str(), what, api.get_opt(&child.name)).await? else {
+            return Ok(None);
+        };
+        let held = found.metadata.managed_fields.unwrap_or_default();
+        // Those who apply, and autoscalers and controllers by their subresources, go on writing.
+        let lasting =
+            |entry: &&ManagedFieldsEntry| entry.operation.as_deref() == Some("Apply") || entry.subresource.is_some();
+        let kept: Vec<&ManagedFieldsEntry> = held.iter().filter(lasting).collect();
+        if kept.len() == held.len() || kept.is_empty() {
+            return Ok(None);
+        }
+        let metadata = json!({"resourceVersion": found.metadata.resource_version, "managedFields": kept});
+        self.replace(child, json!({"metadata": metadata})).await.map(Some)
     }
 
     /// Deletes exactly this object, not a successor of the same name.

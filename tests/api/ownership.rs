@@ -403,6 +403,56 @@ async fn children_that_lost_their_owner_are_taken_back_and_no_pod_is_restarted()
     world.end().await;
 }
 
+/// Whoever restores a backup makes each object anew, with all its fields and without its owner.
+#[tokio::test]
+async fn a_restored_model_loses_what_its_spec_drops_afterwards() {
+    let world = World::new("restored").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let mut with = spec(&world);
+    with["server"] = json!({"env": [{"name": "BARREL", "value": "oak"}]});
+    world.apply("churn", with.clone()).await;
+    world.serves("churn", &digest).await;
+    operator.stop().await;
+    orphan(&world).await;
+    for kind in [ChildKind::ControllerRevision, ChildKind::Service, ChildKind::Deployment] {
+        for mut object in world.list(kind).await {
+            let name = object.metadata.name.clone().expect("a name");
+            world.children(kind).delete(&name, &DeleteParams::default()).await.expect("deleted");
+            eventually("it to be gone", || async {
+                world.children(kind).get_opt(&name).await.expect("an answer").map_or(Ok(()), |_| Err("still there"))
+            })
+            .await;
+            object.metadata.resource_version = None;
+            object.metadata.uid = None;
+            object.metadata.managed_fields = None;
+            if object.data["spec"]["clusterIP"] != "None" {
+                // An address is given anew.
+                for field in ["clusterIP", "clusterIPs"] {
+                    object.data["spec"].as_object_mut().and_then(|spec| spec.remove(field));
+                }
+            }
+            let restorer = PostParams { field_manager: Some("restorer".into()), ..PostParams::default() };
+            world.children(kind).create(&restorer, &object).await.expect("restored");
+        }
+    }
+    let operator = Operator::start(&world);
+    world.apply("churn", with).await;
+    world.serves("churn", &digest).await;
+    world.apply("churn", spec(&world)).await;
+    let variables = eventually("the variable to go", || async {
+        let live = world.child(ChildKind::Deployment, "churn").await.unwrap_or_default();
+        let variables = live["spec"]["template"]["spec"]["containers"][0]["env"].to_string();
+        if variables.contains("BARREL") { Err(variables) } else { Ok(variables) }
+    })
+    .await;
+    assert!(variables.contains("MLFLOW_MODELS_WORKERS"), "{variables}");
+    world.serves("churn", &digest).await;
+    operator.stop().await;
+    world.end().await;
+}
+
 #[tokio::test]
 async fn what_another_owner_controls_is_left_alone_and_the_owner_named() {
     let world = World::new("owned").await;

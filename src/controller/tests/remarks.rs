@@ -44,7 +44,7 @@ fn an_undo_to_the_same_image_is_answered_with_what_it_changed() {
 fn a_webhook_that_does_not_answer_is_named_and_the_rest_of_its_words_left_out() {
     let of = |message: &str| Error::Refused { what: "apply".into(), code: 500, message: message.into() };
     let child = Child::seal(ChildKind::ConfigMap, json!({"metadata": {"name": "grape-scorer-dashboard"}}));
-    let said = |error: &Error| refused(Step::Bring(&child), error);
+    let said = |error: &Error| refused((child.kind, &child.name), error);
     let refused_connection = said(&of(
         r#"Internal error occurred: failed calling webhook "a.example.org": failed to call webhook: Post "https://x": dial tcp 10.0.0.1:443: connect: connection refused"#,
     ));
