@@ -15,6 +15,9 @@ use super::{
 };
 use crate::outside;
 
+/// Characters of a run's id, of which MLflow makes 32, and of a version's number.
+const LONGEST_NAME: usize = 64;
+
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub(super) enum Subject<'a> {
@@ -176,19 +179,32 @@ pub(super) struct Version {
 }
 
 impl Version {
-    pub fn number(&self) -> String {
-        self.version.as_str().map_or_else(|| self.version.to_string(), str::to_owned)
+    /// Its number. Status shows it, so it is as short as any that MLflow gives.
+    pub fn number(&self, server: &Server, subject: Subject<'_>) -> Result<String, Problem> {
+        let number = match &self.version {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        number
+            .filter(|number| short(number))
+            .ok_or_else(|| bad(server, subject, "the version's number is none that MLflow gives"))
     }
 
+    /// The id of its run, short like its number.
     pub fn run(&self, server: &Server, subject: Subject<'_>) -> Result<String, Problem> {
-        self.run_id.clone().filter(|id| !id.is_empty()).ok_or_else(|| {
+        let Some(id) = self.run_id.as_ref().filter(|id| !id.is_empty()) else {
             let message = format!(
                 "{subject} at {} (version {}) was registered without a run, so it has no metrics; register it from a run",
                 server.uri,
-                self.number()
+                self.number(server, subject)?
             );
-            Problem::new(NO_RUN, message)
-        })
+            return Err(Problem::new(NO_RUN, message));
+        };
+        match short(id) {
+            true => Ok(id.clone()),
+            false => Err(bad(server, subject, "the run's id is none that MLflow gives")),
+        }
     }
 }
 
@@ -257,6 +273,10 @@ impl RunAnswer {
         left_out.sort();
         Ok(Run { id: id.to_owned(), version, metrics, left_out })
     }
+}
+
+fn short(name: &str) -> bool {
+    name.chars().count() <= LONGEST_NAME && !name.contains(char::is_control)
 }
 
 /// MLflow's databases hold infinity as the largest number that there is.

@@ -80,7 +80,7 @@ impl Client {
         let query = [("name", model), ("version", version)];
         let body = self.get(server, subject, "model-versions/get", &query).await.map_err(|refused| refused.problem)?;
         let found = answer::read::<VersionAnswer>(server, subject, &body)?.model_version;
-        Ok((found.run(server, subject)?, Some(found.number())))
+        Ok((found.run(server, subject)?, Some(found.number(server, subject)?)))
     }
 
     async fn alias(&self, server: &Server, model: &str, alias: &str) -> Result<(String, Option<String>), Problem> {
@@ -91,7 +91,7 @@ impl Client {
             Err(refused) if refused.call_unknown => self.stage(server, model, alias).await?,
             Err(refused) => return Err(refused.problem),
         };
-        Ok((found.run(server, subject)?, Some(found.number())))
+        Ok((found.run(server, subject)?, Some(found.number(server, subject)?)))
     }
 
     /// What an alias was before there were aliases: DagsHub, and MLflow before 2.3.

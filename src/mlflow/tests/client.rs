@@ -204,3 +204,27 @@ fn nothing_secret_is_printed() {
     let printed = format!("{:?}", server("https://dagshub.com/alice/churn.mlflow", alice()));
     assert!(printed.contains("Basic") && !printed.contains("open-sesame"), "{printed}");
 }
+
+#[tokio::test]
+async fn what_mlflow_says_of_a_version_is_as_short_as_it_ever_is_or_a_wrong_answer() {
+    let long = "7".repeat(65);
+    for (version, run_id, words) in [
+        (json!(long), json!("r1"), "the version's number is none that MLflow gives"),
+        (json!({"number": 1}), json!("r1"), "the version's number is none that MLflow gives"),
+        (json!(null), json!("r1"), "the version's number is none that MLflow gives"),
+        (json!("7"), json!(long), "the run's id is none that MLflow gives"),
+        (json!("7"), json!("r1\nr2"), "the run's id is none that MLflow gives"),
+    ] {
+        let fake = Fake::with(move |path| match path.contains("runs/get") {
+            true => fake::json(&finished()),
+            false => fake::json(&json!({"model_version": {"version": version, "run_id": run_id}})),
+        })
+        .await;
+        for which in [
+            Which::Version { model: "wine".into(), version: "7".into() },
+            Which::Alias { model: "wine".into(), alias: "champion".into() },
+        ] {
+            assert_problem(&problem(&fake, &which).await, reason::BAD_ANSWER, &[words]);
+        }
+    }
+}
