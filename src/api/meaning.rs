@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
+    findings::Findings,
     predictions, spec,
     status::{Origin, Version},
-    valid::{Findings, ValidSpec},
+    valid::ValidSpec,
 };
 use crate::{
     exporter::reading,

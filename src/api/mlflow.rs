@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    findings::Findings,
     schema,
     units::{self, Figure},
-    valid::Findings,
 };
 use crate::mlflow::TrackingUri;
 
@@ -122,6 +122,9 @@ pub(super) fn parse(said: Mlflow, findings: &mut Findings) -> Training {
         if text.as_deref() == Some("") {
             findings.add(format!("{AT}.{name}"), "is empty; give a name, or leave it out");
         }
+    }
+    if let Some(secret) = said.credentials_secret.as_ref().filter(|secret| !secret.is_empty()) {
+        findings.object_name(format!("{AT}.credentialsSecret"), secret);
     }
     let run_of = match (said.model, said.alias, said.version) {
         (None, None, None) => RunOf::ImageLabel,

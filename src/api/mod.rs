@@ -1,7 +1,9 @@
 //! What a user writes ([`spec`]) and reads ([`status`]), and the step between them: [`valid`] turns a raw
 //! spec into types that cannot be wrong. No I/O in this room.
 
+mod bounds;
 pub mod conditions;
+mod findings;
 pub mod meaning;
 pub mod mlflow;
 pub mod monitoring;

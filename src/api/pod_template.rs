@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{names, valid::Findings};
+use super::{findings::Findings, names};
 
 /// `podTemplate` may add and change anything but what Modelship must be able to rely on.
 pub fn check(template: &Value, port: u16, findings: &mut Findings) {

@@ -15,7 +15,7 @@ use super::{
     monitoring::Monitoring,
     schema,
     status::ModelDeploymentStatus,
-    units::{FIGURE_PATTERN, Quantity},
+    units::{FIGURE_PATTERN, PERCENT_PATTERN, Quantity},
 };
 
 /// What is wanted.
@@ -100,7 +100,7 @@ pub struct ModelDeploymentSpec {
     /// The Service that clients call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
-    /// How many copies run. Unset: 1 at first, then what an autoscaler or `kubectl scale` of the Deployment sets.
+    /// How many copies run. Unset: 1 at first, then what an HPA, KEDA or kubectl scale of the Deployment of this name sets; to scale the ModelDeployment, set it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
@@ -149,8 +149,7 @@ pub struct Image {
     /// How often the registry is asked (one HEAD request). Default 1m, at least 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
-        .message("must lie between 5s and 24h"))]
+    #[x_kube(validation = schema::between("5s", "24h"))]
     pub poll_interval: Option<String>,
     /// Secrets of type kubernetes.io/dockerconfigjson in this namespace. The ServiceAccount's are used too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -208,14 +207,12 @@ pub struct Server {
     /// How long a model may take to load before its pod is restarted. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('2h')")
-        .message("must lie between 1s and 2h"))]
+    #[x_kube(validation = schema::between("1s", "2h"))]
     pub startup_timeout: Option<String>,
     /// The longest that one request may take. Default 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')")
-        .message("must lie between 1s and 1h"))]
+    #[x_kube(validation = schema::between("1s", "1h"))]
     pub timeout: Option<String>,
     /// Worker processes of an MLflow server. Default: the CPU limit (else the request) rounded up, else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -306,9 +303,11 @@ pub struct KeyReference {
 pub struct Resources {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = schema::amounts())]
     pub requests: BTreeMap<String, Quantity>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = schema::amounts())]
     pub limits: BTreeMap<String, Quantity>,
 }
 
@@ -324,16 +323,14 @@ pub struct Service {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<ServiceType>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(schema_with = "schema::annotations")]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('modelship.dev/'))")
         .message("annotations under modelship.dev/ are Modelship's own; choose another prefix"))]
-    #[x_kube(validation = Rule::new("self.all(key, self[key].size() <= 4096 && key.size() <= 317)")
-        .message("an annotation's value may hold 4096 characters at the most"))]
     pub annotations: BTreeMap<String, String>,
     /// Other paths for the model's own, for clients of an older proxy: {/predict: /invocations}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16))]
-    #[x_kube(validation = Rule::new("self.all(path, [path, self[path]].all(one, one.startsWith('/') && one.size() <= 256))")
+    #[schemars(schema_with = "schema::aliases")]
+    #[x_kube(validation = Rule::new("self.all(path, path.startsWith('/') && path.size() <= 256 && self[path].startsWith('/'))")
         .message("maps paths to paths: both start with '/' and have at most 256 characters"))]
     pub aliases: BTreeMap<String, String>,
     /// true: a NetworkPolicy admits all to predictions; Prometheus, the operator and the model's own pods to metrics; and nothing else. Default false.
@@ -382,10 +379,12 @@ pub struct Predictions {
     /// From which probability on a row counts as the positive class. Default 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::figure")]
+    #[x_kube(validation = schema::form(FIGURE_PATTERN).message("is a figure in quotes: \"0.5\""))]
     pub threshold: Option<String>,
     /// Upper bounds of the histogram of numbers, ascending: ["0", "100", "1000"].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 30), inner(regex(pattern = FIGURE_PATTERN), length(max = 24)))]
+    #[schemars(length(max = 30), inner(length(max = 24)))]
+    #[x_kube(validation = schema::figures())]
     pub bins: Vec<String>,
     /// Classes counted by name when none are declared; the rest is __other__. Default 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -411,7 +410,8 @@ pub struct Reference {
     pub classes: BTreeMap<String, i64>,
     /// Upper bounds of ranges, ascending: ["0", "10", "20"].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 30), inner(regex(pattern = FIGURE_PATTERN), length(max = 24)))]
+    #[schemars(length(max = 30), inner(length(max = 24)))]
+    #[x_kube(validation = schema::figures())]
     pub bounds: Vec<String>,
     /// Counts or weights by range: up to the first bound, ..., above the last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -464,7 +464,8 @@ pub struct Autoscaling {
     pub max: i32,
     /// Average CPU use to aim at, in percent of the request. Default 70%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::percent")]
+    #[schemars(length(max = 4))]
+    #[x_kube(validation = schema::form(PERCENT_PATTERN).message("is a percentage: 70%"))]
     pub cpu: Option<String>,
 }
 
@@ -477,8 +478,7 @@ pub struct Rollout {
     /// How long a new version may take to serve before it counts as stuck. Default: startupTimeout plus 5m for the pull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('5s') && duration(self) <= duration('24h')")
-        .message("must lie between 5s and 24h"))]
+    #[x_kube(validation = schema::between("5s", "24h"))]
     pub deadline: Option<String>,
 }
 

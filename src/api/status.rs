@@ -49,7 +49,7 @@ pub struct ModelDeploymentStatus {
     /// How predictions are read, where that was found from answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predictions: Option<FoundReading>,
-    /// The versions that users got, newest first, ten at the most.
+    /// The versions that users got, newest first, ten at the most, with fields of stable and since when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<PastVersion>,

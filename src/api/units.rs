@@ -11,11 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub const DURATION_PATTERN: &str = "^([0-9]+(ms|s|m|h))+$";
 pub const PERCENT_PATTERN: &str = "^[1-9][0-9]{0,2}%$";
 /// Shares of a whole, finer than [`PERCENT_PATTERN`]: `0.5%`, `99.95%`.
-pub const RATIO_PATTERN: &str = "^[0-9]{1,3}(\\.[0-9]{1,3})?%$";
+pub const RATIO_PATTERN: &str = "^[0-9]{1,3}([.][0-9]{1,3})?%$";
 /// Requests by time: `100/s`, `50/m` (rates), `5000/1h` (a total over a window).
-pub const TRAFFIC_PATTERN: &str = "^[0-9]+(\\.[0-9]+)?/([smh]|([0-9]+(s|m|h))+)$";
+pub const TRAFFIC_PATTERN: &str = "^[0-9]+([.][0-9]+)?/([smh]|([0-9]+(s|m|h))+)$";
 /// Figures are strings: floating-point numbers do not survive every client of the Kubernetes API unchanged.
-pub const FIGURE_PATTERN: &str = "^-?[0-9]+(\\.[0-9]+)?$";
+pub const FIGURE_PATTERN: &str = "^-?[0-9]+([.][0-9]+)?$";
 
 /// Parses `70%` into 70.
 ///
@@ -142,11 +142,7 @@ impl JsonSchema for Quantity {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "x-kubernetes-int-or-string": true,
-            "maxLength": 32,
-            "pattern": r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
-        })
+        json_schema!({"x-kubernetes-int-or-string": true, "maxLength": 32})
     }
 }
 

@@ -10,7 +10,10 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use super::findings::Invalid;
 use super::{
+    bounds,
+    findings::Findings,
     mlflow::{self, Training},
     monitoring::{self, valid::Monitoring},
     names, pod_template, predictions,
@@ -31,20 +34,6 @@ const SERVER_PORT: u16 = 8080;
 const METRICS_PATH: &str = "/metrics";
 const SERVICE_PORT: u16 = 80;
 const TARGET_CPU_PERCENT: i32 = 70;
-
-/// One thing that is wrong with a spec: where, and how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Invalid {
-    /// Path of the field, such as `spec.server.port`.
-    pub field: String,
-    pub message: String,
-}
-
-impl std::fmt::Display for Invalid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.field, self.message)
-    }
-}
 
 /// A spec whose every field has been checked and every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,62 +128,16 @@ impl Scale {
     }
 }
 
-/// Collects what is wrong instead of stopping at the first.
-#[derive(Default)]
-pub(super) struct Findings(Vec<Invalid>);
-
-impl Findings {
-    pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Invalid { field: field.into(), message: message.into() });
-    }
-
-    /// The first of them in words.
-    pub(super) fn first(&self) -> Option<String> {
-        self.0.first().map(ToString::to_string)
-    }
-
-    /// The value, or a stand-in after noting what is wrong with it.
-    pub(super) fn take<T, E: ToString>(&mut self, field: &str, result: Result<T, E>, stand_in: T) -> T {
-        result.unwrap_or_else(|error| {
-            self.add(field, error.to_string());
-            stand_in
-        })
-    }
-
-    pub(super) fn duration(
-        &mut self,
-        field: &str,
-        text: Option<&str>,
-        default: Duration,
-        bounds: (u64, u64),
-    ) -> Duration {
-        let Some(text) = text else { return default };
-        let value = self.take(field, units::duration(text), default);
-        let (low, high) = (Duration::from_secs(bounds.0), Duration::from_secs(bounds.1));
-        if value < low || value > high {
-            self.add(field, format!("'{text}' must lie between {}s and {}s", bounds.0, bounds.1));
-        }
-        value
-    }
-
-    fn port(&mut self, field: &str, port: Option<i32>, default: u16) -> u16 {
-        match port.map(u16::try_from) {
-            None => default,
-            Some(Ok(port)) if port > 0 => port,
-            _ => {
-                self.add(field, format!("{} is not a port; use 1 to 65535", port.unwrap_or_default()));
-                default
-            }
-        }
-    }
-}
-
 impl ValidSpec {
     /// Checks a stored spec.
     ///
     /// # Errors
     /// Everything that is wrong with it, not just the first.
     pub fn parse(name: &str, stored: &Value) -> Result<Self, Vec<Invalid>> {
+        let exceeded = bounds::exceeded(stored);
+        if !exceeded.is_empty() {
+            return Err(exceeded);
+        }
         let spec = ModelDeploymentSpec::deserialize(stored).map_err(|error| {
             vec![Invalid {
                 field: "spec".into(),
@@ -224,9 +167,9 @@ impl ValidSpec {
         if let Some(template) = &spec.pod_template {
             pod_template::check(template, server.port, &mut findings);
         }
-        let Some(image) = image.filter(|_| findings.0.is_empty()) else {
-            return Err(findings.0);
-        };
+        findings.nothing()?;
+        // Of an image that is none there was something to find.
+        let image = image.ok_or_else(Vec::new)?;
         Ok(Self {
             hash: hash::of(stored),
             image,
@@ -270,6 +213,9 @@ fn image(image: &spec::Image, findings: &mut Findings) -> Option<Image> {
             None
         }
     };
+    for (at, secret) in image.pull_secrets.iter().enumerate() {
+        findings.object_name(format!("spec.image.pullSecrets[{at}].name"), &secret.name);
+    }
     let poll_interval =
         findings.duration("spec.image.pollInterval", image.poll_interval.as_deref(), POLL_INTERVAL, (5, 86_400));
     Some(Image {
@@ -303,6 +249,9 @@ fn server(server: spec::Server, findings: &mut Findings) -> Server {
         findings.duration("spec.server.startupTimeout", server.startup_timeout.as_deref(), STARTUP_TIMEOUT, (1, 7_200));
     let timeout = findings.duration("spec.server.timeout", server.timeout.as_deref(), REQUEST_TIMEOUT, (1, 3_600));
     check_env(&server.env, findings);
+    if let Some(account) = &server.service_account {
+        findings.object_name("spec.server.serviceAccount", account);
+    }
     if server.metrics_path.as_deref().is_some_and(|path| !path.starts_with('/')) {
         findings.add("spec.server.metricsPath", "must start with '/'");
     }
@@ -376,6 +325,9 @@ fn check_env(env: &[spec::EnvVar], findings: &mut Findings) {
             }
             if source.secret_key_ref.is_some() == source.config_map_key_ref.is_some() {
                 findings.add(&field, "valueFrom names exactly one of secretKeyRef and configMapKeyRef");
+            }
+            for key in [&source.secret_key_ref, &source.config_map_key_ref].into_iter().flatten() {
+                findings.object_name(format!("{field}.valueFrom"), &key.name);
             }
         }
     }

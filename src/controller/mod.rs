@@ -35,6 +35,7 @@ pub mod report;
 pub mod run;
 pub mod runs;
 pub mod sights;
+pub mod specs;
 pub mod story;
 pub mod streams;
 pub mod training;

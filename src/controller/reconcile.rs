@@ -24,6 +24,7 @@ use super::{
     report,
     runs::Runs,
     sights::Sights,
+    specs::Specs,
     story, training,
     unwell::{self, UnwellModels},
     writer::Writer,
@@ -44,6 +45,7 @@ pub struct Context {
     pub ledger: Ledger,
     pub backoff: Backoff,
     pub statuses: Statuses,
+    pub specs: Specs,
     pub mail: MailSecrets,
     pub models: ModelMetrics,
     pub sights: Arc<Sights>,
@@ -92,6 +94,7 @@ impl Context {
         self.release.renderer.forget(&owner);
         self.images.forget(&OwnerKey { namespace: owner.namespace, name: owner.name, uid: owner.uid });
         self.backoff.clear(uid);
+        self.specs.forget(uid);
         self.ledger.forget(&key.0, &key.1);
         self.mail.forget(uid);
         self.models.forget(key);
@@ -157,23 +160,24 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     observed.answers = context.readings.answers(&observed.owner.uid);
     context.unwell.tell(&observed.owner.uid, &mut observed.pods);
     let stored = model.spec.value();
-    let spec = match ValidSpec::parse(&observed.owner.name, &stored) {
+    let read = context.specs.read(&observed.owner.uid, generation, &observed.owner.name, &stored);
+    let spec = match &*read {
         Ok(spec) => spec,
         Err(faults) => {
-            let status = report::invalid_status(&faults, &observed, Timestamp::now());
+            let status = report::invalid_status(faults, &observed, Timestamp::now());
             write(context, &observed, model, status, None, Vec::new()).await?;
             return Ok(Action::await_change());
         }
     };
-    let seen = follow(context, &spec, &observed);
-    let mail = context.mail.look(&observed.owner, generation, &spec, &context.release.mail).await;
+    let seen = follow(context, spec, &observed);
+    let mail = context.mail.look(&observed.owner, generation, spec, &context.release.mail).await;
     observed.mail = mail.secret;
     look_at_prometheus(context, &mut observed);
-    observed.runs = context.runs.follow(&observed.owner, training::question(&spec, &seen, &observed));
-    let plan = decide(&stored, &spec, &seen, &observed, &context.release);
+    observed.runs = context.runs.follow(&observed.owner, training::question(spec, &seen, &observed));
+    let plan = decide(&stored, spec, &seen, &observed, &context.release);
     context.sights.follow(&observed.owner, expectation(&plan, &observed));
-    context.readings.follow(&observed.owner, readings::question(plan.spec(&spec), &plan, &observed));
-    context.unwell.follow(&observed.owner, unwell::question(&spec, &plan, &observed));
+    context.readings.follow(&observed.owner, readings::question(plan.spec(spec), &plan, &observed));
+    context.unwell.follow(&observed.owner, unwell::question(spec, &plan, &observed));
     let applier = Applier {
         writer: &context.writer,
         caches: &context.caches,
@@ -186,7 +190,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         Err(error) if error.is_farewell() || matches!(error, Error::LeaseLost) => return Err(error),
         Err(error) => (Applied { obstacles: vec![unanswered(&error)], ..Applied::default() }, Some(error)),
     };
-    let status = report::status(&spec, &plan, &applied, &seen, &observed, Timestamp::now());
+    let status = report::status(spec, &plan, &applied, &seen, &observed, Timestamp::now());
     let again = applied.again.map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
     write(context, &observed, model, status, Some(spec.strategy), applied.notes).await?;
     match failure {

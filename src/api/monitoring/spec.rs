@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::{schema, units::FIGURE_PATTERN};
+use crate::api::{
+    schema,
+    units::{DURATION_PATTERN, FIGURE_PATTERN, RATIO_PATTERN, TRAFFIC_PATTERN},
+};
 
 /// What watches the model: scraping, rules, dashboard, e-mail.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -25,12 +28,11 @@ pub struct Monitoring {
     /// How often Prometheus asks. Default 15s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('5m')")
-        .message("must lie between 1s and 5m"))]
+    #[x_kube(validation = schema::between("1s", "5m"))]
     pub scrape_interval: Option<String>,
     /// Labels by which Prometheus and Alertmanager select. Unset: those that they ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 16))]
+    #[schemars(schema_with = "schema::labels")]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('modelship.dev/') && !key.startsWith('app.kubernetes.io/'))")
         .message("labels under modelship.dev/ and app.kubernetes.io/ are Modelship's own; choose others"))]
     pub labels: Option<BTreeMap<String, String>>,
@@ -79,6 +81,14 @@ pub enum Alert {
 /// Which alerts there are, and their bounds.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = schema::given(&[
+    ("noTraffic", DURATION_PATTERN), ("downFor", DURATION_PATTERN), ("imageUnresolvedFor", DURATION_PATTERN),
+    ("latencyP95", DURATION_PATTERN), ("scrapeDuration", DURATION_PATTERN),
+]).message("noTraffic, downFor, imageUnresolvedFor, latencyP95 and scrapeDuration are durations: 90s, 1m30s"))]
+#[x_kube(validation = schema::given(&[
+    ("errorRatio", RATIO_PATTERN), ("objective", RATIO_PATTERN), ("memory", RATIO_PATTERN),
+    ("cpuThrottling", RATIO_PATTERN), ("openFiles", RATIO_PATTERN),
+]).message("errorRatio, objective, memory, cpuThrottling and openFiles are shares: 5%, 99.5%"))]
 pub struct Alerts {
     /// Alerts that are left out: [HighLatency].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -86,7 +96,8 @@ pub struct Alerts {
     pub disabled: Vec<Alert>,
     /// HighTraffic: more requests than this: a rate (100/s, 50/m) or a total over a window (5000/1h). Unset: off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::traffic")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = schema::form(TRAFFIC_PATTERN).message("is a rate, 100/s or 50/m, or a total over a window, 5000/1h"))]
     pub high_traffic: Option<String>,
     /// TrafficDetected: any request at all. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +160,9 @@ pub struct Alerts {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.class) != has(self.scoreAbove)")
     .message("a class share names exactly one of class and scoreAbove"))]
+#[x_kube(validation = schema::given(&[
+    ("above", RATIO_PATTERN), ("window", DURATION_PATTERN), ("scoreAbove", FIGURE_PATTERN),
+]).message("above is a share: 40%; window a duration: 1h; scoreAbove a figure in quotes: \"0.8\""))]
 pub struct ClassShare {
     /// The class, as the exporter names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,7 +170,7 @@ pub struct ClassShare {
     pub class: Option<String>,
     /// For models that answer one probability: those above this one, a multiple of 0.05.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = FIGURE_PATTERN), length(max = 24))]
+    #[schemars(schema_with = "schema::figure")]
     pub score_above: Option<String>,
     /// The share from which on it is worth an alert: 40%.
     #[schemars(schema_with = "schema::ratio")]
@@ -174,10 +188,12 @@ pub struct ClassShare {
 /// When predictions count as distributed otherwise.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = schema::given(&[("psi", FIGURE_PATTERN), ("window", DURATION_PATTERN)])
+    .message("psi is a figure in quotes: \"0.25\"; window a duration: 1h"))]
 pub struct Drift {
     /// The population stability index from which on it is told. Default 0.25.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = FIGURE_PATTERN), length(max = 24))]
+    #[schemars(schema_with = "schema::figure")]
     pub psi: Option<String>,
     /// Predictions are counted over this time. Default 1h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,7 +218,7 @@ pub struct Dashboard {
     pub folder: Option<String>,
     /// Labels by which Grafana's sidecar finds the ConfigMap. Default {grafana_dashboard: "1"}.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("maxProperties" = 8))]
+    #[schemars(schema_with = "schema::labels")]
     pub labels: Option<BTreeMap<String, String>>,
 }
 
