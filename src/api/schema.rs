@@ -1,10 +1,11 @@
 //! Hand-made parts of the schema, and the CustomResourceDefinition as it is checked into `crds/`.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::{CustomResourceExt, core::Rule};
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::json;
 
 use super::{
     mlflow::MOST_REQUIREMENTS,
@@ -136,6 +137,10 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// The generation that the status of an object speaks of which no operator has looked at: kstatus, by which Helm and Flux
+/// wait, takes an object without a status for finished.
+const UNSEEN: i64 = -1;
+
 /// The CustomResourceDefinition, as `modelship crds` prints it.
 pub fn crd() -> CustomResourceDefinition {
     let mut crd = ModelDeployment::crd();
@@ -143,6 +148,7 @@ pub fn crd() -> CustomResourceDefinition {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             trimmed(schema);
             if let Some(status) = schema.properties.as_mut().and_then(|fields| fields.get_mut("status")) {
+                status.default = Some(JSON(json!({"observedGeneration": UNSEEN})));
                 describe_versions_once(status);
             }
         }
@@ -209,6 +215,8 @@ mod tests {
         let yaml = crd_yaml().unwrap();
         assert!(yaml.len() < 50_000, "{} bytes", yaml.len());
         let defaults = yaml.lines().filter(|line| line.trim_start().starts_with("default:")).count();
-        assert_eq!(defaults, 0, "defaults live in code: a later change of one must not rewrite stored objects");
+        assert_eq!(defaults, 1, "defaults live in code: a later change of one must not rewrite stored objects");
+        let properties = &json!(crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+        assert_eq!(properties["status"]["default"], json!({"observedGeneration": -1}));
     }
 }

@@ -260,3 +260,7 @@ mod tests;
 #[cfg(test)]
 #[path = "tests/labels.rs"]
 pub(super) mod labels;
+
+#[cfg(test)]
+#[path = "tests/health.rs"]
+mod health;

@@ -25,7 +25,7 @@ use crate::{
             RECONCILING, STALLED,
         },
         spec::Strategy,
-        valid::ValidSpec,
+        valid::{Scale, ValidSpec},
     },
     images::{Digest, problem::reason},
     monitoring::{Bundle, surroundings::Proof},
@@ -91,7 +91,8 @@ pub fn judge(situation: &Situation) -> Vec<Judgement> {
         Way::There => Judgement::new(PROGRESSING, false, "Complete", "the wanted version is introduced"),
         Way::Stuck => ready.also(PROGRESSING, false),
     };
-    let mut judgements = vec![ready.clone(), available(situation, &way), progressing, situation.resolved.clone()];
+    let mut judgements =
+        vec![ready.clone(), scalable(situation, available(situation, &way)), progressing, situation.resolved.clone()];
     if situation.pullable == Some(false) {
         judgements.push(Judgement::new(
             IMAGE_PULLABLE,
@@ -191,6 +192,16 @@ fn available(situation: &Situation, way: &Way) -> Judgement {
             availability(situation.deployment, Judgement::new(AVAILABLE, false, RECREATING, words))
         }
         deployment => availability(deployment, nothing_answers()),
+    }
+}
+
+/// Where nobody in the spec decides the number, an autoscaler may, and must know of what.
+fn scalable(situation: &Situation, available: Judgement) -> Judgement {
+    const WHAT: &str =
+        "an HPA or KEDA may scale the Deployment of this name; to scale the ModelDeployment, set spec.replicas";
+    match situation.spec.scale {
+        Scale::Unset if available.holds => Judgement { message: format!("{}; {WHAT}", available.message), ..available },
+        _ => available,
     }
 }
 

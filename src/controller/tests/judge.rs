@@ -578,3 +578,11 @@ mod monitoring {
         assert_eq!(monitored(&pending, &[], None), None);
     }
 }
+
+#[test]
+fn whoever_looks_at_a_model_that_nobody_scales_is_told_what_an_autoscaler_is_pointed_at() {
+    let words = "may scale the Deployment of this name";
+    because(&World::serving(json!({})).turn().status, AVAILABLE, "Available", words);
+    let fixed = World::serving(json!({"replicas": 1})).turn().status;
+    assert!(!find(&fixed.conditions, AVAILABLE).unwrap().message.contains(words));
+}
