@@ -28,6 +28,9 @@ pub const RUN_RESOLVED: &str = "RunResolved";
 /// Whether the newest version has reached what `spec.mlflow.require` asks; absent when it asks nothing.
 pub const VERSION_ACCEPTED: &str = "VersionAccepted";
 
+/// Whether all that the spec says has an effect: absent unless some of it has none.
+pub const SPEC_IN_EFFECT: &str = "SpecInEffect";
+
 /// The reason of a spec that is wrong.
 pub const INVALID_SPEC: &str = "InvalidSpec";
 /// The reason of a version of whose training nothing is known yet, for it or against it.
@@ -62,7 +65,7 @@ impl Judgement {
 }
 
 /// The types that Modelship sets, whether they are present now or not; all others belong to other writers.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     READY,
     AVAILABLE,
     PROGRESSING,
@@ -72,6 +75,7 @@ const OURS: [&str; 11] = [
     PREDICTIONS_READ,
     RUN_RESOLVED,
     VERSION_ACCEPTED,
+    SPEC_IN_EFFECT,
     RECONCILING,
     STALLED,
 ];

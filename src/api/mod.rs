@@ -4,6 +4,7 @@
 mod bounds;
 pub mod conditions;
 mod findings;
+mod idle;
 pub mod meaning;
 pub mod mlflow;
 pub mod monitoring;

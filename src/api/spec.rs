@@ -352,6 +352,8 @@ pub enum ServiceType {
     .message("positive names the class that a probability speaks of; set kind: probability too"))]
 #[x_kube(validation = Rule::new("!has(self.reference) || (has(self.kind) && self.kind in ['number', 'probability'] ? self.kind == 'probability' || !has(self.reference.classes) : !has(self.reference.bounds))")
     .message("reference.bounds are for kind number or probability, which must be set; reference.classes for all kinds but number"))]
+#[x_kube(validation = Rule::new("!has(self.classes) || !has(self.kind) || self.kind != 'number'")
+    .message("classes name labels, and predictions of kind: number are none; leave them out"))]
 pub struct Predictions {
     /// In each row: a label (class), a figure (number), one from 0 to 1 (probability), one for each class (probabilities), or several labels (labels).
     #[serde(default, skip_serializing_if = "Option::is_none")]

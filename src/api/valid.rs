@@ -14,6 +14,7 @@ pub use super::findings::Invalid;
 use super::{
     bounds,
     findings::Findings,
+    idle,
     mlflow::{self, Training},
     monitoring::{self, valid::Monitoring},
     names, pod_template, predictions,
@@ -56,6 +57,8 @@ pub struct ValidSpec {
     /// `None`: nothing is said of it.
     pub mlflow: Option<Training>,
     pub pod_template: Option<Value>,
+    /// What is said without effect, and why.
+    pub idle: Vec<String>,
 }
 
 /// The sidecar.
@@ -147,6 +150,7 @@ impl ValidSpec {
             }]
         })?;
         let mut findings = Findings::default();
+        let idle = idle::settings(&spec);
         check_name(name, &mut findings);
         let image = image(&spec.image, &mut findings);
         let server = server(spec.server.clone().unwrap_or_default(), &mut findings);
@@ -183,6 +187,7 @@ impl ValidSpec {
             monitoring,
             mlflow,
             pod_template: spec.pod_template.filter(|template| !template.is_null()),
+            idle,
         })
     }
 }

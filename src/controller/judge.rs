@@ -22,7 +22,7 @@ use crate::{
         Invalid,
         conditions::{
             AVAILABLE, IMAGE_PULLABLE, IMAGE_RESOLVED, INVALID_SPEC, Judgement, MONITORING_READY, PROGRESSING, READY,
-            RECONCILING, STALLED,
+            RECONCILING, SPEC_IN_EFFECT, STALLED,
         },
         spec::Strategy,
         valid::{Scale, ValidSpec},
@@ -264,6 +264,18 @@ pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condit
             Judgement::new(MONITORING_READY, true, reason, &bundle.words)
         }
     })
+}
+
+/// What the spec says without effect; `None` where all of it has one. `completed` is the spec with what the version says itself,
+/// once there is one.
+pub fn in_effect(spec: &ValidSpec, completed: Option<&ValidSpec>) -> Option<Judgement> {
+    let drift = spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alerts.drift.said);
+    let compared = completed.is_none_or(|completed| !completed.predictions["reference"].is_null());
+    let without = "spec.monitoring.alerts.drift: there is nothing to compare predictions with; set spec.predictions.reference, \
+                   or let modelship-profile write it into the image";
+    let idle = spec.idle.iter().map(String::as_str).chain((drift && !compared).then_some(without));
+    let words = idle.collect::<Vec<_>>().join("; ");
+    (!words.is_empty()).then(|| Judgement::new(SPEC_IN_EFFECT, false, "WithoutEffect", words))
 }
 
 /// Whether time alone may help.

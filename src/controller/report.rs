@@ -91,6 +91,7 @@ pub fn status(
     }
     judgements.extend(training::resolved(spec, newest, seen, observed));
     judgements.extend(plan.accepted.clone());
+    judgements.extend(judge::in_effect(spec, plan.workload.as_ref().map(|_| plan.spec(spec))));
     ModelDeploymentStatus {
         observed_generation: Some(observed.generation),
         conditions: conclude(&judgements, observed, now),

@@ -102,6 +102,8 @@ pub enum ShareOf {
 /// When predictions count as distributed otherwise than the reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drift {
+    /// Whether the spec has a word about it.
+    pub said: bool,
     pub psi: f64,
     pub window: Duration,
     pub minimum: u32,
@@ -310,7 +312,7 @@ fn alerts(alerts: spec::Alerts, scrape: &Scrape, predictions: &Predictions, find
         cpu_throttling: ratio("cpuThrottling", alerts.cpu_throttling, 0.25, findings),
         open_files: ratio("openFiles", alerts.open_files, 0.8, findings),
         class_share: class_shares(alerts.class_share, scrape, predictions, findings),
-        drift: drift(alerts.drift.unwrap_or_default(), scrape, findings),
+        drift: Drift { said: alerts.drift.is_some(), ..drift(alerts.drift.unwrap_or_default(), scrape, findings) },
     }
 }
 
@@ -401,6 +403,7 @@ fn drift(drift: spec::Drift, scrape: &Scrape, findings: &mut Findings) -> Drift 
         );
     }
     Drift {
+        said: false,
         psi,
         window: scrape.window(&format!("{at}.window"), drift.window.as_deref(), HOUR, findings),
         minimum: count(&format!("{at}.minimum"), drift.minimum, DRIFT_MINIMUM, findings),

@@ -580,6 +580,23 @@ mod monitoring {
 }
 
 #[test]
+fn what_the_spec_says_without_effect_is_told_and_nothing_else_changes() {
+    use crate::api::conditions::SPEC_IN_EFFECT;
+    let email = json!({"to": ["team@example.org"]});
+    let mut world = World::serving(json!({"monitoring": {"enabled": false, "email": email}}));
+    let status = world.turn().status;
+    reads(&status, 1, SERVING);
+    because(&status, SPEC_IN_EFFECT, "WithoutEffect", "spec.monitoring.email: nothing watches the model");
+    world.change(json!({"monitoring": {"email": email}}));
+    assert!(find(&world.turn().status.conditions, SPEC_IN_EFFECT).is_none());
+    world.change(json!({"monitoring": {"alerts": {"drift": {}}}}));
+    because(&world.turn().status, SPEC_IN_EFFECT, "WithoutEffect", "set spec.predictions.reference");
+    let reference = json!({"classes": {"table": 3, "cru": 1}});
+    world.change(json!({"monitoring": {"alerts": {"drift": {}}}, "predictions": {"reference": reference}}));
+    assert!(find(&world.turn().status.conditions, SPEC_IN_EFFECT).is_none());
+}
+
+#[test]
 fn whoever_looks_at_a_model_that_nobody_scales_is_told_what_an_autoscaler_is_pointed_at() {
     let words = "may scale the Deployment of this name";
     because(&World::serving(json!({})).turn().status, AVAILABLE, "Available", words);
