@@ -167,7 +167,7 @@ fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes:
         if NO_TROUBLE.contains(&now.reason.as_str()) {
             continue;
         }
-        let known = find(&before.conditions, READY).is_some_and(|then| !changed(then, now));
+        let known = find(&before.conditions, READY).is_some_and(|then| !changed_but_for_the_pod(then, now));
         let told = notes.iter().any(|note| note.reason == now.reason);
         let stalled = kind == STALLED && find(&before.conditions, STALLED).is_none();
         if !told && (!known || stalled) {
@@ -187,6 +187,19 @@ fn arrival(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes:
     }
     let (Some(stable), Some(url)) = (&after.stable, &after.url) else { return };
     notes.push(note(false, "Serving", format!("users get {} at {url}", stable.short)));
+}
+
+/// The same trouble of another pod is no news: pods come and go by themselves.
+fn changed_but_for_the_pod(then: &Condition, now: &Condition) -> bool {
+    let wordings = [then, now].map(|condition| {
+        let mut words: Vec<&str> = condition.message.split(' ').collect();
+        // `(pod NAME, …`, and the commands about it.
+        let pod = words.iter().position(|word| *word == "(pod").and_then(|at| words.get(at + 1).copied());
+        let pod = pod.map(|name| name.trim_end_matches([',', ')'])).unwrap_or_default();
+        words.retain(|word| pod.is_empty() || !word.starts_with(pod));
+        words.join(" ")
+    });
+    then.reason != now.reason || wordings[0] != wordings[1]
 }
 
 /// Another reason or other words: worth telling.

@@ -101,6 +101,23 @@ fn trouble_is_told_when_it_is_seen_and_once_more_when_the_deadline_has_passed() 
 }
 
 #[test]
+fn the_same_trouble_of_another_pod_is_no_news() {
+    let mut world = World::serving(json!({"replicas": 3}));
+    world.push(pushed(2));
+    world.turn();
+    world.rollout(&Rollout { wanted: 3, ..Rollout::introducing(3) });
+    world.pods(&[PodOf::new(2).crashing(1), PodOf::new(2).crashing(1)]);
+    tells(&world.turn(), &[(WARNING, "CrashLooping", "grape-scorer-0")]);
+    world.pods(&[PodOf::ready(2), PodOf::new(2).crashing(1)]);
+    let turn = world.turn();
+    tells(&turn, &[]);
+    let words = &crate::api::conditions::find(&turn.status.conditions, "Ready").unwrap().message;
+    assert!(words.contains("(pod grape-scorer-1, "), "status names the one that crashes now: {words}");
+    world.pods(&[PodOf::ready(2), PodOf::new(2).crashing(3)]);
+    tells(&world.turn(), &[(WARNING, "CrashLooping", "exit code 3")]);
+}
+
+#[test]
 fn a_deadline_that_passes_without_a_known_trouble_is_told_once() {
     let mut world = World::serving(json!({}));
     world.push(pushed(2));
