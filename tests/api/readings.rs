@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use modelship::{
-    api::spec::PredictionKind,
+    api::{conditions, spec::PredictionKind},
     resources::{ChildKind, exporter},
 };
 use serde_json::{Value, json};
@@ -114,6 +114,45 @@ async fn what_an_exporter_found_is_shown_and_handed_on_and_asked_for_no_more() {
     .await;
     assert_eq!(handed(&world).await, Value::Null);
     assert_eq!(scrapes.load(Ordering::SeqCst), 2);
+    operator.stop().await;
+    world.end().await;
+}
+
+/// An address of that test alone.
+const WRONG_PORT: &str = "127.0.0.79";
+
+fn never_ready(image: &str) -> Value {
+    let mut status = kubelet::serving(image);
+    status["podIP"] = json!(WRONG_PORT);
+    status["conditions"] = json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]);
+    status["containerStatuses"][0]["ready"] = json!(false);
+    status
+}
+
+/// The deadline is ten minutes away; the exporter beside the model knows after its first check.
+#[tokio::test]
+async fn a_wrong_port_is_told_by_the_port_that_is_listened_on_long_before_the_deadline() {
+    let _unchanged = CRD_UNCHANGED.read().await;
+    let listener = TcpListener::bind((WRONG_PORT, 9801)).await.expect("the address is free");
+    tokio::spawn(async move {
+        let page = "modelship_exporter_model_unwell_info{listening=\"5000\",status=\"\"} 1\n";
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _ = socket.read(&mut head).await;
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{page}", page.len());
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    let world = World::new("wrongport").await;
+    registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, never_ready);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    let status = world.condition("churn", conditions::READY, "False", "NotAnswering").await;
+    let ready = conditions::find(&status.conditions, conditions::READY).expect("Ready");
+    assert!(ready.message.contains("nothing listens on 8080; 5000 is listened on"), "{}", ready.message);
+    assert!(conditions::find(&status.conditions, conditions::STALLED).is_none(), "the deadline has not passed");
     operator.stop().await;
     world.end().await;
 }

@@ -228,6 +228,33 @@ async fn another_tag_that_does_not_exist_is_told_and_the_old_version_serves_on()
     world.end().await;
 }
 
+/// With the strategy that stops the old version first, and a digest that nobody has pushed.
+#[tokio::test]
+async fn a_mistyped_pin_stops_nothing_and_its_correction_is_taken() {
+    let world = World::new("nopin").await;
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let mut pinned = spec(&world);
+    pinned["rollout"] = json!({"strategy": "Recreate"});
+    world.apply("churn", pinned.clone()).await;
+    world.serves("churn", &first).await;
+    let second = registry::push(&repository(&world), "candidate", "2");
+    pinned["image"]["pin"] = json!(format!("sha256:{}", "0".repeat(64)));
+    world.apply("churn", pinned.clone()).await;
+    let status = world.condition("churn", conditions::READY, "False", "DigestNotFound").await;
+    assert_eq!(status.stable.and_then(|stable| stable.tag).as_deref(), Some("latest"));
+    assert_eq!(status.candidate, None);
+    world.condition("churn", conditions::AVAILABLE, "True", "*").await;
+    assert_eq!(world.replica_sets().await.len(), 1, "nothing was rolled out");
+    pinned["image"]["pin"] = json!(second);
+    world.apply("churn", pinned).await;
+    let status = world.serves("churn", &second).await;
+    assert_eq!(status.stable.and_then(|stable| stable.tag), None, "no tag that is followed has named it");
+    operator.stop().await;
+    world.end().await;
+}
+
 #[tokio::test]
 async fn a_model_that_never_gets_ready_is_stuck_and_the_old_version_serves_on() {
     let world = World::new("stuck").await;

@@ -66,6 +66,24 @@ async fn without_a_path_the_port_must_open() {
 }
 
 #[tokio::test]
+async fn what_was_heard_is_on_the_page_until_the_model_is_well() {
+    let model =
+        Model::new(|path| if path == "/ping" { ok("\n") } else { answer("404 Not Found", "text/plain", "") }).await;
+    let registry = prometheus::Registry::new();
+    let silence = Silence::new(std::path::Path::new("/nowhere"), []);
+    super::super::silence::Told::register(&registry, &silence).unwrap();
+    let ask = async |address: &str, path: &'static str| {
+        Check { silence: silence.clone(), ..check(address, Some(path)) }.ask(LONG).await;
+        let page = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        page.lines().last().unwrap_or_default().to_owned()
+    };
+    let series = |status: &str| format!("modelship_exporter_model_unwell_info{{listening=\"\",status=\"{status}\"}} 1");
+    assert_eq!(ask(&nowhere().await, "/ping").await, series(""));
+    assert_eq!(ask(&model.address, "/wrong").await, series("404"));
+    assert_eq!(ask(&model.address, "/ping").await, "");
+}
+
+#[tokio::test]
 async fn silence_says_nothing() {
     let model = Model::new(|_| Vec::new()).await;
     let silent = check(&model.address, Some("/ping"));
