@@ -45,8 +45,8 @@ pub struct Arguments {
     metrics_service: Option<String>,
     #[command(flatten)]
     mail: Mail,
-    /// Where /metrics, /healthz and /readyz are served.
-    #[arg(long, default_value = "0.0.0.0:8080")]
+    /// Where /metrics, /healthz and /readyz are served; [::] is IPv4, too.
+    #[arg(long, default_value = "[::]:8080")]
     listen: SocketAddr,
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,

@@ -1,7 +1,7 @@
 //! `modelship-exporter`: the sidecar in front of a model.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{Ipv6Addr, SocketAddr, TcpListener},
     num::NonZeroU16,
     path::PathBuf,
     sync::Arc,
@@ -15,7 +15,7 @@ use tokio::{runtime, sync::watch};
 
 use crate::{
     blame::Errors,
-    life::{self, Life, Rules, Settings},
+    life::{self, Life, Rules, Settings, serve::listen},
     log::{LogFormat, log},
     names, process,
     proxy::{self, Proxy, Rooms},
@@ -220,12 +220,7 @@ async fn hand_on(
 }
 
 fn bind(argument: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    let bound = TcpListener::bind(address).or_else(|error| match address.ip() {
-        // A node without IPv6.
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())),
-        _ => Err(error),
-    });
-    bound.map_err(|error| format!("{argument} {address}: {error}"))
+    listen(address).map_err(|error| format!("{argument} {address}: {error}"))
 }
 
 /// Runtimes give containers a soft limit of 1,024 open files at times, for programs that cannot use more, and a far higher hard

@@ -1,12 +1,18 @@
 //! A small HTTP server for probes and scrapes: everything bounded, ends in order.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Mutex, MutexGuard, watch},
@@ -22,6 +28,33 @@ const LARGEST_HEAD: usize = 32 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What is being answered at the end has this long.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Connections that wait to be accepted, as std has it.
+const BACKLOG: i32 = 128;
+
+/// Listens. At `[::]` for IPv4 as well, whatever the node's `net.ipv6.bindv6only` says, and for IPv4 alone on a node without
+/// IPv6.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn listen(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    bind(address).or_else(|error| match address.ip() {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => bind((Ipv4Addr::UNSPECIFIED, address.port()).into()),
+        _ => Err(error),
+    })
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
+    }
+    // As std does it: a successor need not wait for the connections of the one before.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
 
 pub type Answer = Response<Full<Bytes>>;
 
