@@ -1,8 +1,10 @@
 //! Logs, metrics and health. Served from a thread of its own: a busy reconciler must not look dead to the kubelet.
 
 use std::{
+    collections::BTreeMap,
+    error::Error,
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use http::{Request, StatusCode};
@@ -10,10 +12,12 @@ use hyper::body::Incoming;
 use modelship_exporter::life::serve::{self, Answer, Handle, Turns, text, with_type};
 pub use modelship_exporter::log::{LogFormat, log};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::{Collector, Desc},
     histogram_opts,
 };
+
+use crate::api::conditions::shorten;
 
 /// The operator's own metrics. Cheap to clone.
 #[derive(Clone)]
@@ -26,7 +30,30 @@ struct Inner {
     reconciles: Histogram,
     reconcile_failures: IntCounterVec,
     leader: IntGauge,
+    synced: IntGaugeVec,
+    unreadable: IntGaugeVec,
+    broken_tasks: IntCounterVec,
+    health: Mutex<Health>,
 }
+
+/// What keeps the controller from doing its work although it runs.
+#[derive(Default)]
+struct Health {
+    /// Lists without which nothing is done, by kind.
+    lists: BTreeMap<&'static str, List>,
+    /// The task that ended by a panic; until all is begun anew.
+    broken: Option<&'static str>,
+}
+
+#[derive(Default)]
+struct List {
+    complete: bool,
+    /// Why it does not come.
+    trouble: Option<String>,
+}
+
+/// Bytes of an error in the answer to a probe.
+const TROUBLE_MAX: usize = 256;
 
 impl Metrics {
     /// Registers all metrics on a fresh registry.
@@ -36,6 +63,7 @@ impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
         let options: HistogramOpts = histogram_opts!(
             "modelship_reconcile_duration_seconds",
             "Duration of one turn of the loop for one ModelDeployment.",
@@ -55,6 +83,22 @@ impl Metrics {
                 &["category"],
             )?,
             leader: IntGauge::new("modelship_leader", "1 while this controller holds the lease.")?,
+            synced: gauge(
+                "modelship_watch_synced",
+                "1 once all objects of that kind are known, 0 while their list is awaited: until all have come nothing is done. Absent without the lease.",
+                &["kind"],
+            )?,
+            unreadable: gauge(
+                "modelship_unreadable_objects",
+                "Objects of that kind which cannot be decoded and are passed over: see the log.",
+                &["kind"],
+            )?,
+            broken_tasks: counter(
+                "modelship_broken_tasks_total",
+                "Tasks of the controller that ended by a panic, after which it begins anew: see the log.",
+                &["task"],
+            )?,
+            health: Mutex::default(),
             registry,
         };
         inner.registry.register(Box::new(inner.requests.clone()))?;
@@ -62,6 +106,9 @@ impl Metrics {
         inner.registry.register(Box::new(inner.reconciles.clone()))?;
         inner.registry.register(Box::new(inner.reconcile_failures.clone()))?;
         inner.registry.register(Box::new(inner.leader.clone()))?;
+        inner.registry.register(Box::new(inner.synced.clone()))?;
+        inner.registry.register(Box::new(inner.unreadable.clone()))?;
+        inner.registry.register(Box::new(inner.broken_tasks.clone()))?;
         #[cfg(target_os = "linux")]
         inner.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(Self(Arc::new(inner)))
@@ -75,8 +122,55 @@ impl Metrics {
         self.0.requests.with_label_values(&[verb, kind, outcome]).inc();
     }
 
-    pub fn watch_failed(&self, kind: &str) {
+    /// Counts it, and notes why a list does not come.
+    pub fn watch_failed(&self, kind: &str, error: &dyn Error) {
         self.0.watch_failures.with_label_values(&[kind]).inc();
+        if let Some(list) = self.health().lists.get_mut(kind).filter(|list| !list.complete) {
+            list.trouble = Some(shorten(&error.to_string(), TROUBLE_MAX));
+        }
+    }
+
+    /// Without this list nothing is done.
+    pub fn await_list(&self, kind: &'static str) {
+        self.health().lists.insert(kind, List::default());
+        self.0.synced.with_label_values(&[kind]).set(0);
+    }
+
+    /// A list has begun, or is complete; of kinds that nothing waits for it is no news.
+    pub fn listed(&self, kind: &str, complete: bool) {
+        if let Some(list) = self.health().lists.get_mut(kind) {
+            list.complete = complete;
+            self.0.synced.with_label_values(&[kind]).set(i64::from(complete));
+        }
+    }
+
+    pub fn unreadable(&self, kind: &str, count: usize) {
+        self.0.unreadable.with_label_values(&[kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A counter that first appears at 1 has no increase.
+    pub fn expect_task(&self, task: &str) {
+        self.0.broken_tasks.with_label_values(&[task]);
+    }
+
+    pub fn task_broke_off(&self, task: &'static str) {
+        self.0.broken_tasks.with_label_values(&[task]).inc();
+        self.health().broken = Some(task);
+    }
+
+    /// Why nothing is done, a sentence each; none: all is well.
+    pub fn unready(&self) -> Vec<String> {
+        let health = self.health();
+        let broken = health.broken.map(|task| format!("the task {task} broke off; all is begun anew: see the log"));
+        let awaited = health.lists.iter().filter(|(_, list)| !list.complete).map(|(kind, list)| {
+            let trouble = list.trouble.as_deref().unwrap_or("it is awaited");
+            format!("the list of {kind} objects has not come: {trouble}")
+        });
+        broken.into_iter().chain(awaited).collect()
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.0.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Observes the duration when dropped.
@@ -90,12 +184,20 @@ impl Metrics {
 
     pub fn leads(&self, leads: bool) {
         self.0.leader.set(i64::from(leads));
+        let mut health = self.health();
+        health.lists.clear();
+        self.0.synced.reset();
+        if leads {
+            health.broken = None;
+        }
     }
 
     /// All metrics with labels, which the page shows only once there is something to tell.
     pub fn descriptions(&self) -> Vec<Desc> {
-        let Inner { requests, watch_failures, reconcile_failures, .. } = &*self.0;
-        [requests, watch_failures, reconcile_failures].into_iter().flat_map(Collector::desc).cloned().collect()
+        let Inner { requests, watch_failures, reconcile_failures, synced, unreadable, broken_tasks, .. } = &*self.0;
+        let counters =
+            [requests, watch_failures, reconcile_failures, broken_tasks].into_iter().flat_map(Collector::desc);
+        counters.chain([synced, unreadable].into_iter().flat_map(Collector::desc)).cloned().collect()
     }
 
     /// The metrics page in the Prometheus text format.
@@ -106,12 +208,13 @@ impl Metrics {
     }
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` on a thread of its own, for as long as the process lives.
+/// Serves `/metrics`, `/healthz` and `/readyz` on a thread of its own, for as long as the process lives. At `[::]` it is
+/// reached by IPv4 as well, and by that alone where there is no IPv6.
 ///
 /// # Errors
 /// When the address cannot be bound.
 pub fn serve(address: SocketAddr, metrics: Metrics) -> std::io::Result<()> {
-    serve_on(TcpListener::bind(address)?, metrics)
+    serve_on(serve::listen(address)?, metrics)
 }
 
 fn serve_on(listener: TcpListener, metrics: Metrics) -> std::io::Result<()> {
@@ -137,7 +240,11 @@ impl Handle for Page {
     async fn handle(&self, request: Request<Incoming>) -> Answer {
         match request.uri().path() {
             // A controller that waits for the lease is ready to take it: with one replica there is nobody else to route to.
-            "/healthz" | "/readyz" => text(StatusCode::OK, "ok"),
+            "/healthz" => text(StatusCode::OK, "ok"),
+            "/readyz" => match self.metrics.unready() {
+                why if why.is_empty() => text(StatusCode::OK, "ok"),
+                why => text(StatusCode::SERVICE_UNAVAILABLE, &why.join("\n")),
+            },
             "/metrics" => {
                 let _turn = self.turns.next().await;
                 match self.metrics.page() {
@@ -165,6 +272,54 @@ mod tests {
             "{page}"
         );
         assert!(page.contains("modelship_leader 1"));
+    }
+
+    fn get(address: SocketAddr, path: &str) -> String {
+        use std::{
+            io::{Read as _, Write as _},
+            net::TcpStream,
+            time::Duration,
+        };
+        let mut probe = TcpStream::connect(address).unwrap();
+        probe.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(probe, "GET {path} HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        probe.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn it_is_ready_while_it_waits_for_the_lease_and_once_all_lists_have_come_and_says_what_is_missing() {
+        let listener = serve::listen("[::]:0".parse().unwrap()).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
+        let metrics = Metrics::new().unwrap();
+        serve_on(listener, metrics.clone()).unwrap();
+        let ready = || get(address, "/readyz");
+        assert!(ready().starts_with("HTTP/1.1 200"), "it waits for the lease");
+        metrics.leads(true);
+        metrics.await_list("Service");
+        metrics.await_list("Pod");
+        metrics.watch_failed("Service", &std::io::Error::other("services is forbidden"));
+        metrics.watch_failed("Prometheus", &std::io::Error::other("nothing waits for it"));
+        metrics.listed("Pod", true);
+        metrics.listed("Prometheus", false);
+        let answer = ready();
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.contains("list of Service") && answer.contains("forbidden"),
+            "{answer}"
+        );
+        assert!(!answer.contains("Pod") && !answer.contains("Prometheus"), "{answer}");
+        assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"), "a restart would not help");
+        metrics.listed("Service", true);
+        assert!(ready().starts_with("HTTP/1.1 200"));
+        metrics.task_broke_off("readings");
+        metrics.leads(false);
+        assert!(ready().contains("the task readings"), "{}", ready());
+        metrics.leads(true);
+        assert!(ready().starts_with("HTTP/1.1 200"));
+        let page = get(address, "/metrics");
+        assert!(page.contains(r#"modelship_broken_tasks_total{task="readings"} 1"#), "{page}");
+        assert!(!page.contains("modelship_watch_synced{"), "what another controller knows is not told");
     }
 
     #[test]

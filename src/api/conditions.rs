@@ -95,7 +95,7 @@ pub fn conclude(judgements: &[Judgement], before: &[Condition], generation: i64,
                 type_: judgement.kind.to_owned(),
                 status: status.to_owned(),
                 reason: judgement.reason.clone(),
-                message: shorten(&judgement.message),
+                message: shorten(&judgement.message, MESSAGE_MAX),
                 last_transition_time: since,
                 observed_generation: Some(generation),
             }
@@ -109,15 +109,16 @@ pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition
     conditions.iter().find(|condition| condition.type_ == kind)
 }
 
-fn shorten(message: &str) -> String {
-    if message.len() <= MESSAGE_MAX {
-        return message.to_owned();
+/// A text of at most so many bytes, cut at a character.
+pub fn shorten(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
     }
-    let mut end = MESSAGE_MAX - '…'.len_utf8();
-    while !message.is_char_boundary(end) {
+    let mut end = most.saturating_sub('…'.len_utf8());
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}…", &message[..end])
+    format!("{}…", &text[..end])
 }
 
 #[cfg(test)]
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn a_long_message_is_cut_at_a_character() {
         let long = "ü".repeat(MESSAGE_MAX);
-        let cut = shorten(&long);
+        let cut = shorten(&long, MESSAGE_MAX);
         assert!(cut.len() <= MESSAGE_MAX && cut.ends_with('…'), "{}", cut.len());
     }
 

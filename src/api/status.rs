@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use super::{schema, spec::PredictionKind};
 use crate::exporter::reading::{Decided, Kind};
@@ -14,45 +15,85 @@ use crate::exporter::reading::{Decided, Kind};
 /// How many earlier versions are remembered.
 pub const HISTORY_LIMIT: usize = 10;
 
+// One word that is not known (of a later release, or written by hand) takes nothing else away: every field that may be absent
+// is read by itself, and so is every entry of a list.
+
 /// What runs, and why.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelDeploymentStatus {
     /// The generation of the spec that this status speaks of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready, Available, Progressing, ImageResolved; Reconciling and Stalled only while they are true.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "entries", skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
     /// Where to POST requests from inside the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The tag that was resolved last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
     /// The version that users get.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub stable: Option<Version>,
     /// The version being introduced, with the fields of stable.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Version>,
     /// Pods that exist, for the scale subresource.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
     /// Pods that serve, of those wanted: 2/3.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub available: Option<String>,
     /// Selector of the pods, for the scale subresource.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// How predictions are read, where that was found from answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub predictions: Option<FoundReading>,
     /// The versions that users got, newest first, ten at the most, with fields of stable and since when.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "entries", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub history: Vec<PastVersion>,
+}
+
+impl ModelDeploymentStatus {
+    /// The names of all fields.
+    pub const FIELDS: [&str; 11] = [
+        "observedGeneration",
+        "conditions",
+        "url",
+        "tag",
+        "stable",
+        "candidate",
+        "replicas",
+        "available",
+        "selector",
+        "predictions",
+        "history",
+    ];
+
+    /// As much of a stored status as can be read.
+    pub fn read(stored: &Value) -> Self {
+        Self::deserialize(stored).unwrap_or_default()
+    }
+}
+
+fn or_none<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Value::deserialize(deserializer).map(|value| T::deserialize(value).ok())
+}
+
+fn entries<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let Value::Array(items) = Value::deserialize(deserializer)? else { return Ok(Vec::new()) };
+    Ok(items.into_iter().filter_map(|item| T::deserialize(item).ok()).collect())
+}
+
+fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let Value::Object(fields) = Value::deserialize(deserializer)? else { return Ok(BTreeMap::new()) };
+    let text = |(name, value)| String::deserialize(value).ok().map(|value| (name, value));
+    Ok(fields.into_iter().filter_map(text).collect())
 }
 
 /// One version of the model: an image by digest.
@@ -71,13 +112,13 @@ pub struct Version {
     #[serde(flatten)]
     pub origin: Origin,
     /// The repository of the commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The MLflow server of the run.
-    #[serde(default, rename = "trackingURI", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "trackingURI", deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub tracking_uri: Option<String>,
     /// Names of its classes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "entries", skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
 }
 
@@ -86,16 +127,16 @@ pub struct Version {
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
     /// The commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// The MLflow run.
-    #[serde(default, rename = "runID", skip_serializing_if = "Option::is_none")]
+    #[serde(default, rename = "runID", deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// The version in MLflow's model registry.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub model_version: Option<String>,
     /// Metrics of the training.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "fields", skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, String>,
 }
 
@@ -132,17 +173,17 @@ pub struct FoundReading {
     #[schemars(length(max = 256))]
     pub path: String,
     /// The path of requests whose answers told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub request_path: Option<String>,
     /// Rows from which it was found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub rows: Option<i64>,
     /// How likely the next row fits, in percent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub certainty: Option<i32>,
     /// false: later answers may correct it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub settled: Option<bool>,
 }
 
@@ -207,3 +248,7 @@ pub struct PastVersion {
     #[serde(flatten)]
     pub origin: Origin,
 }
+
+#[cfg(test)]
+#[path = "tests/status.rs"]
+mod tests;

@@ -13,7 +13,7 @@ use k8s_openapi::{
     api::core::v1::Pod, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, ResourceExt,
+    Api, Resource as _, ResourceExt,
     core::{DynamicObject, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
@@ -26,6 +26,7 @@ use tokio::{
 };
 
 use super::{
+    decoding::Item,
     index::{Index, Indexed, Key},
     live::Live,
     observe::Caches,
@@ -140,7 +141,7 @@ impl Watcher {
     pub async fn run(self) {
         let this = Arc::new(self);
         let mut running = Running { tasks: JoinSet::new(), handles: HashMap::new() };
-        let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(this.scope.client.clone());
+        let api: Api<Definition> = Api::all(this.scope.client.clone());
         let mut definitions = watcher(api, streams::config()).default_backoff().boxed();
         let mut listed: Vec<OptionalKind> = Vec::new();
         while let Some(event) = definitions.next().await {
@@ -167,7 +168,7 @@ impl Watcher {
                     }
                 }
                 Err(error) => {
-                    this.metrics.watch_failed("CustomResourceDefinition");
+                    this.metrics.watch_failed("CustomResourceDefinition", &error);
                     tracing::warn!(%error, "the watch of definitions is interrupted; it is taken up again");
                     for kind in OptionalKind::ALL.into_iter().filter(|kind| !running.handles.contains_key(kind)) {
                         this.note(kind, presence_after(&error)).await;
@@ -206,17 +207,18 @@ impl Watcher {
     }
 
     async fn collect(&self, kind: OptionalKind) {
-        let api = Api::all_with(self.scope.client.clone(), &kind.api_resource());
+        let api = Api::<Item<DynamicObject>>::all_with(self.scope.client.clone(), &kind.api_resource());
         let index = self.collectors(kind).clone();
         self.pump(kind, watcher(api, streams::config()), index, |object| Collector::of(&object)).await;
     }
 
     /// Nobody waits for them.
     async fn find_instances(&self) {
-        let api: Api<Pod> = Api::all(self.scope.client.clone());
+        let api: Api<Item<Pod>> = Api::all(self.scope.client.clone());
         let pods = watcher(api, streams::config().labels(INSTANCE_OF));
         let index = self.caches.ecosystem.instances.clone();
-        let news = streams::keep("Pod", pods, index, |pod: Pod| Some(Instance::of(&pod)), self.metrics.clone());
+        let news =
+            streams::keep("PrometheusPod", pods, index, |pod: Pod| Some(Instance::of(&pod)), self.metrics.clone());
         news.for_each(async |_| ()).await;
     }
 
@@ -236,7 +238,7 @@ impl Watcher {
     async fn pump<T: Indexed + Send + Sync>(
         &self,
         kind: OptionalKind,
-        events: impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send,
+        events: impl Stream<Item = watcher::Result<Event<Item<DynamicObject>>>> + Send,
         index: Arc<Index<T>>,
         reduce: impl Fn(DynamicObject) -> T + Send,
     ) {
@@ -307,13 +309,16 @@ impl Running {
     }
 }
 
-fn kind_of(definition: &PartialObjectMeta<CustomResourceDefinition>) -> Option<OptionalKind> {
+/// Nothing but its metadata is read.
+type Definition = Item<PartialObjectMeta<CustomResourceDefinition>>;
+
+fn kind_of(definition: &Definition) -> Option<OptionalKind> {
     OptionalKind::ALL.into_iter().find(|kind| kind.definition() == definition.name_any())
 }
 
 /// One that is being deleted is gone for us: its objects go with it.
-fn leaves(definition: &PartialObjectMeta<CustomResourceDefinition>) -> bool {
-    definition.metadata.deletion_timestamp.is_some()
+fn leaves(definition: &Definition) -> bool {
+    definition.meta().deletion_timestamp.is_some()
 }
 
 /// Whether a watch is not allowed.

@@ -15,6 +15,10 @@ pub enum Error {
     Unreachable { what: String, source: Box<kube::Error> },
     #[error("{0}")]
     Obstructed(String),
+    #[error("this turn broke off inside the operator: see what it says before")]
+    BrokenOff,
+    #[error("the task {task} broke off inside the operator: see what it says before")]
+    TaskBrokeOff { task: &'static str },
     #[error("cannot start: {0}")]
     Setup(String),
 }
@@ -42,6 +46,7 @@ impl Error {
             Self::NamespaceEnding { .. } => "namespace_ending",
             Self::Unreachable { .. } => "unreachable",
             Self::Obstructed(_) => "obstructed",
+            Self::BrokenOff | Self::TaskBrokeOff { .. } => "broken_off",
             Self::Setup(_) => "setup",
         }
     }

@@ -22,6 +22,10 @@ pub trait Indexed: PartialEq {
     fn uid(&self) -> &str;
     /// Resource version; a lower one never replaces a higher one.
     fn version(&self) -> u64;
+    /// Whether another state of the same object reads the same, so that nobody need look at it.
+    fn reads_as(&self, other: &Self) -> bool {
+        self == other
+    }
 }
 
 struct Inner<T> {
@@ -82,6 +86,23 @@ impl<T: Indexed> Index<T> {
         self.ready.send_replace(true);
     }
 
+    /// Whether the first list was complete.
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// An object of a list that is there and cannot be read: what was known of it stays.
+    pub fn pass_over(&self, key: Key) {
+        self.write().listed.insert(key);
+    }
+
+    /// An object that cannot be read is gone; returns the groups whose view has changed.
+    pub fn lose(&self, key: &Key) -> BTreeSet<Key> {
+        let mut changed = BTreeSet::new();
+        self.write().remove(key, &mut changed);
+        changed
+    }
+
     /// Takes one event of the watch; returns the groups whose view has changed.
     pub fn observe(&self, event: Event<T>) -> BTreeSet<Key> {
         let mut inner = self.write();
@@ -138,6 +159,10 @@ impl<T: Indexed> Inner<T> {
         if let Some(known) = self.entries.get(&key) {
             let older = known.uid() == entry.uid() && known.version() > entry.version();
             if older || **known == entry {
+                return;
+            }
+            if known.uid() == entry.uid() && known.reads_as(&entry) {
+                self.entries.insert(key, Arc::new(entry));
                 return;
             }
             if known.group() != entry.group() {

@@ -42,16 +42,18 @@ pub struct Live {
 }
 
 impl Live {
-    /// Reduces an object: managed fields and the status of all but Deployments are dropped.
+    /// Reduces an object to what is read of it: of a status only that of Deployments is.
     pub fn of(kind: ChildKind, mut object: DynamicObject) -> Self {
         object.metadata.managed_fields = None;
+        let version = version(&object.metadata.resource_version.take().unwrap_or_default());
         // Items of a list come without them, and they are compared like every other field.
         let resource = kind.api_resource();
         object.types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
-        if kind != ChildKind::Deployment
-            && let Some(body) = object.data.as_object_mut()
-        {
-            body.remove("status");
+        if let Some(body) = object.data.as_object_mut() {
+            match kind {
+                ChildKind::Deployment => body.get_mut("status").into_iter().for_each(DeploymentFacts::reduce),
+                _ => drop(body.remove("status")),
+            }
         }
         child::reduce(kind, &mut object.data);
         let owner = object.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
@@ -60,7 +62,7 @@ impl Live {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
-            version: version(&object.resource_version().unwrap_or_default()),
+            version,
             generation: object.metadata.generation,
             model: object.labels().get(names::MODEL).cloned(),
             owner: owner.map(|owner| owner.uid.clone()),
@@ -129,6 +131,14 @@ impl Indexed for Live {
     }
     fn version(&self) -> u64 {
         self.version
+    }
+    // Any write moves the version, those of a status that is not read as well: an autoscaler's controller writes several a
+    // minute.
+    fn reads_as(&self, other: &Self) -> bool {
+        let Self { kind, namespace, name, uid, version: _, generation, model, owner, deleting, intent, body } = self;
+        (kind, namespace, name, uid) == (&other.kind, &other.namespace, &other.name, &other.uid)
+            && (generation, model, owner) == (&other.generation, &other.model, &other.owner)
+            && (deleting, intent, body) == (&other.deleting, &other.intent, &other.body)
     }
 }
 

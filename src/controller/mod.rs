@@ -2,7 +2,7 @@
 //!
 //! | step | file | may |
 //! |---|---|---|
-//! | observe | [`streams`], [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`], [`unwell`] (`asking`) | read caches; ask exporters, Prometheus and MLflow |
+//! | observe | [`streams`] (`decoding`), [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`], [`unwell`] (`asking`) | read caches; ask exporters, Prometheus and MLflow |
 //! | validate | [`crate::api::valid`] | – |
 //! | decide | [`decide`], [`training`], [`judge`], [`unread`] | – (pure) |
 //! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
@@ -14,6 +14,7 @@ pub mod backoff;
 pub mod compare;
 pub mod credentials;
 pub mod decide;
+mod decoding;
 pub mod ecosystem;
 pub mod error;
 mod hand_over;
@@ -34,6 +35,9 @@ mod remarks;
 pub mod report;
 pub mod run;
 pub mod runs;
+#[cfg(test)]
+#[path = "tests/server.rs"]
+mod server;
 pub mod sights;
 pub mod specs;
 pub mod story;

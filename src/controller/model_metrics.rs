@@ -104,6 +104,11 @@ impl ModelMetrics {
         facts.memory = deployment.and_then(|facts| facts.memory_limit).map(|bytes| bytes as f64);
     }
 
+    /// Forgets all: another controller tells of them now.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Forgets a model that is gone.
     pub fn forget(&self, key: &Key) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);

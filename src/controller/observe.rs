@@ -55,6 +55,11 @@ impl Caches {
     }
 }
 
+/// What models see of nodes: the platforms of those that take pods.
+pub(super) fn platforms(nodes: &Index<NodeFacts>) -> BTreeSet<Platform> {
+    nodes.all().iter().filter_map(|node| node.platform.clone()).collect()
+}
+
 /// One model as it stands.
 pub struct Observed {
     pub owner: Owner,
@@ -96,7 +101,7 @@ impl Observed {
             deployment: of(ChildKind::Deployment).find_map(|live| live.deployment()),
             pods: caches.pods.group(&model).iter().map(|pod| PodFacts::clone(pod)).collect(),
             revisions,
-            nodes: caches.nodes.all().iter().filter_map(|node| node.platform.clone()).collect(),
+            nodes: platforms(&caches.nodes),
             around: caches.surroundings(&owner.namespace),
             mail: MailSecret::None,
             runs: Heard::new(),

@@ -2,12 +2,20 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures::FutureExt as _;
 use k8s_openapi::jiff::Timestamp;
-use kube::{Resource, ResourceExt, runtime::controller::Action};
-use serde_json::json;
+use kube::{
+    Resource, ResourceExt,
+    runtime::{
+        controller::Action,
+        reflector::{ObjectRef, Store},
+    },
+};
+use serde_json::Value;
 
 use super::{
     Error,
@@ -30,7 +38,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    api::{ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions, spec::Strategy},
+    api::{JsonText, ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions, spec::Strategy},
     images::{CredentialRef, Follow, Images, Observation, OwnerKey, Want},
     monitoring::bundle::{Expectation, NO_CONTAINERS},
     resources::Owner,
@@ -39,6 +47,8 @@ use crate::{
 
 /// What every turn needs.
 pub struct Context {
+    /// The models that there are.
+    pub store: Store<StoredModelDeployment>,
     pub caches: Arc<Caches>,
     pub images: Images,
     pub writer: Writer,
@@ -59,25 +69,25 @@ pub struct Context {
 /// Statuses that were written and that the watch has not brought back yet, by uid: judged by an older one, a transition
 /// would be told twice.
 #[derive(Default)]
-pub struct Statuses(Mutex<HashMap<String, (u64, ModelDeploymentStatus)>>);
+pub struct Statuses(Mutex<HashMap<String, (u64, JsonText)>>);
 
 impl Statuses {
-    fn newest(&self, model: &StoredModelDeployment) -> ModelDeploymentStatus {
+    fn newest(&self, model: &StoredModelDeployment) -> JsonText {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let uid = model.uid().unwrap_or_default();
         match written.get(&uid) {
             Some((newer, status)) if *newer > version_of(model) => status.clone(),
             Some(_) => {
                 written.remove(&uid);
-                model.known_status()
+                model.status.clone()
             }
-            None => model.known_status(),
+            None => model.status.clone(),
         }
     }
 
     fn wrote(&self, model: &StoredModelDeployment) {
         let uid = model.uid().unwrap_or_default();
-        let written = (version_of(model), model.known_status());
+        let written = (version_of(model), model.status.clone());
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid, written);
     }
 }
@@ -87,6 +97,12 @@ fn version_of(model: &StoredModelDeployment) -> u64 {
 }
 
 impl Context {
+    /// Whether this very object is not there any more.
+    fn is_gone(&self, model: &StoredModelDeployment) -> bool {
+        let known = self.store.get(&ObjectRef::from_obj(model));
+        known.is_none_or(|known| known.metadata.uid != model.metadata.uid)
+    }
+
     /// Forgets a model that is gone.
     pub fn forget(&self, key: &Key, uid: &str) {
         let (namespace, name) = key.clone();
@@ -122,8 +138,15 @@ pub async fn reconcile(model: Arc<StoredModelDeployment>, context: Arc<Context>)
         return Ok(Action::requeue(wait));
     }
     let timer = context.metrics.start_reconcile();
-    let outcome = turn(&model, &context, generation).await;
+    // What one object makes of a turn is that object's trouble.
+    let turn = AssertUnwindSafe(turn(&model, &context, generation)).catch_unwind().await;
+    let outcome = turn.unwrap_or(Err(Error::BrokenOff));
     drop(timer);
+    if context.is_gone(&model) {
+        // It went in the middle of the turn, which has noted things of it since.
+        context.forget(&(model.namespace().unwrap_or_default(), model.name_any()), &uid);
+        return Ok(Action::await_change());
+    }
     match outcome {
         Ok(next) => {
             context.backoff.clear(&uid);
@@ -155,17 +178,24 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         name: model.name_any(),
         uid: model.uid().unwrap_or_default(),
     };
-    let mut observed = Observed::read(&context.caches, owner, generation, context.statuses.newest(model));
+    let stored_status = context.statuses.newest(model).value();
+    let status = ModelDeploymentStatus::read(&stored_status);
+    let mut observed = Observed::read(&context.caches, owner, generation, status);
     observed.found = context.readings.newest(&observed.owner.uid, observed.status.predictions.as_ref());
     observed.answers = context.readings.answers(&observed.owner.uid);
     context.unwell.tell(&observed.owner.uid, &mut observed.pods);
-    let stored = model.spec.value();
-    let read = context.specs.read(&observed.owner.uid, generation, &observed.owner.name, &stored);
+    let (stored, read) = match model.read_spec() {
+        Ok(stored) => {
+            let read = context.specs.read(&observed.owner.uid, generation, &observed.owner.name, &stored);
+            (stored, read)
+        }
+        Err(faults) => (Value::Null, Arc::new(Err(faults))),
+    };
     let spec = match &*read {
         Ok(spec) => spec,
         Err(faults) => {
             let status = report::invalid_status(faults, &observed, Timestamp::now());
-            write(context, &observed, model, status, None, Vec::new()).await?;
+            write(context, &observed, &stored_status, status, None, Vec::new()).await?;
             return Ok(Action::await_change());
         }
     };
@@ -192,7 +222,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     };
     let status = report::status(spec, &plan, &applied, &seen, &observed, Timestamp::now());
     let again = applied.again.map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
-    write(context, &observed, model, status, Some(spec.strategy), applied.notes).await?;
+    write(context, &observed, &stored_status, status, Some(spec.strategy), applied.notes).await?;
     match failure {
         Some(error) => Err(error),
         None => Ok(again.into_iter().chain(mail.again).min().map_or_else(Action::await_change, Action::requeue)),
@@ -259,18 +289,13 @@ fn unanswered(error: &Error) -> Obstacle {
 async fn write(
     context: &Context,
     observed: &Observed,
-    model: &StoredModelDeployment,
+    stored: &Value,
     status: ModelDeploymentStatus,
     strategy: Option<Strategy>,
     mut notes: Vec<super::writer::Note>,
 ) -> Result<(), Error> {
     context.models.set(observed, &status);
-    // Against what is stored, word by word: an unreadable status is replaced, a read one is compared as it was read.
-    let stored = match observed.status == ModelDeploymentStatus::default() {
-        true => model.status.value(),
-        false => json!(observed.status),
-    };
-    if let Some(patch) = report::merge_patch(&stored, &json!(status)) {
+    if let Some(patch) = report::status_patch(stored, &status) {
         let Some(written) = context.writer.patch_status(&observed.owner, &patch).await? else {
             // Gone, or replaced by another of the same name: nothing to tell.
             return Ok(());
@@ -287,6 +312,8 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn model(version: u64, tag: &str) -> StoredModelDeployment {
@@ -301,7 +328,7 @@ mod tests {
     #[test]
     fn a_status_that_was_written_counts_until_the_watch_has_brought_it_or_a_newer_one() {
         let statuses = Statuses::default();
-        let tag = |model: &StoredModelDeployment| statuses.newest(model).tag.unwrap();
+        let tag = |model: &StoredModelDeployment| statuses.newest(model).value()["tag"].as_str().unwrap().to_owned();
         assert_eq!(tag(&model(5, "old")), "old");
         statuses.wrote(&model(7, "written"));
         assert_eq!(tag(&model(5, "old")), "written", "the watch lags behind");

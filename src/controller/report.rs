@@ -1,7 +1,7 @@
 //! The status as it should read, and the patch that makes it so. Pure.
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{apply::Applied, decide::Plan, judge, observe::Observed, readings, training};
 use crate::{
@@ -216,6 +216,15 @@ fn counts(observed: &Observed, scale: Scale, rolling: bool) -> ModelDeploymentSt
     }
 }
 
+/// The patch that makes a stored status this one; `None` if it is. It is compared word by word, so what could not be read is
+/// replaced; what another release has written beside stays.
+pub fn status_patch(stored: &Value, status: &ModelDeploymentStatus) -> Option<Value> {
+    let ours = |field: &str| ModelDeploymentStatus::FIELDS.contains(&field);
+    let known = stored.as_object().into_iter().flatten().filter(|(field, _)| ours(field));
+    let known: Map<String, Value> = known.map(|(field, value)| (field.clone(), value.clone())).collect();
+    merge_patch(&Value::Object(known), &json!(status))
+}
+
 /// The merge patch that turns one value into another; `None` if they are equal.
 pub fn merge_patch(before: &Value, after: &Value) -> Option<Value> {
     if before == after {
@@ -238,8 +247,6 @@ pub fn merge_patch(before: &Value, after: &Value) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -249,6 +256,20 @@ mod tests {
         assert_eq!(merge_patch(&before, &after), Some(json!({"b": {"c": 3, "d": null}, "e": [1, 2]})));
         assert_eq!(merge_patch(&after, &after), None);
         assert_eq!(merge_patch(&Value::Null, &after), Some(after));
+    }
+
+    #[test]
+    fn what_could_not_be_read_of_a_status_is_replaced_and_what_another_release_wrote_beside_stays() {
+        let stored = json!({
+            "tag": "v1", "url": "http://churn", "replicas": {"of": "another kind"}, "predictions": {"kind": "to come"},
+            "verdicts": [{"digest": "sha256:1"}],
+        });
+        let read = ModelDeploymentStatus::read(&stored);
+        assert_eq!((read.tag.as_deref(), read.replicas), (Some("v1"), None));
+        let status = ModelDeploymentStatus { replicas: Some(2), ..read };
+        assert_eq!(status_patch(&stored, &status), Some(json!({"replicas": 2, "predictions": null})));
+        assert_eq!(status_patch(&json!(status), &status), None);
+        assert_eq!(status_patch(&Value::Null, &status), Some(json!(status)));
     }
 
     /// RFC 7396, section 2.

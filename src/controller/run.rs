@@ -1,8 +1,15 @@
 //! Puts the loop together: lease, watches, pollers, reconciler.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use futures::{StreamExt, stream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use kube::{
     Client, ResourceExt as _,
     runtime::{
@@ -13,7 +20,7 @@ use kube::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{Id, JoinSet},
 };
 
 use super::{
@@ -60,80 +67,141 @@ pub struct Settings {
     pub metrics: Metrics,
 }
 
-/// Runs until `shutdown` turns true, or the lease is lost.
-///
-/// # Errors
-/// [`Error::LeaseLost`], [`Error::Setup`], or what the API server says to leases.
-pub async fn run(settings: Settings, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
-    let guard = Guard::default();
-    let holder = Holder::new(settings.client.clone(), settings.lease.clone(), guard.clone());
-    tokio::select! {
-        taken = holder.acquire() => taken?,
-        _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
-    }
-    settings.metrics.leads(true);
-    tracing::info!(identity = settings.lease.identity, "this controller holds the lease");
-    let metrics = settings.metrics.clone();
-    let outcome = tokio::select! {
-        lost = holder.keep() => Err(lost),
-        done = work(settings, guard, shutdown) => done,
-    };
-    metrics.leads(false);
-    holder.release().await;
-    outcome
+/// How soon all is begun anew after one of the tasks broke off.
+const AFTER_A_BREAK: Duration = Duration::from_secs(10);
+
+/// What outlives a lost lease: to ask registries again would cost pulls.
+struct Lasting {
+    images: Images,
+    /// Of which models the images are to be looked at.
+    news: BoxStream<'static, images::OwnerKey>,
+    models: ModelMetrics,
 }
 
-async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
-    let Settings { client, namespace, lease, images, release, own_service, metrics } = settings;
-    let scope = Scope { client: client.clone(), namespace };
-    let credentials = Arc::new(ClusterCredentials(client.clone()));
-    let (images, news) =
-        Images::new(images, credentials, metrics.registry()).map_err(|error| Error::Setup(error.to_string()))?;
-    let models = ModelMetrics::registered(metrics.registry()).map_err(|error| Error::Setup(error.to_string()))?;
+impl Lasting {
+    fn new(settings: &Settings) -> Result<Self, Error> {
+        let credentials = Arc::new(ClusterCredentials(settings.client.clone()));
+        let registry = settings.metrics.registry();
+        let (images, news) = Images::new(settings.images.clone(), credentials, registry)
+            .map_err(|error| Error::Setup(error.to_string()))?;
+        let models = ModelMetrics::registered(registry).map_err(|error| Error::Setup(error.to_string()))?;
+        Ok(Self { images, news: news.boxed(), models })
+    }
+
+    /// Nothing is polled or shown while another controller does it. What was fetched by digest is kept.
+    fn rest(&self) {
+        self.images.retain(&HashSet::new());
+        self.models.clear();
+    }
+}
+
+/// Runs until `shutdown` turns true. Without the lease it stands by: whoever cannot renew it can mostly do so again soon.
+///
+/// # Errors
+/// [`Error::Setup`], or what the API server says to leases when it forbids them at the start.
+pub async fn run(settings: Settings, mut shutdown: watch::Receiver<bool>) -> Result<(), Error> {
+    let metrics = settings.metrics.clone();
+    let mut lasting = Lasting::new(&settings)?;
+    let mut before = None;
+    loop {
+        let guard = Guard::default();
+        let holder = Holder::new(settings.client.clone(), settings.lease.clone(), guard.clone());
+        tokio::select! {
+            taken = stand_by(&holder, before.as_ref()) => taken?,
+            _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+        }
+        metrics.leads(true);
+        tracing::info!(identity = settings.lease.identity, "this controller holds the lease");
+        let outcome = tokio::select! {
+            lost = holder.keep() => Err(lost),
+            done = work(&settings, &mut lasting, guard, shutdown.clone()) => done,
+        };
+        if let Err(Error::TaskBrokeOff { task }) = outcome {
+            metrics.task_broke_off(task);
+        }
+        metrics.leads(false);
+        holder.release().await;
+        lasting.rest();
+        match outcome {
+            Err(error @ (Error::LeaseLost | Error::TaskBrokeOff { .. })) => {
+                tracing::error!(%error, "this controller stands by");
+                before = Some(error);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Waits for the lease, at first or again.
+async fn stand_by(holder: &Holder, before: Option<&Error>) -> Result<(), Error> {
+    if matches!(before, Some(Error::TaskBrokeOff { .. })) {
+        tokio::time::sleep(AFTER_A_BREAK).await;
+    }
+    loop {
+        match holder.acquire().await {
+            // It was allowed before: an API server that has just started does not know all rights yet.
+            Err(error) if before.is_some() => {
+                tracing::warn!(%error, "the lease cannot be had; trying again");
+                tokio::time::sleep(AFTER_A_BREAK).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn work(
+    settings: &Settings,
+    lasting: &mut Lasting,
+    guard: Guard,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), Error> {
+    let Settings { client, namespace, lease, images: _, release, own_service, metrics } = settings;
+    let Lasting { images, news, models } = lasting;
+    let scope = Scope { client: client.clone(), namespace: namespace.clone() };
     let caches = Arc::new(Caches::default());
     let sights = Sights::new().map_err(|error| Error::Setup(error.to_string()))?;
     let readings = Readings::new().map_err(|error| Error::Setup(error.to_string()))?;
     let unwell = UnwellModels::new().map_err(|error| Error::Setup(error.to_string()))?;
     let runs = Runs::new(client.clone()).map_err(|error| Error::Setup(error.to_string()))?;
+    let (reader, store) = reflector::store();
     let context = Arc::new(Context {
+        store: reader.clone(),
         caches: caches.clone(),
-        images,
-        writer: Writer::new(client.clone(), guard, metrics.clone(), lease.identity),
+        images: images.clone(),
+        writer: Writer::new(client.clone(), guard, metrics.clone(), lease.identity.clone()),
         ledger: Ledger::default(),
         backoff: Backoff::default(),
         statuses: Statuses::default(),
         specs: Specs::default(),
         mail: MailSecrets::new(client.clone()),
-        models,
+        models: models.clone(),
         sights: sights.clone(),
         readings: readings.clone(),
         runs: runs.clone(),
         unwell: unwell.clone(),
-        release,
+        release: release.clone(),
         metrics: metrics.clone(),
     });
-    let (reader, store) = reflector::store();
     let (models, touched) = mpsc::channel(QUEUE);
     let (all, everything) = mpsc::channel(1);
     let (hints, hinted) = mpsc::channel(QUEUE);
-    // Dropped with this future, and the tasks with it: nothing outlives the lease.
-    let mut tasks = JoinSet::new();
-    tasks.spawn(pass_on_changes(streams::models(&scope, store, metrics.clone()), context.clone(), models.clone()));
-    let children = streams::children(&scope, &caches, &metrics);
+    let mut tasks = Tasks::new(metrics.clone());
+    let changes = streams::models(&scope, store, metrics.clone());
+    tasks.spawn("changes", pass_on_changes(changes, context.clone(), models.clone()));
+    let children = streams::children(&scope, &caches, metrics);
     let optional = stream::unfold(hinted, |mut queue| async { queue.recv().await.map(|next| (next, queue)) });
     let passing = Passing { store: reader.clone(), models: models.clone(), all };
-    tasks.spawn(passing.on(stream::select(children, optional).boxed()));
-    if let Some(service) = own_service {
+    tasks.spawn("children", passing.on(stream::select(children, optional).boxed()));
+    if let Some(service) = own_service.clone() {
         let writer = context.writer.clone();
         let (caches, ledger) = (caches.clone(), Ledger::default());
-        tasks.spawn(OwnMonitor { client: client.clone(), writer, caches, service, ledger }.run());
+        tasks.spawn("own_monitor", OwnMonitor { client: client.clone(), writer, caches, service, ledger }.run());
     }
-    tasks.spawn(sights.run(caches.clone(), hints.clone()));
-    tasks.spawn(ecosystem::Watcher { scope: scope.clone(), caches, metrics, hints }.run());
-    tasks.spawn(pass_on_news(news, models.clone()));
-    tasks.spawn(asking::run(runs, models.clone()));
-    tasks.spawn(asking::run(readings, models.clone()));
-    tasks.spawn(asking::run(unwell, models));
+    tasks.spawn("sights", sights.run(caches.clone(), hints.clone()));
+    tasks.spawn("ecosystem", ecosystem::Watcher { scope, caches, metrics: metrics.clone(), hints }.run());
+    tasks.spawn("runs", asking::run(runs, models.clone()));
+    tasks.spawn("readings", asking::run(readings, models.clone()));
+    tasks.spawn("unwell", asking::run(unwell, models.clone()));
 
     let stop = async move {
         // An error means that the sender is gone, which is a shutdown too.
@@ -141,20 +209,58 @@ async fn work(settings: Settings, guard: Guard, mut shutdown: watch::Receiver<bo
     };
     let refs = stream::unfold(touched, |mut queue| async { queue.recv().await.map(|next| (next, queue)) });
     let ticks = stream::unfold(everything, |mut queue| async { queue.recv().await.map(|next| (next, queue)) });
-    Controller::for_stream(stream::pending(), reader)
+    let controller = Controller::for_stream(stream::pending(), reader)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .reconcile_on(refs)
         .reconcile_all_on(ticks)
         .graceful_shutdown_on(stop)
         .run(reconcile, after_error, context)
-        .for_each(|_| std::future::ready(()))
-        .await;
-    Ok(())
+        .for_each(|_| std::future::ready(()));
+    // It listens for as long as the controller works, which decides when this is over.
+    let passing = async {
+        pass_on_news(news, models).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = controller => Ok(()),
+        task = tasks.broken() => Err(Error::TaskBrokeOff { task }),
+        () = passing => Ok(()),
+    }
+}
+
+/// What runs beside the controller. Dropped with it, and the tasks as well: nothing outlives the lease.
+struct Tasks {
+    running: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+    metrics: Metrics,
+}
+
+impl Tasks {
+    fn new(metrics: Metrics) -> Self {
+        Self { running: JoinSet::new(), names: HashMap::new(), metrics }
+    }
+
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.metrics.expect_task(name);
+        self.names.insert(self.running.spawn(task).id(), name);
+    }
+
+    /// The first one that ends by a panic; of those that end because nobody listens any more there is nothing to say.
+    async fn broken(&mut self) -> &'static str {
+        while let Some(ended) = self.running.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                return self.names.get(&error.id()).copied().unwrap_or("unknown");
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 type Models = mpsc::Sender<ObjectRef<StoredModelDeployment>>;
 
-async fn pass_on_changes(mut changes: stream::BoxStream<'static, Change>, context: Arc<Context>, models: Models) {
+async fn pass_on_changes(mut changes: BoxStream<'static, Change>, context: Arc<Context>, models: Models) {
     while let Some(change) = changes.next().await {
         match change {
             Change::Touched(model) => {
@@ -202,10 +308,14 @@ impl Passing {
     }
 }
 
-async fn pass_on_news(mut news: impl stream::Stream<Item = images::OwnerKey> + Unpin, models: Models) {
+async fn pass_on_news(news: &mut BoxStream<'static, images::OwnerKey>, models: Models) {
     while let Some(owner) = news.next().await {
         if models.send(ObjectRef::new(&owner.name).within(&owner.namespace)).await.is_err() {
             return;
         }
     }
 }
+
+#[cfg(test)]
+#[path = "tests/run.rs"]
+mod tests;

@@ -1,8 +1,7 @@
 //! Watches: one for each kind, reduced at the edge, fed into the indexes, and turned into hints which model to look at.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    fmt::Debug,
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -20,10 +19,11 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
+    decoding::Item,
     ecosystem,
     index::{Index, Indexed, Key},
     live::{Live, NamespaceFacts, NodeFacts},
-    observe::Caches,
+    observe::{Caches, platforms},
 };
 use crate::{
     api::{StoredModelDeployment, names},
@@ -32,8 +32,8 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Objects of one page of a list. A page is held as trees of values, each ten times the size of what is kept of it: kube's
-/// own 500 would decide how much memory the controller takes.
+/// Objects of one page of a list. A page is held as the objects' texts: kube's own 500 would decide how much memory the
+/// controller takes.
 pub(super) const PAGE: u32 = 100;
 
 /// Which model should be looked at.
@@ -64,7 +64,7 @@ impl Scope {
         }
     }
 
-    pub(super) fn dynamic(&self, kind: ChildKind) -> Api<DynamicObject> {
+    pub(super) fn dynamic(&self, kind: ChildKind) -> Api<Item<DynamicObject>> {
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind.api_resource()),
             None => Api::all_with(self.client.clone(), &kind.api_resource()),
@@ -86,6 +86,9 @@ pub(super) fn ours() -> watcher::Config {
 
 /// The watches of all children that every cluster has a place for, of pods, nodes and namespaces.
 pub fn children(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints {
+    for kind in ChildKind::CORE.map(ChildKind::as_str).into_iter().chain([POD, NODE]) {
+        metrics.await_list(kind);
+    }
     let mut streams: Vec<Hints> = ChildKind::CORE
         .into_iter()
         .map(|kind| {
@@ -95,11 +98,10 @@ pub fn children(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints
             feed(kind.as_str(), watcher(api, ours()), index, reduce, metrics.clone())
         })
         .collect();
-    let pods = watcher(scope.typed::<Pod>(), config().labels(names::MODEL));
-    streams.push(feed("Pod", pods, caches.pods.clone(), |pod: Pod| PodFacts::of(&pod), metrics.clone()));
-    let nodes = watcher(Api::<Node>::all(scope.client.clone()), watcher::Config::default());
-    streams.push(feed("Node", nodes, caches.nodes.clone(), |node: Node| Some(NodeFacts::of(&node)), metrics.clone()));
-    let namespaces = watcher(Api::<PartialObjectMeta<Namespace>>::all(scope.client.clone()), config());
+    let pods = watcher(scope.typed::<Item<Pod>>(), config().labels(names::MODEL));
+    streams.push(feed(POD, pods, caches.pods.clone(), |pod: Pod| PodFacts::of(&pod), metrics.clone()));
+    streams.push(nodes(scope, caches, metrics));
+    let namespaces = watcher(Api::<Item<PartialObjectMeta<Namespace>>>::all(scope.client.clone()), config());
     let index = caches.namespaces.clone();
     // Their labels matter to few selectors: a role of an older chart, without this right, must not hold everything up.
     let namespaces = namespaces.inspect_err(move |error| {
@@ -115,15 +117,38 @@ pub fn children(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints
     futures::stream::select_all(streams).boxed()
 }
 
+const POD: &str = "Pod";
+const NODE: &str = "Node";
+
+/// Models see no more of nodes than which platforms there are: a node that is cordoned, or comes beside others of its kind, is
+/// no news to them.
+fn nodes(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints {
+    let nodes = watcher(Api::<Item<Node>>::all(scope.client.clone()), watcher::Config::default());
+    let reduce = |node: Node| Some(NodeFacts::of(&node));
+    let index = caches.nodes.clone();
+    let mut before = BTreeSet::new();
+    keep(NODE, nodes, index.clone(), reduce, metrics.clone())
+        .filter_map(move |news| {
+            // Looked at once all are there: a look for each of thousands that a list brings would take long.
+            let changed = matches!(news, News::Changed { ref groups, complete } if complete || !groups.is_empty());
+            let hint = (changed && index.is_ready()).then(|| {
+                let platforms = platforms(&index);
+                (std::mem::replace(&mut before, platforms.clone()) != platforms).then_some(Hint::All)
+            });
+            std::future::ready(hint.flatten())
+        })
+        .boxed()
+}
+
 fn feed<K, T>(
     kind: &'static str,
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
+    events: impl Stream<Item = watcher::Result<Event<Item<K>>>> + Send + 'static,
     index: Arc<Index<T>>,
     reduce: impl Fn(K) -> Option<T> + Send + 'static,
     metrics: Metrics,
 ) -> Hints
 where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource + DeserializeOwned + 'static,
     T: Indexed + Send + Sync + 'static,
 {
     keep(kind, events, index, reduce, metrics)
@@ -150,25 +175,64 @@ pub(super) enum News {
 }
 
 /// Keeps an index as the watch says, while the stream is polled.
-pub(super) fn keep<K, T: Indexed + Send + Sync>(
+pub(super) fn keep<K: Resource + DeserializeOwned, T: Indexed + Send + Sync>(
     kind: &'static str,
-    events: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    events: impl Stream<Item = watcher::Result<Event<Item<K>>>> + Send,
     index: Arc<Index<T>>,
     reduce: impl Fn(K) -> Option<T> + Send,
     metrics: Metrics,
 ) -> impl Stream<Item = News> + Send {
+    let mut unreadable = HashSet::new();
     events.default_backoff().map(move |event| match event {
         Ok(event) => {
             let complete = matches!(event, Event::InitDone);
-            let groups = map(event, &reduce).map(|event| index.observe(event)).unwrap_or_default();
+            if matches!(event, Event::Init | Event::InitDone) {
+                metrics.listed(kind, complete);
+            }
+            let groups = take(kind, event, &index, &reduce, &mut unreadable);
+            metrics.unreadable(kind, unreadable.len());
             News::Changed { groups, complete }
         }
         Err(error) => {
-            metrics.watch_failed(kind);
+            metrics.watch_failed(kind, &error);
             tracing::warn!(kind, %error, "watch interrupted; it is taken up again");
             News::Interrupted(error)
         }
     })
+}
+
+/// Takes one event into the index; returns the groups whose view has changed. An object that cannot be read is passed over:
+/// what was known of it stays for as long as it is there.
+fn take<K: Resource + DeserializeOwned, T: Indexed>(
+    kind: &'static str,
+    event: Event<Item<K>>,
+    index: &Index<T>,
+    reduce: &impl Fn(K) -> Option<T>,
+    unreadable: &mut HashSet<Key>,
+) -> BTreeSet<Key> {
+    let (item, gone, wrap): (_, _, fn(T) -> Event<T>) = match event {
+        Event::Init => {
+            unreadable.clear();
+            return index.observe(Event::Init);
+        }
+        Event::InitDone => return index.observe(Event::InitDone),
+        Event::InitApply(item) => (item, false, Event::InitApply),
+        Event::Apply(item) => (item, false, Event::Apply),
+        Event::Delete(item) => (item, true, Event::Delete),
+    };
+    let key = (item.namespace().unwrap_or_default(), item.name_any());
+    let event = item.read().map(|object| reduce(object).map(wrap));
+    unreadable.remove(&key);
+    match event {
+        Ok(event) => event.map(|event| index.observe(event)).unwrap_or_default(),
+        Err(_) if gone => index.lose(&key),
+        Err(error) => {
+            tracing::warn!(kind, namespace = key.0, name = key.1, %error, "an object cannot be read; it is passed over");
+            index.pass_over(key.clone());
+            unreadable.insert(key);
+            BTreeSet::new()
+        }
+    }
 }
 
 pub(super) fn hint(group: Key) -> Hint {
@@ -177,16 +241,6 @@ pub(super) fn hint(group: Key) -> Hint {
         (false, true) => Hint::Namespace(group.0),
         (false, false) => Hint::Model(group),
     }
-}
-
-fn map<K, T>(event: Event<K>, reduce: &impl Fn(K) -> Option<T>) -> Option<Event<T>> {
-    Some(match event {
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-        Event::InitApply(object) => Event::InitApply(reduce(object)?),
-        Event::Apply(object) => Event::Apply(reduce(object)?),
-        Event::Delete(object) => Event::Delete(reduce(object)?),
-    })
 }
 
 /// What the watch of ModelDeployments says.
@@ -205,19 +259,24 @@ pub fn models(
     writer: reflector::store::Writer<StoredModelDeployment>,
     metrics: Metrics,
 ) -> BoxStream<'static, Change> {
+    const KIND: &str = "ModelDeployment";
+    metrics.await_list(KIND);
     let api = scope.typed::<StoredModelDeployment>();
-    let events = watcher(api, config()).default_backoff().modify(|model| {
-        model.metadata.managed_fields = None;
-    });
+    let events = watcher(api, config()).default_backoff();
     let mut known: HashMap<Key, Seen> = HashMap::new();
     let mut listed: HashMap<Key, Seen> = HashMap::new();
     reflector::reflector(writer, events)
         .flat_map(move |event| {
             let changes = match event {
-                Ok(event) => changes(event, &mut known, &mut listed),
+                Ok(event) => {
+                    if matches!(event, Event::Init | Event::InitDone) {
+                        metrics.listed(KIND, matches!(event, Event::InitDone));
+                    }
+                    changes(event, &mut known, &mut listed)
+                }
                 Err(error) => {
-                    metrics.watch_failed("ModelDeployment");
-                    tracing::warn!(kind = "ModelDeployment", %error, "watch interrupted; it is taken up again");
+                    metrics.watch_failed(KIND, &error);
+                    tracing::warn!(kind = KIND, %error, "watch interrupted; it is taken up again");
                     Vec::new()
                 }
             };
@@ -233,39 +292,27 @@ struct Seen {
     deleting: bool,
 }
 
+/// kube's store shows a list when it is complete, so nothing of it is told before: who looked too early would see the state
+/// before, and nobody would tell them again.
 fn changes(
     event: Event<StoredModelDeployment>,
     known: &mut HashMap<Key, Seen>,
     listed: &mut HashMap<Key, Seen>,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
-    let look = |model: &StoredModelDeployment| {
-        let key = (model.namespace().unwrap_or_default(), model.name_any());
-        let deleting = model.metadata.deletion_timestamp.is_some();
-        (key, Seen { uid: model.uid().unwrap_or_default(), generation: model.metadata.generation, deleting })
-    };
-    let apply = |model: &StoredModelDeployment, known: &mut HashMap<Key, Seen>, changes: &mut Vec<Change>| {
-        let (key, seen) = look(model);
-        let before = known.insert(key.clone(), seen.clone());
-        if let Some(before) = before.as_ref().filter(|before| before.uid != seen.uid) {
-            changes.push(Change::Gone { key, uid: before.uid.clone() });
-        }
-        if before.as_ref() != Some(&seen) {
-            changes.push(Change::Touched(ObjectRef::from_obj(model)));
-        }
-    };
     match event {
         Event::Init => listed.clear(),
-        Event::InitApply(model) => {
-            let (key, seen) = look(&model);
-            listed.insert(key, seen);
-            apply(&model, known, &mut changes);
-        }
-        Event::Apply(model) => apply(&model, known, &mut changes),
+        Event::InitApply(model) => listed.extend([look(&model)]),
         Event::InitDone => {
             let lost = known.extract_if(|key, _| !listed.contains_key(key));
             changes.extend(lost.map(|(key, seen)| Change::Gone { key, uid: seen.uid }));
-            listed.clear();
+            for (key, seen) in listed.drain() {
+                note(key, seen, known, &mut changes);
+            }
+        }
+        Event::Apply(model) => {
+            let (key, seen) = look(&model);
+            note(key, seen, known, &mut changes);
         }
         Event::Delete(model) => {
             let (key, seen) = look(&model);
@@ -275,3 +322,25 @@ fn changes(
     }
     changes
 }
+
+fn look(model: &StoredModelDeployment) -> (Key, Seen) {
+    let key = (model.namespace().unwrap_or_default(), model.name_any());
+    let deleting = model.metadata.deletion_timestamp.is_some();
+    (key, Seen { uid: model.uid().unwrap_or_default(), generation: model.metadata.generation, deleting })
+}
+
+fn note(key: Key, seen: Seen, known: &mut HashMap<Key, Seen>, changes: &mut Vec<Change>) {
+    let before = known.insert(key.clone(), seen.clone());
+    if before.as_ref() == Some(&seen) {
+        return;
+    }
+    if let Some(before) = before.filter(|before| before.uid != seen.uid) {
+        changes.push(Change::Gone { key: key.clone(), uid: before.uid });
+    }
+    let model = ObjectRef::new(&key.1).within(&key.0);
+    changes.push(Change::Touched(model));
+}
+
+#[cfg(test)]
+#[path = "tests/streams.rs"]
+mod tests;

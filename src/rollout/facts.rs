@@ -6,6 +6,7 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodStatus},
 };
+use serde_json::Value;
 
 use super::kubelet::{self, Pull, Start};
 use crate::api::{names, units::Quantity};
@@ -64,6 +65,26 @@ impl DeploymentFacts {
                 .map(|condition| condition.message.clone().unwrap_or_default()),
             cpu_limit: limit("cpu"),
             memory_limit: limit("memory").map(|millis| millis / 1000),
+        }
+    }
+
+    /// Takes out of a Deployment's status what [`DeploymentFacts::of`] does not read: while pods come and go the rest changes
+    /// more often than what anybody looks at.
+    pub fn reduce(status: &mut Value) {
+        let Some(fields) = status.as_object_mut() else { return };
+        fields.retain(|field, _| {
+            ["observedGeneration", "replicas", "updatedReplicas", "availableReplicas", "conditions"]
+                .contains(&field.as_str())
+        });
+        for condition in fields.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+            let kept: &[&str] = match condition["type"].as_str() {
+                Some("ReplicaFailure") => &["type", "status", "message"],
+                Some("Progressing") => &["type", "status", "reason"],
+                _ => &["type", "status"],
+            };
+            if let Some(condition) = condition.as_object_mut() {
+                condition.retain(|field, _| kept.contains(&field.as_str()));
+            }
         }
     }
 
