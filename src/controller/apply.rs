@@ -218,8 +218,11 @@ impl Applier<'_> {
     }
 
     async fn remove(&self, live: &Live) -> Result<Option<Obstacle>, Error> {
-        self.writer.delete(live).await?;
-        self.caches.children(live.kind).deleted(&live.key(), live.uid());
+        let index = self.caches.children(live.kind);
+        match self.writer.delete(live).await? {
+            Some(leaving) => index.wrote(leaving),
+            None => index.deleted(&live.key(), live.uid()),
+        }
         Ok(None)
     }
 

@@ -16,13 +16,26 @@ use serde_json::{Value, json};
 
 use super::{Error, lease::Guard, live::Live};
 use crate::{
-    api::{StoredModelDeployment, names},
+    api::{StoredModelDeployment, conditions::shorten, names},
     resources::{Child, ChildKind, Owner},
     telemetry::Metrics,
 };
 
 /// The client has no read timeout of its own and repeats 429, 503 and 504 by itself: this bounds all of it.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of what events.k8s.io/v1 takes (its validation: `NoteLengthLimit`, `ReportingInstanceLengthLimit`): it refuses more.
+const NOTE_MAX: usize = 1024;
+const INSTANCE_MAX: usize = 128;
+
+/// What came of a deletion.
+enum End {
+    /// It was gone, or another state or object of that name is there.
+    NotIt,
+    Done,
+    /// A finalizer keeps it for now.
+    Kept(Box<Live>),
+}
 
 /// An event about a ModelDeployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,13 +145,17 @@ impl Writer {
         self.replace(child, json!({"metadata": metadata})).await.map(Some)
     }
 
-    /// Deletes exactly this object, not a successor of the same name.
+    /// Deletes exactly this object, not a successor of the same name. Returns it as it is now if a finalizer keeps it: its name
+    /// is not free until that is done.
     ///
     /// # Errors
     /// As the API server refuses; an object that is gone already is no error.
-    pub async fn delete(&self, live: &Live) -> Result<(), Error> {
+    pub async fn delete(&self, live: &Live) -> Result<Option<Live>, Error> {
         let preconditions = Preconditions { uid: Some(live.uid.clone()), resource_version: None };
-        self.end(live, preconditions, PropagationPolicy::Background).await.map(|_| ())
+        match self.end(live, preconditions, PropagationPolicy::Background).await? {
+            End::Kept(leaving) => Ok(Some(*leaving)),
+            End::Done | End::NotIt => Ok(None),
+        }
     }
 
     /// Deletes an object and leaves all that it owns: of a Deployment, the pods go on running. Not if it has changed since it
@@ -149,18 +166,22 @@ impl Writer {
     pub async fn delete_alone(&self, live: &Live) -> Result<bool, Error> {
         let version = Some(live.version.to_string());
         let preconditions = Preconditions { uid: Some(live.uid.clone()), resource_version: version };
-        self.end(live, preconditions, PropagationPolicy::Orphan).await
+        let end = self.end(live, preconditions, PropagationPolicy::Orphan).await?;
+        Ok(!matches!(end, End::NotIt))
     }
 
-    async fn end(&self, live: &Live, exactly: Preconditions, owned: PropagationPolicy) -> Result<bool, Error> {
+    async fn end(&self, live: &Live, exactly: Preconditions, owned: PropagationPolicy) -> Result<End, Error> {
         self.guard.check()?;
         let api = self.api(live.kind, &live.namespace);
         let what = format!("delete {} {}/{}", live.kind, live.namespace, live.name);
         let params =
             DeleteParams { preconditions: Some(exactly), propagation_policy: Some(owned), ..DeleteParams::default() };
         match self.send("delete", live.kind.as_str(), what, api.delete(&live.name, &params)).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(false),
+            Ok(answer) => {
+                let left = answer.left().map(|left| Live::of(live.kind, left)).filter(|left| left.deleting);
+                Ok(left.map_or(End::Done, |left| End::Kept(Box::new(left))))
+            }
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(End::NotIt),
             Err(error) => Err(error),
         }
     }
@@ -200,11 +221,10 @@ impl Writer {
             event_time: Some(MicroTime(now)),
             action: Some("Reconcile".into()),
             reason: Some(note.reason.clone()),
-            // events.k8s.io/v1 refuses notes over 1024 bytes.
-            note: Some(note.text.chars().take(500).collect()),
+            note: Some(shorten(&note.text, NOTE_MAX)),
             type_: Some(if note.warning { "Warning" } else { "Normal" }.into()),
             reporting_controller: Some("modelship.dev/controller".into()),
-            reporting_instance: Some(self.identity.clone()),
+            reporting_instance: Some(shorten(&self.identity, INSTANCE_MAX)),
             regarding: Some(ObjectReference {
                 api_version: Some(format!("{}/v1alpha1", names::GROUP)),
                 kind: Some("ModelDeployment".into()),
@@ -240,3 +260,7 @@ impl Writer {
         outcome
     }
 }
+
+#[cfg(test)]
+#[path = "tests/writer.rs"]
+mod tests;

@@ -39,6 +39,8 @@ struct State {
     lease_fails: bool,
     /// Method, plural, name and body of every write but the lease's.
     writes: Vec<(Method, String, String, Value)>,
+    /// What a DELETE is answered by, in place of success.
+    deleted: Option<Value>,
 }
 
 impl Default for Server {
@@ -135,6 +137,10 @@ impl Server {
         self.silent.send_replace(silent);
     }
 
+    pub fn answer_deletion_by(&self, object: Value) {
+        self.state().deleted = Some(object);
+    }
+
     pub fn writes(&self) -> Vec<(Method, String, String, Value)> {
         self.state().writes.clone()
     }
@@ -214,7 +220,7 @@ impl State {
     fn write(&mut self, method: &Method, mut body: Value) -> Answer {
         if method == Method::DELETE {
             let success = json!({"kind": "Status", "status": "Success", "metadata": {}});
-            return respond(200, &success);
+            return respond(200, self.deleted.as_ref().unwrap_or(&success));
         }
         self.version += 1;
         body["metadata"]["resourceVersion"] = json!(self.version.to_string());
