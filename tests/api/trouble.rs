@@ -40,6 +40,34 @@ async fn a_tag_that_does_not_exist_is_named_and_its_push_heals() {
     world.end().await;
 }
 
+/// The reader of JSON follows 128 levels, a list of all models around them.
+#[tokio::test]
+async fn a_spec_that_is_nested_too_deep_is_named_and_keeps_no_other_model_away() {
+    let world = World::new("deep").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let mut deep = spec(&world);
+    deep["podTemplate"] = (0..200).fold(json!({}), |inner, _| json!({"a": inner}));
+    world.apply("deep", deep.clone()).await;
+    world.apply("churn", spec(&world)).await;
+    let operator = Operator::start(&world);
+    world.serves("churn", &digest).await;
+    let refused = async || {
+        let found = world.condition("deep", conditions::READY, "False", conditions::INVALID_SPEC).await;
+        let words = &conditions::find(&found.conditions, conditions::READY).expect("the condition").message;
+        assert!(words.contains("spec.podTemplate") && words.contains("levels"), "{words}");
+    };
+    refused().await;
+    // What a watch brings is read in the same way, and mending it is enough.
+    world.apply("deep", spec(&world)).await;
+    world.serves("deep", &digest).await;
+    world.apply("deep", deep).await;
+    refused().await;
+    assert_eq!(world.serves("churn", &digest).await.history.len(), 1);
+    operator.stop().await;
+    world.end().await;
+}
+
 #[tokio::test]
 async fn a_registry_that_goes_away_is_told_and_changes_nothing() {
     let world = World::new("away").await;
