@@ -81,7 +81,7 @@ fn every_wrong_bound_is_named_with_its_remedy() {
         (json!({"extraPanels": [{"type": "stat"}]}), "extraPanels[0]", "type and title"),
         (json!({"labels": {"modelship.dev/model": "merlot"}}), "labels", "Modelship's own"),
         (json!({"labels": {"release": "the stack"}}), "labels", "'the stack' is not a label's value"),
-        (json!({"labels": {"release": "s".repeat(64)}}), "labels", "63"),
+        (json!({"labels": {"release": "s".repeat(64)}}), "labels.release", "63"),
         (json!({"labels": {"release/": "a"}}), "labels", "'release/' is not a label's name"),
         (json!({"dashboard": {"labels": {"modelship.dev/model": "merlot"}}}), "dashboard.labels", "Modelship's own"),
         (
