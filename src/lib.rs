@@ -13,7 +13,7 @@
 //!   a program of its own: it runs beside every model, and what of a program's file is mapped counts as memory of each.
 //! * [`cli`]: the subcommands.
 //! * [`telemetry`]: logs, metrics and health.
-//! * `outside`: HTTP to servers outside the cluster.
+//! * [`outside`]: HTTP to servers outside the cluster.
 //! * [`yaml`]: how what is printed is written.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -24,7 +24,7 @@ pub mod controller;
 pub mod images;
 pub mod mlflow;
 pub mod monitoring;
-mod outside;
+pub mod outside;
 pub mod resources;
 pub mod rollout;
 pub mod telemetry;

@@ -5,7 +5,10 @@ mod mlflow;
 
 use std::time::Duration;
 
-use modelship::mlflow::{Client, Login, Problem, Run, Server, TrackingUri, Which, problem::reason};
+use modelship::{
+    mlflow::{Client, Login, Problem, Run, Server, TrackingUri, Which, problem::reason},
+    outside::TrustedCa,
+};
 use serde_json::json;
 
 use mlflow::{Mlflow, PASSWORD, USER};
@@ -17,7 +20,7 @@ fn server(mlflow: &Mlflow, username: &str, password: &str) -> Server {
 }
 
 async fn ask(server: &Server, which: Which) -> Result<Run, Problem> {
-    Client::new(Duration::from_secs(30), false).expect("a client").run(server, &which).await
+    Client::new(Duration::from_secs(30), false, &TrustedCa::default()).expect("a client").run(server, &which).await
 }
 
 fn alias(model: &str, alias: &str) -> Which {

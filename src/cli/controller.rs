@@ -1,6 +1,6 @@
 //! `modelship controller`
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use kube::Client;
 use tokio::{
@@ -13,6 +13,7 @@ use crate::{
     controller::{self, Settings, decide::Release, lease::LeaseSettings, own_monitor::OwnService},
     images::{self, Mirrors},
     monitoring::MailDefaults,
+    outside::TrustedCa,
     resources::{exporter::Sidecar, template},
     telemetry::{self, LogFormat, Metrics},
 };
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// A registry's stand-in, as in containerd's hosts.toml: docker.io=https://mirror.example.org (repeatable; tried in order, then the registry itself).
     #[arg(long = "registry-mirror", value_name = "HOST=URL")]
     registry_mirrors: Vec<String>,
+    /// A file in PEM with the authorities of registries and tracking servers that the public ones have not signed. Read once, at the start.
+    #[arg(long, value_name = "FILE")]
+    trusted_ca: Option<PathBuf>,
     /// Image of the exporter in models' pods, best by digest. Default: the image that this controller itself runs from.
     #[arg(long)]
     exporter_image: Option<String>,
@@ -106,6 +110,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     for mirror in &arguments.registry_mirrors {
         mirrors.add(mirror).map_err(|error| format!("--registry-mirror: {error}"))?;
     }
+    let trusted = arguments.trusted_ca.as_ref().map(trusted_ca).transpose()?.unwrap_or_default();
     let metrics = Metrics::new().map_err(|error| error.to_string())?;
     telemetry::serve(arguments.listen, metrics.clone())
         .map_err(|error| format!("--listen {}: {error}", arguments.listen))?;
@@ -131,7 +136,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
                 name: arguments.lease_name,
                 identity: arguments.identity,
             },
-            images: images::Config { mirrors, ..images::Config::default() },
+            images: images::Config { mirrors, trusted, ..images::Config::default() },
             release: Release {
                 render: template::render,
                 sidecar: Sidecar { image, pull_secrets: arguments.exporter_pull_secrets },
@@ -142,6 +147,12 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         };
         controller::run(settings, stop_signal()?).await.map_err(|error| error.to_string())
     })
+}
+
+fn trusted_ca(file: &PathBuf) -> Result<TrustedCa, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("--trusted-ca: {} {error}", file.display());
+    let pem = fs::read(file).map_err(|error| wrong(&format!("cannot be read ({error})")))?;
+    TrustedCa::read(&pem).map_err(|error| wrong(&error))
 }
 
 /// The exporter's image when nobody names one.

@@ -162,7 +162,7 @@ async fn work(
     let sights = Sights::new().map_err(|error| Error::Setup(error.to_string()))?;
     let readings = Readings::new().map_err(|error| Error::Setup(error.to_string()))?;
     let unwell = UnwellModels::new().map_err(|error| Error::Setup(error.to_string()))?;
-    let runs = Runs::new(client.clone()).map_err(|error| Error::Setup(error.to_string()))?;
+    let runs = Runs::new(client.clone(), &settings.images.trusted).map_err(|error| Error::Setup(error.to_string()))?;
     let (reader, store) = reflector::store();
     let context = Arc::new(Context {
         store: reader.clone(),

@@ -25,6 +25,7 @@ use crate::{
             UNAUTHORIZED,
         },
     },
+    outside::TrustedCa,
     resources::Owner,
 };
 
@@ -233,8 +234,8 @@ pub struct Runs {
 impl Runs {
     /// # Errors
     /// When there can be no HTTP client.
-    pub fn new(cluster: Cluster) -> Result<Arc<Self>, reqwest::Error> {
-        let client = Client::new(PATIENCE, true)?;
+    pub fn new(cluster: Cluster, trusted: &TrustedCa) -> Result<Arc<Self>, reqwest::Error> {
+        let client = Client::new(PATIENCE, true, trusted)?;
         Ok(Arc::new(Self { book: Mutex::default(), wake: Notify::new(), client, cluster }))
     }
 

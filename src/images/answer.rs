@@ -13,8 +13,8 @@ use super::{
 };
 use crate::outside;
 
-const NOT_TLS: &str =
-    "it does not speak TLS as expected (a registry without TLS is reached as a mirror with an http:// URL)";
+const WITHOUT_TLS: &str =
+    "A registry without TLS is reached as a mirror of itself with an http:// URL, by the chart's value registryMirrors";
 
 /// What is asked for, for messages: `docker.io/alice/churn:latest`.
 #[derive(Clone, Copy, Debug)]
@@ -177,15 +177,13 @@ pub(super) fn unanswered(subject: Subject<'_>, endpoint: &Endpoint, error: &reqw
     if (error.is_body() || error.is_decode()) && !error.is_timeout() {
         return bad(subject, endpoint, "the answer broke off");
     }
-    unreachable(subject, endpoint, outside::cause(error, NOT_TLS))
+    unreachable(subject, endpoint, outside::cause(error, WITHOUT_TLS))
 }
 
-pub(super) fn unreachable(subject: Subject<'_>, endpoint: &Endpoint, cause: &str) -> Failure {
-    let host = endpoint.host();
-    let message = format!(
-        "{endpoint} cannot be asked for {subject}: {cause}. Check that {host} can be reached from the operator's pod \
-         (DNS, egress, proxy)"
-    );
+fn unreachable(subject: Subject<'_>, endpoint: &Endpoint, cause: outside::Cause) -> Failure {
+    let way = || format!("Check that {} can be reached from the operator's pod (DNS, egress, proxy)", endpoint.host());
+    let remedy = cause.remedy.map_or_else(way, str::to_owned);
+    let message = format!("{endpoint} cannot be asked for {subject}: {}. {remedy}", cause.what);
     Failure::unknown(reason::REGISTRY_UNREACHABLE, message)
 }
 

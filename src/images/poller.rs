@@ -35,6 +35,7 @@ use super::{
     registry::{Ask, Client, Resolved},
     schedule::Schedule,
 };
+use crate::outside::TrustedCa;
 
 /// How to poll. [`Config::default`] is right for production.
 #[derive(Clone, Debug)]
@@ -59,6 +60,8 @@ pub struct Config {
     pub remembered_details: usize,
     /// Whether `HTTPS_PROXY` and its like are honoured.
     pub system_proxy: bool,
+    /// Authorities of registries, beside the public ones.
+    pub trusted: TrustedCa,
 }
 
 impl Default for Config {
@@ -74,6 +77,7 @@ impl Default for Config {
             hint_floor: Duration::from_secs(5),
             remembered_details: 4096,
             system_proxy: true,
+            trusted: TrustedCa::default(),
         }
     }
 }
@@ -151,7 +155,7 @@ impl Images {
         metrics: &prometheus::Registry,
     ) -> Result<(Self, impl Stream<Item = OwnerKey> + Send + Unpin + use<>), SetupError> {
         let hosts = Hosts::new(config.per_host_concurrency, metrics)?;
-        let client = Client::new(config.mirrors.clone(), hosts, config.request_timeout, config.system_proxy)?;
+        let client = Client::new(&config, hosts)?;
         Ok(Self::start(&config, Arc::new(client), source, metrics)?)
     }
 

@@ -1,7 +1,5 @@
 //! How a request leaves and an answer comes in: the token dance, holds, redirects, sizes.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use url::Url;
@@ -14,6 +12,7 @@ use super::{
     limits::{Hold, Limit, retry_after},
     manifest,
     mirrors::{Endpoint, Mirrors},
+    poller::Config,
     problem::{Failure, FailureKind},
 };
 use crate::outside::{self, Spoilt};
@@ -26,8 +25,8 @@ const LARGEST_REFUSAL: usize = 8 << 10;
 /// The client of all registries.
 pub(super) struct Client {
     http: reqwest::Client,
-    timeout: Duration,
-    system_proxy: bool,
+    /// Follows no redirect.
+    in_place: reqwest::Client,
     pub(super) mirrors: Mirrors,
     pub(super) hosts: Hosts,
     tokens: Tokens,
@@ -41,9 +40,17 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Client {
-    pub fn new(mirrors: Mirrors, hosts: Hosts, timeout: Duration, system_proxy: bool) -> Result<Self, reqwest::Error> {
-        let http = outside::client(timeout, system_proxy, || reqwest::redirect::Policy::custom(redirect))?;
-        Ok(Self { http, timeout, system_proxy, mirrors, hosts, tokens: Tokens::default() })
+    pub fn new(config: &Config, hosts: Hosts) -> Result<Self, reqwest::Error> {
+        let Config { request_timeout: timeout, system_proxy, trusted, .. } = config;
+        let client =
+            |redirects: fn() -> reqwest::redirect::Policy| outside::client(*timeout, *system_proxy, trusted, redirects);
+        Ok(Self {
+            http: client(|| reqwest::redirect::Policy::custom(redirect))?,
+            in_place: client(reqwest::redirect::Policy::none)?,
+            mirrors: config.mirrors.clone(),
+            hosts,
+            tokens: Tokens::default(),
+        })
     }
 
     /// One request, with the token dance around it: at most one more request after a refusal.
@@ -127,9 +134,8 @@ impl Client {
         let mut builder = match request.form {
             // A redirect may repeat the body, and with it the refresh token, anywhere: this follows none.
             Some(form) => {
-                let http = outside::client(self.timeout, self.system_proxy, reqwest::redirect::Policy::none);
-                let http = http.map_err(|error| answer::unanswered(at.subject, &service, &error))?;
-                http.post(request.url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+                let request = self.in_place.post(request.url).body(form);
+                request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             }
             None => self.http.get(request.url),
         };

@@ -128,7 +128,7 @@ fn absent(server: &Server, subject: Subject<'_>, said: Option<&Refusal>) -> Prob
 }
 
 pub(super) fn unanswered(server: &Server, subject: Subject<'_>, error: &reqwest::Error) -> Problem {
-    const NOT_TLS: &str = "it does not speak TLS as expected (a server without TLS has an address with http://)";
+    const WITHOUT_TLS: &str = "Write spec.mlflow.trackingURI with http:// if the server has no TLS";
     // A timeout while the body comes is a server that is too slow, not one that answers wrongly.
     if (error.is_body() || error.is_decode()) && !error.is_timeout() {
         let message =
@@ -136,11 +136,10 @@ pub(super) fn unanswered(server: &Server, subject: Subject<'_>, error: &reqwest:
         return Problem::new(SERVER_ERROR, message);
     }
     let uri = &server.uri;
-    let message = format!(
-        "{uri} cannot be asked for {subject}: {}. Check that {} can be reached from the operator's pod (DNS, egress, proxy)",
-        outside::cause(error, NOT_TLS),
-        uri.host(),
-    );
+    let cause = outside::cause(error, WITHOUT_TLS);
+    let way = || format!("Check that {} can be reached from the operator's pod (DNS, egress, proxy)", uri.host());
+    let remedy = cause.remedy.map_or_else(way, str::to_owned);
+    let message = format!("{uri} cannot be asked for {subject}: {}. {remedy}", cause.what);
     Problem::new(UNREACHABLE, message)
 }
 

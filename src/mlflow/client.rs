@@ -10,7 +10,7 @@ use super::{
     answer::{self, LatestVersions, Refusal, RunAnswer, Subject, VersionAnswer},
     problem::reason::NO_ALIASES,
 };
-use crate::outside::{self, Spoilt};
+use crate::outside::{self, Spoilt, TrustedCa};
 
 /// A run's parameters and tags come along with its metrics, thousands of them at times.
 pub(super) const LARGEST_BODY: usize = 4 << 20;
@@ -54,9 +54,9 @@ impl From<Problem> for Refused {
 impl Client {
     /// # Errors
     /// When there can be no HTTP client.
-    pub fn new(timeout: Duration, system_proxy: bool) -> Result<Self, reqwest::Error> {
+    pub fn new(timeout: Duration, system_proxy: bool, trusted: &TrustedCa) -> Result<Self, reqwest::Error> {
         // None is followed: credentials go where the spec says, and nowhere else.
-        outside::client(timeout, system_proxy, reqwest::redirect::Policy::none).map(Self)
+        outside::client(timeout, system_proxy, trusted, reqwest::redirect::Policy::none).map(Self)
     }
 
     /// The run, and its metrics.

@@ -12,16 +12,32 @@ use serde_json::json;
 use super::super::{
     fake::{Came, Fake, ok, status, with_header},
     hosts::Hosts,
+    poller::Config,
     problem::reason,
     reference::Tag,
 };
 use super::*;
+use crate::outside::{
+    TrustedCa,
+    tests::{Fault, Server},
+};
 
 fn client_with(mirrors: &str) -> Client {
+    client_that_trusts(mirrors, TrustedCa::default())
+}
+
+fn client_that_trusts(mirrors: &str, trusted: TrustedCa) -> Client {
     // The first of several tests in one process wins; all want the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let hosts = Hosts::new(4, &prometheus::Registry::new()).unwrap();
-    Client::new(mirrors.parse().unwrap(), hosts, Duration::from_secs(5), false).unwrap()
+    let config = Config {
+        mirrors: mirrors.parse().unwrap(),
+        request_timeout: Duration::from_secs(5),
+        system_proxy: false,
+        trusted,
+        ..Config::default()
+    };
+    Client::new(&config, hosts).unwrap()
 }
 
 fn client() -> Client {
@@ -540,5 +556,26 @@ async fn a_mirror_gets_its_own_credentials_and_others_only_when_told() {
         assert_eq!(result.is_ok(), gets_in, "{option} {of} {result:?}");
         let sent = mirror.came().iter().any(|came| came.authorization().is_some());
         assert_eq!(sent, gets_in, "{option} {of}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_registrys_tls_is_told_with_what_mends_it() {
+    for (fault, words) in [
+        (Fault::None, ["an authority that Modelship does not know", "trustedCA.configMap"]),
+        (Fault::OtherName, ["for another name", "subjectAltName"]),
+        (Fault::NoTls, ["does not speak TLS", "registryMirrors"]),
+    ] {
+        let server = Server::start(fault).await;
+        let [public, named] = server.bundles();
+        let mirrors = format!("docker.io=https://{}?upstream=never", server.host);
+        let trusted = if fault == Fault::None { public } else { named.clone() };
+        let failure = resolve(&client_that_trusts(&mirrors, trusted), &hub()).await.unwrap_err();
+        assert_failure(&failure, reason::REGISTRY_UNREACHABLE, &words);
+        assert!(!failure.problem.message.contains("DNS"), "the network is well: {failure:?}");
+        if fault == Fault::None {
+            let failure = resolve(&client_that_trusts(&mirrors, named), &hub()).await.unwrap_err();
+            assert_failure(&failure, reason::BAD_ANSWER, &["it is no manifest"]);
+        }
     }
 }

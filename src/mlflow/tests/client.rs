@@ -10,6 +10,10 @@ use super::{
     problem::reason,
     *,
 };
+use crate::outside::{
+    TrustedCa,
+    tests::{self as tls, Fault},
+};
 
 const NO_RUN: &str = r#"{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "Run with id=r1 not found"}"#;
 const NO_PAGE: &str = "<!doctype html><title>404 Not Found</title>";
@@ -20,7 +24,7 @@ fn client() -> Client {
 
 fn client_with(timeout: Duration) -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::new(timeout, false).unwrap()
+    Client::new(timeout, false, &TrustedCa::default()).unwrap()
 }
 
 fn server(uri: &str, login: Login) -> Server {
@@ -225,6 +229,29 @@ async fn what_mlflow_says_of_a_version_is_as_short_as_it_ever_is_or_a_wrong_answ
             Which::Alias { model: "wine".into(), alias: "champion".into() },
         ] {
             assert_problem(&problem(&fake, &which).await, reason::BAD_ANSWER, &[words]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_tracking_servers_tls_is_told_with_what_mends_it() {
+    let rows = [
+        (Fault::None, ["an authority that Modelship does not know", "trustedCA.configMap"]),
+        (Fault::Expired, ["has expired", "Renew it"]),
+        (Fault::NoTls, ["does not speak TLS", "with http://"]),
+    ];
+    for (fault, words) in rows {
+        let tls = tls::Server::start(fault).await;
+        let [public, named] = tls.bundles();
+        let asked = server(&format!("https://{}", tls.host), Login::Nobody);
+        let trusted = if fault == Fault::None { &public } else { &named };
+        let client = |trusted: &TrustedCa| Client::new(Duration::from_secs(10), false, trusted).unwrap();
+        let problem = client(trusted).run(&asked, &the_run()).await.unwrap_err();
+        assert_problem(&problem, reason::UNREACHABLE, &words);
+        assert!(!problem.message.contains("DNS"), "the network is well: {problem:?}");
+        if fault == Fault::None {
+            let problem = client(&named).run(&asked, &the_run()).await.unwrap_err();
+            assert_eq!(problem.reason, reason::BAD_ANSWER, "it is asked: {problem:?}");
         }
     }
 }
