@@ -112,7 +112,7 @@ pub(super) fn target(spec: &ValidSpec, seen: &Observation, observed: &Observed) 
         observed.revisions.iter().any(|revision| revision.image == image)
     });
     let deployed = observed.deployment.is_some();
-    target::decide(&spec.image, running.as_ref(), stored, deployed, seen, &observed.nodes)
+    target::decide(&spec.image, running.as_ref(), stored, deployed, seen, &observed.platforms)
 }
 
 /// Decides for a valid spec.
@@ -196,7 +196,9 @@ fn workload(
             if let Some(path) = python_path.filter(|_| spec.exporter.is_some() && spec.server.python_metrics) {
                 exporter::lead_python_path_of_image(&mut template, path);
             }
-            let new = Revision::new(owner, newest + 1, hash, image.clone(), template).described(seen.details(digest));
+            let details = seen.details(digest);
+            let template = observed.steered(template, details);
+            let new = Revision::new(owner, newest + 1, hash, image.clone(), template).described(details);
             Revision { labels: labels.cloned(), ..new }
         }
     };

@@ -18,7 +18,7 @@ use crate::{
     images::Platform,
     monitoring::surroundings::Collector,
     resources::{ChildKind, Owner, child, revision::Revision},
-    rollout::{DeploymentFacts, PodFacts},
+    rollout::{DeploymentFacts, PodFacts, placement},
 };
 
 /// See the module's documentation.
@@ -163,7 +163,7 @@ impl Indexed for PodFacts {
 pub struct NodeFacts {
     name: String,
     /// `None` for a node that takes no new pods.
-    pub platform: Option<Platform>,
+    pub place: Option<placement::Node>,
 }
 
 impl NodeFacts {
@@ -172,7 +172,11 @@ impl NodeFacts {
         let info = node.status.as_ref().and_then(|status| status.node_info.as_ref()).filter(|_| !unschedulable);
         Self {
             name: node.name_any(),
-            platform: info.map(|info| Platform::new(&info.operating_system, &info.architecture, None)),
+            place: info.map(|info| placement::Node {
+                name: node.name_any(),
+                platform: Platform::new(&info.operating_system, &info.architecture, None),
+                labels: node.labels().clone(),
+            }),
         }
     }
 }
@@ -255,8 +259,9 @@ mod tests {
             "operatingSystem": "linux", "architecture": "arm64", "bootID": "", "containerRuntimeVersion": "",
             "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "osImage": "", "systemUUID": "",
         }});
-        assert_eq!(node(json!({}), info.clone()).platform, Some(Platform::new("linux", "arm64", None)));
-        assert_eq!(node(json!({"unschedulable": true}), info).platform, None);
-        assert_eq!(node(json!({}), json!({})).platform, None, "it has reported nothing yet");
+        let platform = |spec, status| node(spec, status).place.map(|place| place.platform);
+        assert_eq!(platform(json!({}), info.clone()), Some(Platform::new("linux", "arm64", None)));
+        assert_eq!(platform(json!({"unschedulable": true}), info), None);
+        assert_eq!(platform(json!({}), json!({})), None, "it has reported nothing yet");
     }
 }

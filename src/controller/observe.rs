@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value;
+
 use super::{
     ecosystem::Ecosystem,
     index::Index,
@@ -13,11 +15,11 @@ use super::{
     unread::Answers,
 };
 use crate::{
-    api::{ModelDeploymentStatus, status::FoundReading},
+    api::{ModelDeploymentStatus, ValidSpec, status::FoundReading},
     images::{Digest, ImageDetails, Labels, Observation, Platform},
     monitoring::{MailSecret, Surroundings},
     resources::{ChildKind, Owner, revision::Revision},
-    rollout::{DeploymentFacts, PodFacts},
+    rollout::{DeploymentFacts, PodFacts, placement},
 };
 
 /// The caches of all kinds but ModelDeployments.
@@ -55,9 +57,14 @@ impl Caches {
     }
 }
 
-/// What models see of nodes: the platforms of those that take pods.
-pub(super) fn platforms(nodes: &Index<NodeFacts>) -> BTreeSet<Platform> {
-    nodes.all().iter().filter_map(|node| node.platform.clone()).collect()
+/// What models see of nodes: which kinds there are that take pods, told apart by platform and by the labels that a template may
+/// ask for. Each node has a host name of its own, and no kind.
+pub(super) fn kinds_of_node(nodes: &Index<NodeFacts>) -> BTreeSet<(Platform, Vec<(String, String)>)> {
+    let kind = |place: &placement::Node| {
+        let labels = place.labels.iter().filter(|(name, _)| *name != placement::HOST_NAME);
+        (place.platform.clone(), labels.map(|(name, value)| (name.clone(), value.clone())).collect())
+    };
+    places(&nodes.all()).into_iter().map(kind).collect()
 }
 
 /// One model as it stands.
@@ -75,8 +82,10 @@ pub struct Observed {
     pub revisions: Vec<Revision>,
     /// Our children of every kind.
     pub live: Vec<Arc<Live>>,
-    /// Platforms of the nodes that take pods.
-    pub nodes: BTreeSet<Platform>,
+    /// The nodes.
+    pub nodes: Vec<Arc<NodeFacts>>,
+    /// The platforms that count for this model: at first those of all nodes that take pods, see [`Observed::place`].
+    pub platforms: BTreeSet<Platform>,
     /// What there is to monitor the model with.
     pub around: Surroundings,
     /// What the Secret of its mail says; filled in by who may ask for it.
@@ -97,11 +106,13 @@ impl Observed {
         let mut revisions: Vec<Revision> =
             of(ChildKind::ControllerRevision).filter_map(|live| live.revision()).collect();
         revisions.sort_by(|a, b| b.number.cmp(&a.number).then_with(|| a.name.cmp(&b.name)));
+        let nodes = caches.nodes.all();
         Self {
             deployment: of(ChildKind::Deployment).find_map(|live| live.deployment()),
             pods: caches.pods.group(&model).iter().map(|pod| PodFacts::clone(pod)).collect(),
             revisions,
-            nodes: platforms(&caches.nodes),
+            platforms: placement::platforms(None, &places(&nodes)),
+            nodes,
             around: caches.surroundings(&owner.namespace),
             mail: MailSecret::None,
             runs: Heard::new(),
@@ -112,6 +123,17 @@ impl Observed {
             answers: Answers::Unknown,
             status,
         }
+    }
+
+    /// Takes in what the spec demands of nodes.
+    pub fn place(mut self, spec: &ValidSpec) -> Self {
+        self.platforms = placement::platforms(spec.pod_template.as_ref(), &places(&self.nodes));
+        self
+    }
+
+    /// The template, kept from nodes that cannot run the image.
+    pub fn steered(&self, template: Value, image: Option<&ImageDetails>) -> Value {
+        placement::steered(template, image, &places(&self.nodes))
     }
 
     /// The digest of this repository that was wanted last: what the newest stored template says, since a Deployment may
@@ -146,4 +168,9 @@ impl Observed {
             seen.labels(&Digest::parse(digest).ok()?).filter(|_| of == repository)
         })
     }
+}
+
+/// The nodes that take pods.
+fn places(nodes: &[Arc<NodeFacts>]) -> Vec<&placement::Node> {
+    nodes.iter().filter_map(|node| node.place.as_ref()).collect()
 }

@@ -199,6 +199,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
             return Ok(Action::await_change());
         }
     };
+    observed = observed.place(spec);
     let seen = follow(context, spec, &observed);
     let mail = context.mail.look(&observed.owner, generation, spec, &context.release.mail).await;
     observed.mail = mail.secret;
@@ -260,7 +261,7 @@ fn follow(context: &Context, spec: &ValidSpec, observed: &Observed) -> Observati
     };
     let stored = observed.stored(&spec.image.repository.to_string());
     let details = stored.iter().find(|details| Some(&details.digest) == running.as_ref());
-    let serving_images = details.map(|details| details.images_for(&observed.nodes)).unwrap_or_default();
+    let serving_images = details.map(|details| details.images_for(&observed.platforms)).unwrap_or_default();
     context.images.follow(
         &key,
         Follow {

@@ -109,7 +109,7 @@ pub fn status(
 fn newer<'a>(plan: &Plan, seen: &'a Observation, observed: &Observed) -> Option<&'a Digest> {
     let (latest, wanted) = (seen.latest.as_ref()?, plan.target.digest.as_ref()?);
     let known = seen.details.get(wanted).and_then(|details| details.as_ref().ok());
-    let same = latest.digest == *wanted || known.is_some_and(|known| known.same_images_as(latest, &observed.nodes));
+    let same = latest.digest == *wanted || known.is_some_and(|known| known.same_images_as(latest, &observed.platforms));
     (!same).then_some(&latest.digest)
 }
 
@@ -128,7 +128,7 @@ fn tag_of(version: &Version, spec: &ValidSpec, seen: &Observation, observed: &Ob
         let same_images = || {
             let digest = Digest::parse(&version.digest).ok();
             let known = digest.and_then(|digest| seen.details.get(&digest)?.as_ref().ok());
-            known.is_some_and(|known| known.same_images_as(latest, &observed.nodes))
+            known.is_some_and(|known| known.same_images_as(latest, &observed.platforms))
         };
         let ours = version.repository == spec.image.repository.to_string();
         ours && (version.digest == latest.digest.as_str() || same_images())

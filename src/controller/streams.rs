@@ -23,7 +23,7 @@ use super::{
     ecosystem,
     index::{Index, Indexed, Key},
     live::{Live, NamespaceFacts, NodeFacts},
-    observe::{Caches, platforms},
+    observe::{Caches, kinds_of_node},
 };
 use crate::{
     api::{StoredModelDeployment, names},
@@ -120,8 +120,8 @@ pub fn children(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints
 const POD: &str = "Pod";
 const NODE: &str = "Node";
 
-/// Models see no more of nodes than which platforms there are: a node that is cordoned, or comes beside others of its kind, is
-/// no news to them.
+/// Models see no more of nodes than which kinds there are: a node that is cordoned, or comes beside others of its kind, is no
+/// news to them.
 fn nodes(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints {
     let nodes = watcher(Api::<Item<Node>>::all(scope.client.clone()), watcher::Config::default());
     let reduce = |node: Node| Some(NodeFacts::of(&node));
@@ -132,8 +132,10 @@ fn nodes(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints {
             // Looked at once all are there: a look for each of thousands that a list brings would take long.
             let changed = matches!(news, News::Changed { ref groups, complete } if complete || !groups.is_empty());
             let hint = (changed && index.is_ready()).then(|| {
-                let platforms = platforms(&index);
-                (std::mem::replace(&mut before, platforms.clone()) != platforms).then_some(Hint::All)
+                let kinds = kinds_of_node(&index);
+                let changed = kinds != before;
+                before = kinds;
+                changed.then_some(Hint::All)
             });
             std::future::ready(hint.flatten())
         })

@@ -134,7 +134,7 @@ fn unresolved(image: &valid::Image, seen: &Observation, nodes: &BTreeSet<Platfor
     (!fits(latest, nodes)).then(|| Unresolved {
         reason: NO_MATCHING_PLATFORM.into(),
         message: format!(
-            "{} at {} is built for {} only, and the cluster's nodes are {}; build the image for one of them (docker buildx build --platform)",
+            "{} at {} is built for {} only, and its pods' nodes are {}; build the image for one of them (docker buildx build --platform)",
             image.repository,
             latest.digest.short(),
             list(latest.platforms.iter().map(|(platform, _)| platform)),

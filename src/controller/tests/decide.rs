@@ -442,3 +442,30 @@ fn the_same_facts_give_the_same_plan() {
     let world = World::serving(json!({"replicas": 3}));
     assert_eq!(format!("{:?}", world.plan()), format!("{:?}", world.plan()));
 }
+
+#[test]
+fn an_image_for_nodes_that_an_autoscaler_has_yet_to_bring_is_deployed_where_they_are_asked_for() {
+    let mut world = World::new(json!({"podTemplate": {"spec": {"nodeSelector": {"kubernetes.io/arch": "amd64"}}}}));
+    world.nodes = vec!["arm64"];
+    world.push(pushed(1));
+    assert!(world.plan().workload.is_some(), "no pod, no node");
+    let mut unasked = World::new(json!({}));
+    unasked.nodes = vec!["arm64"];
+    unasked.push(pushed(1));
+    let plan = unasked.plan();
+    assert!(plan.workload.is_none());
+    assert_eq!(plan.target.unresolved.unwrap().reason, "NoMatchingPlatform");
+}
+
+#[test]
+fn a_new_version_is_kept_to_the_nodes_that_can_run_it_and_what_runs_is_left_alone() {
+    let selector = |world: &World| template_of(&world.plan().workload.unwrap())["spec"]["nodeSelector"].clone();
+    let mut world = World::serving(json!({}));
+    assert_eq!(selector(&world), Value::Null);
+    world.nodes = vec!["amd64", "arm64"];
+    assert_eq!(selector(&world), Value::Null, "a node that joins restarts nothing");
+    world.push(pushed(2));
+    assert_eq!(selector(&world), json!({"kubernetes.io/arch": "amd64"}));
+    world.push(built_for(2, &["linux/amd64", "linux/arm64"]));
+    assert_eq!(selector(&world), Value::Null, "all of them can");
+}

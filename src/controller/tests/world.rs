@@ -168,7 +168,7 @@ impl World {
         }
         for architecture in &self.nodes {
             let node = json!({
-                "metadata": {"name": architecture},
+                "metadata": {"name": architecture, "labels": {"kubernetes.io/arch": architecture, "kubernetes.io/os": "linux"}},
                 "status": {"nodeInfo": {
                     "operatingSystem": "linux", "architecture": architecture, "bootID": "", "containerRuntimeVersion": "",
                     "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "osImage": "",
@@ -194,17 +194,18 @@ impl World {
     /// The plan for now; nothing is applied.
     pub fn plan(&self) -> Plan {
         let spec = ValidSpec::parse(NAME, &self.spec).unwrap();
-        decide(&self.spec, &spec, &self.seen, &self.observe(), &self.release())
+        decide(&self.spec, &spec, &self.seen, &self.observe().place(&spec), &self.release())
     }
 
     /// One turn of the loop, its writes included.
     pub fn turn(&mut self) -> Turn {
         self.clock += 1;
         let now = Timestamp::from_second(self.clock).unwrap();
-        let observed = self.observe();
+        let mut observed = self.observe();
         let (plan, status, strategy) = match ValidSpec::parse(NAME, &self.spec) {
             Err(faults) => (None, report::invalid_status(&faults, &observed, now), None),
             Ok(spec) => {
+                observed = observed.place(&spec);
                 let plan = decide(&self.spec, &spec, &self.seen, &observed, &self.release());
                 self.apply(&plan);
                 let applied =

@@ -1,0 +1,129 @@
+//! On which nodes a template's pods may run, and what that means for the platforms that count. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{Affinity, NodeSelectorRequirement, NodeSelectorTerm};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+use crate::images::{ImageDetails, Platform};
+
+/// A label whose value is each node's own.
+pub const HOST_NAME: &str = "kubernetes.io/hostname";
+const ARCHITECTURE: &str = "kubernetes.io/arch";
+const OPERATING_SYSTEM: &str = "kubernetes.io/os";
+
+/// A node that takes pods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub name: String,
+    pub platform: Platform,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a template demands of nodes.
+#[derive(Default)]
+struct Demands {
+    labels: BTreeMap<String, String>,
+    /// One of these has to hold; empty: nothing is demanded.
+    terms: Vec<NodeSelectorTerm>,
+}
+
+/// The platforms that an image has to be for: those of the nodes that the template admits, and those that it asks for by name,
+/// since an autoscaler may bring such nodes only once a pod waits for them. Where it admits no node and names no platform,
+/// those of all nodes.
+pub fn platforms(template: Option<&Value>, nodes: &[&Node]) -> BTreeSet<Platform> {
+    let demands = template.map(Demands::of).unwrap_or_default();
+    let of = |nodes: &[&Node]| nodes.iter().map(|node| node.platform.clone()).collect::<BTreeSet<_>>();
+    let admitted: Vec<&Node> = nodes.iter().copied().filter(|node| demands.admit(node)).collect();
+    let mut platforms = of(&admitted);
+    platforms.extend(demands.named_platforms());
+    if platforms.is_empty() { of(nodes) } else { platforms }
+}
+
+/// The template, kept to the nodes that can run the image where some of those that it admits cannot. What the user demands of
+/// platforms stands.
+pub fn steered(mut template: Value, image: Option<&ImageDetails>, nodes: &[&Node]) -> Value {
+    let (Some(image), demands) = (image, Demands::of(&template)) else { return template };
+    let admitted: BTreeSet<&Platform> =
+        nodes.iter().filter(|node| demands.admit(node)).map(|node| &node.platform).collect();
+    let runs = |node: &Platform| image.platforms.iter().any(|(platform, _)| platform.fits(node));
+    let fitting: BTreeSet<&Platform> = admitted.iter().copied().filter(|platform| runs(platform)).collect();
+    let labels: [(&str, fn(&Platform) -> &str); 2] =
+        [(OPERATING_SYSTEM, Platform::os), (ARCHITECTURE, Platform::architecture)];
+    for (label, part) in labels {
+        let (all, wanted): (BTreeSet<&str>, BTreeSet<&str>) =
+            (admitted.iter().map(|node| part(node)).collect(), fitting.iter().map(|node| part(node)).collect());
+        if let (true, true, Some(only)) = (all.len() > 1, wanted.len() == 1, wanted.first())
+            && !demands.speak_of(label)
+        {
+            template["spec"]["nodeSelector"][label] = json!(only);
+        }
+    }
+    template
+}
+
+impl Demands {
+    fn of(template: &Value) -> Self {
+        let spec = &template["spec"];
+        let labels = BTreeMap::deserialize(&spec["nodeSelector"]).unwrap_or_default();
+        let affinity = Affinity::deserialize(&spec["affinity"]).ok().and_then(|affinity| affinity.node_affinity);
+        let required = affinity.and_then(|nodes| nodes.required_during_scheduling_ignored_during_execution);
+        Self { labels, terms: required.map(|required| required.node_selector_terms).unwrap_or_default() }
+    }
+
+    fn admit(&self, node: &Node) -> bool {
+        self.labels.iter().all(|(name, value)| node.labels.get(name) == Some(value))
+            && (self.terms.is_empty() || self.terms.iter().any(|term| holds(term, node)))
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &NodeSelectorRequirement> {
+        self.terms.iter().flat_map(|term| term.match_expressions.iter().flatten())
+    }
+
+    fn speak_of(&self, label: &str) -> bool {
+        self.labels.contains_key(label) || self.expressions().any(|expression| expression.key == label)
+    }
+
+    fn named_platforms(&self) -> Vec<Platform> {
+        let named = |label: &str| match self.labels.get(label) {
+            Some(value) => vec![value.clone()],
+            None => {
+                let named = self.expressions().filter(|one| one.key == label && one.operator == "In");
+                named.flat_map(|one| one.values.iter().flatten()).cloned().collect()
+            }
+        };
+        let system = named(OPERATING_SYSTEM).into_iter().next().unwrap_or_else(|| "linux".to_owned());
+        named(ARCHITECTURE).iter().map(|architecture| Platform::new(&system, architecture, None)).collect()
+    }
+}
+
+/// As the scheduler has it: a term without demands admits nothing.
+fn holds(term: &NodeSelectorTerm, node: &Node) -> bool {
+    let (expressions, fields) = (term.match_expressions.iter().flatten(), term.match_fields.iter().flatten());
+    if expressions.clone().next().is_none() && fields.clone().next().is_none() {
+        return false;
+    }
+    expressions.into_iter().all(|one| met(one, node.labels.get(&one.key).map(String::as_str)))
+        && fields.into_iter().all(|one| met(one, (one.key == "metadata.name").then_some(node.name.as_str())))
+}
+
+fn met(demand: &NodeSelectorRequirement, value: Option<&str>) -> bool {
+    let values = demand.values.as_deref().unwrap_or_default();
+    let among = value.is_some_and(|value| values.iter().any(|one| one == value));
+    let number = |text: &str| text.parse::<i64>().ok();
+    let compared = || Some((number(value?)?, number(values.first()?)?));
+    match demand.operator.as_str() {
+        "In" => among,
+        "NotIn" => !among,
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        "Gt" => compared().is_some_and(|(value, bound)| value > bound),
+        "Lt" => compared().is_some_and(|(value, bound)| value < bound),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/placement.rs"]
+mod tests;
