@@ -49,9 +49,9 @@ pub fn steered(mut template: Value, image: Option<&ImageDetails>, nodes: &[&Node
         nodes.iter().filter(|node| demands.admit(node)).map(|node| &node.platform).collect();
     let runs = |node: &Platform| image.platforms.iter().any(|(platform, _)| platform.fits(node));
     let fitting: BTreeSet<&Platform> = admitted.iter().copied().filter(|platform| runs(platform)).collect();
-    let labels: [(&str, fn(&Platform) -> &str); 2] =
-        [(OPERATING_SYSTEM, Platform::os), (ARCHITECTURE, Platform::architecture)];
-    for (label, part) in labels {
+    for (label, part) in
+        [(OPERATING_SYSTEM, Platform::os as fn(&Platform) -> &str), (ARCHITECTURE, Platform::architecture)]
+    {
         let (all, wanted): (BTreeSet<&str>, BTreeSet<&str>) =
             (admitted.iter().map(|node| part(node)).collect(), fitting.iter().map(|node| part(node)).collect());
         if let (true, true, Some(only)) = (all.len() > 1, wanted.len() == 1, wanted.first())
