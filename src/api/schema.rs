@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     mlflow::MOST_REQUIREMENTS,
-    monitoring::valid::LONGEST_QUERY,
+    monitoring::query,
     spec::ModelDeployment,
     units::{DURATION_PATTERN, FIGURE_PATTERN},
 };
@@ -97,7 +97,7 @@ pub fn requirements(_: &mut SchemaGenerator) -> Schema {
 
 /// Rules are Prometheus' own shape; what is wrong in one is found when the spec is read.
 pub fn extra_rules(_: &mut SchemaGenerator) -> Schema {
-    let query = json_schema!({"type": "string", "maxLength": LONGEST_QUERY});
+    let query = json_schema!({"type": "string", "maxLength": query::LONGEST});
     let rule = json_schema!({
         "type": "object", "properties": {"expr": query}, "x-kubernetes-preserve-unknown-fields": true,
     });

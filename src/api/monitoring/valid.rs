@@ -13,15 +13,12 @@ use super::{
         spec::Predictions,
         units::{self, Traffic},
     },
+    query,
     spec::{self, Alert},
     template,
 };
 
 const AT: &str = "spec.monitoring";
-/// Bytes of a query of the user's own; those of people have some hundred.
-pub(in crate::api) const LONGEST_QUERY: usize = 4096;
-/// How deep brackets and signs nest in it: a parser goes as deep as they do.
-const DEEPEST_QUERY: usize = 64;
 /// Panels of the user's own, with those inside of rows; Modelship's board has a quarter of that.
 const MOST_PANELS: usize = 200;
 const JOB: &str = "ml_model_exporter";
@@ -477,7 +474,7 @@ fn extra_rule(rule: &Value) -> Result<(), String> {
         return Err("record is no name of a metric: letters, digits, '_' and ':'".to_owned());
     }
     let expression = rule["expr"].as_str().ok_or("needs expr, the query")?;
-    query(expression)?;
+    query::check(expression)?;
     let known = ["alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"];
     if let Some(field) = rule.as_object().and_then(|rule| rule.keys().find(|field| !known.contains(&field.as_str()))) {
         return Err(format!("has a field {field}, which rules do not have; they have {}", known.join(", ")));
@@ -504,51 +501,6 @@ fn extra_rule(rule: &Value) -> Result<(), String> {
             .map_err(|fault| format!("{name} is no template that Prometheus reads: it {fault}"))?;
     }
     Ok(())
-}
-
-/// Looks at length and depth before it is parsed: both cost the parser more than they tell anybody.
-fn query(expression: &str) -> Result<(), String> {
-    const REMEDY: &str = "give a name to a part of it by a rule with record";
-    if expression.len() > LONGEST_QUERY {
-        return Err(format!("expr has {} bytes; {LONGEST_QUERY} are the most: {REMEDY}", expression.len()));
-    }
-    if levels(expression) > DEEPEST_QUERY {
-        return Err(format!("expr nests deeper than {DEEPEST_QUERY} levels: {REMEDY}"));
-    }
-    promql_parser::parser::parse(expression).map(drop).map_err(|error| format!("expr cannot be read: {error}"))
-}
-
-/// How deep brackets and signs nest in a query, texts and comments left out.
-fn levels(expression: &str) -> usize {
-    let (mut open, mut signs, mut deepest) = (0_usize, 0_usize, 0);
-    let mut chars = expression.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '(' | '[' | '{' => open += 1,
-            ')' | ']' | '}' => open = open.saturating_sub(1),
-            '"' | '\'' | '`' => skip_text(c, &mut chars),
-            '#' => drop(chars.find(|c| *c == '\n')),
-            _ => {}
-        }
-        signs = match c {
-            '+' | '-' => signs + 1,
-            c if c.is_whitespace() => signs,
-            _ => 0,
-        };
-        deepest = deepest.max(open + signs);
-    }
-    deepest
-}
-
-/// To behind the quote that ends it; between backquotes a backslash is one.
-fn skip_text(quote: char, chars: &mut std::str::Chars) {
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if quote != '`' => drop(chars.next()),
-            c if c == quote => return,
-            _ => {}
-        }
-    }
 }
 
 fn metric_name(name: &str) -> bool {
