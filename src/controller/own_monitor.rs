@@ -1,5 +1,6 @@
-//! The operator's own ServiceMonitor: some alerts and panels of models stand on series that only the operator has. It is
-//! written here and not by the chart, for the labels that a Prometheus wants are only known in the cluster, and may change.
+//! The operator's own ServiceMonitor and PrometheusRule: some alerts and panels of models stand on series that only the operator
+//! has, and are silent with it. They are written here and not by the chart, for the labels that a Prometheus wants are only known
+//! in the cluster, and may change.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +23,8 @@ use crate::{
     api::names,
     monitoring::{
         OptionalKind, Presence,
-        surroundings::{Labels, Picking, Surroundings},
+        rules::itself,
+        surroundings::{Collector, Labels, Picking, Selects, Surroundings},
     },
     resources::{Child, ChildKind, Owner},
 };
@@ -37,7 +39,7 @@ pub struct OwnService {
     pub name: String,
 }
 
-/// Keeps the ServiceMonitor as the cluster's Prometheus objects want it.
+/// Keeps both as the cluster's Prometheus objects want them.
 pub struct OwnMonitor {
     pub client: Client,
     pub writer: Writer,
@@ -57,7 +59,7 @@ impl OwnMonitor {
             changes.borrow_and_update();
             let done = self.bring().await;
             if let Err(error) = &done {
-                tracing::warn!(%error, "the operator's own metrics are not scraped; this is tried again");
+                tracing::warn!(%error, "nobody watches the operator itself; this is tried again");
             }
             let pause = if done.is_ok() { Duration::MAX } else { AGAIN };
             // The sender lives as long as the caches: an error can only mean the end.
@@ -69,7 +71,8 @@ impl OwnMonitor {
 
     async fn bring(&self) -> Result<(), Error> {
         let around = self.caches.surroundings(&self.service.namespace);
-        if around.presence(OptionalKind::ServiceMonitor) != Presence::Ready {
+        let usable = |kind| around.presence(kind) == Presence::Ready;
+        if ![OptionalKind::ServiceMonitor, OptionalKind::PrometheusRule].into_iter().any(usable) {
             return Ok(());
         }
         let api: Api<Service> = Api::namespaced(self.client.clone(), &self.service.namespace);
@@ -77,7 +80,17 @@ impl OwnMonitor {
         let Some(service) = found.map_err(|error| Error::Setup(error.to_string()))? else {
             return Err(Error::Setup(format!("there is no Service {}/{}", self.service.namespace, self.service.name)));
         };
-        let child = monitor(&service, &around);
+        let mut applied = Applied::default();
+        if usable(OptionalKind::ServiceMonitor) {
+            self.keep(&service, &monitor(&service, &around), &mut applied).await?;
+        }
+        if usable(OptionalKind::PrometheusRule) {
+            self.keep(&service, &alerts(&service, &around), &mut applied).await?;
+        }
+        applied.obstacles.pop().map_or(Ok(()), |obstacle| Err(Error::Obstructed(obstacle.message)))
+    }
+
+    async fn keep(&self, service: &Service, child: &Child, applied: &mut Applied) -> Result<(), Error> {
         let owner = Owner {
             namespace: service.namespace().unwrap_or_default(),
             name: service.name_any(),
@@ -85,44 +98,19 @@ impl OwnMonitor {
         };
         let applier =
             Applier { writer: &self.writer, caches: &self.caches, ledger: &self.ledger, owner: &owner, generation: 0 };
-        let mut applied = Applied::default();
-        match self.caches.children(ChildKind::ServiceMonitor).get(&(child.namespace.clone(), child.name.clone())) {
-            Some(live) => applier.settle(&child, &live, &mut applied).await?,
-            None => applier.send(&child, &mut applied).await?,
+        match self.caches.children(child.kind).get(&(child.namespace.clone(), child.name.clone())) {
+            Some(live) => applier.settle(child, &live, applied).await?,
+            None => applier.send(child, applied).await?,
         }
-        if !applied.notes.is_empty() {
-            tracing::info!(
-                "the ServiceMonitor of the operator's own metrics was changed by hand and has been put back"
-            );
+        if !std::mem::take(&mut applied.notes).is_empty() {
+            tracing::info!("the {} of the operator itself was changed by hand and has been put back", child.kind);
         }
-        applied.obstacles.pop().map_or(Ok(()), |obstacle| Err(Error::Obstructed(obstacle.message)))
+        Ok(())
     }
 }
 
 /// What Prometheus should scrape of the operator.
 fn monitor(service: &Service, around: &Surroundings) -> Child {
-    let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
-    let own = Labels::from([(names::MANAGED_BY.to_owned(), names::MODELSHIP.to_owned())]);
-    let picking = Picking {
-        namespace: &namespace,
-        namespace_labels: &around.namespace_labels,
-        select: |collector| &collector.monitors,
-    };
-    let labels = picking.adopt(&around.prometheuses, &own).into_iter().chain(own).collect();
-    let metadata = ObjectMeta {
-        name: Some(name.clone()),
-        namespace: Some(namespace),
-        labels: Some(labels),
-        // It goes when the chart is uninstalled.
-        owner_references: Some(vec![OwnerReference {
-            api_version: "v1".into(),
-            kind: "Service".into(),
-            name,
-            uid: service.uid().unwrap_or_default(),
-            ..OwnerReference::default()
-        }]),
-        ..ObjectMeta::default()
-    };
     // Without the version: it changes with every upgrade.
     let lasting = |(key, _): &(&String, &String)| {
         ["app.kubernetes.io/name", "app.kubernetes.io/instance"].contains(&key.as_str())
@@ -131,7 +119,36 @@ fn monitor(service: &Service, around: &Surroundings) -> Child {
         service.labels().iter().filter(lasting).map(|(key, value)| (key.clone(), value.clone())).collect();
     let endpoint = json!({"port": names::METRICS_PORT, "path": "/metrics", "interval": "15s"});
     let spec = json!({"selector": {"matchLabels": selected}, "endpoints": [endpoint]});
+    let metadata = metadata(service, around, |collector| &collector.monitors);
     Child::seal(ChildKind::ServiceMonitor, json!({"metadata": metadata, "spec": spec}))
+}
+
+/// What is told of the operator.
+fn alerts(service: &Service, around: &Surroundings) -> Child {
+    let groups = itself::groups(&service.namespace().unwrap_or_default(), &service.name_any());
+    let metadata = metadata(service, around, |collector| &collector.rules);
+    Child::seal(ChildKind::PrometheusRule, json!({"metadata": metadata, "spec": {"groups": groups}}))
+}
+
+/// The Service's name, the labels that are wanted, and an owner: it goes when the chart is uninstalled.
+fn metadata(service: &Service, around: &Surroundings, select: fn(&Collector) -> &Selects) -> ObjectMeta {
+    let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
+    let own = Labels::from([(names::MANAGED_BY.to_owned(), names::MODELSHIP.to_owned())]);
+    let picking = Picking { namespace: &namespace, namespace_labels: &around.namespace_labels, select };
+    let labels = picking.adopt(&around.prometheuses, &own).into_iter().chain(own).collect();
+    ObjectMeta {
+        name: Some(name.clone()),
+        namespace: Some(namespace),
+        labels: Some(labels),
+        owner_references: Some(vec![OwnerReference {
+            api_version: "v1".into(),
+            kind: "Service".into(),
+            name,
+            uid: service.uid().unwrap_or_default(),
+            ..OwnerReference::default()
+        }]),
+        ..ObjectMeta::default()
+    }
 }
 
 #[cfg(test)]
@@ -139,10 +156,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::monitoring::surroundings::{Collector, Selects};
-
     #[test]
-    fn it_finds_the_service_that_owns_it_and_bears_the_labels_that_are_wanted() {
+    fn they_find_the_service_that_owns_them_and_bear_the_labels_that_are_wanted() {
         let service: Service = serde_json::from_value(json!({"metadata": {
             "name": "harbour-metrics", "namespace": "harbour", "uid": "7", "labels": {"app.kubernetes.io/name": "modelship", "app.kubernetes.io/version": "1.2.3"},
         }}))
@@ -153,6 +168,10 @@ mod tests {
                 objects: Some(selector(json!({"matchLabels": {"release": "kps"}}))),
                 namespaces: Some(selector(json!({}))),
             },
+            rules: Selects {
+                objects: Some(selector(json!({"matchLabels": {"role": "alert-rules"}}))),
+                namespaces: Some(selector(json!({}))),
+            },
             ..Collector::default()
         };
         let around = Surroundings { prometheuses: vec![Arc::new(prometheus)], ..Surroundings::default() };
@@ -161,5 +180,11 @@ mod tests {
         assert_eq!(child.body["metadata"]["labels"]["release"], "kps");
         assert_eq!(child.body["metadata"]["ownerReferences"][0]["uid"], "7");
         assert_eq!(child.body["spec"]["selector"]["matchLabels"], json!({"app.kubernetes.io/name": "modelship"}));
+        let child = alerts(&service, &around);
+        assert_eq!((child.namespace.as_str(), child.name.as_str()), ("harbour", "harbour-metrics"));
+        assert_eq!(child.body["metadata"]["labels"]["role"], "alert-rules");
+        assert_eq!(child.body["metadata"]["ownerReferences"][0]["uid"], "7");
+        let down = &child.whole()["spec"]["groups"][0]["rules"][0];
+        assert!(down["expr"].as_str().unwrap().contains(r#"{namespace="harbour",job="harbour-metrics"}"#), "{down}");
     }
 }

@@ -288,12 +288,12 @@ async fn a_definition_that_lacks_a_field_is_told_and_the_model_serves() {
 }
 
 #[tokio::test]
-async fn the_operators_own_servicemonitor_is_made_anew_put_back_and_follows_its_namespace() {
-    use OptionalKind::{Prometheus, ServiceMonitor};
+async fn what_watches_the_operator_itself_is_made_anew_put_back_and_follows_its_namespace() {
+    use OptionalKind::{Prometheus, PrometheusRule, ServiceMonitor};
     const NAME: &str = "harbour-metrics";
     let world = World::new("own").await;
     remove_all(&world).await;
-    install(&world, &[ServiceMonitor, Prometheus]).await;
+    install(&world, &[ServiceMonitor, PrometheusRule, Prometheus]).await;
     let mut selects = selecting("kps");
     selects["serviceMonitorNamespaceSelector"] = json!({"matchLabels": {"scraped": "yes"}});
     collector(&world, Prometheus, selects).await;
@@ -305,22 +305,18 @@ async fn the_operators_own_servicemonitor_is_made_anew_put_back_and_follows_its_
     world.api::<Service>().create(&PostParams::default(), &service).await.expect("the Service is taken");
     let own = OwnService { namespace: world.namespace.clone(), name: NAME.into() };
     let operator = Operator::start_with(&world, Options { own_service: Some(own), ..Options::default() });
-    let until = async |what: &str, holds: &dyn Fn(&Value) -> bool| {
+    let until_of = async |kind, what: &str, holds: &dyn Fn(&Value) -> bool| {
         eventually(what, || async {
-            match world
-                .children(ChildKind::ServiceMonitor)
-                .get_opt(NAME)
-                .await
-                .ok()
-                .flatten()
-                .map(|object| json!(object))
-            {
+            let found = world.children(kind).get_opt(NAME).await.ok().flatten();
+            match found.map(|object| json!(object)) {
                 Some(found) if holds(&found) => Ok(found),
                 other => Err(other),
             }
         })
         .await
     };
+    let until =
+        async |what: &str, holds: &dyn Fn(&Value) -> bool| until_of(ChildKind::ServiceMonitor, what, holds).await;
     let path = |found: &Value| found["spec"]["endpoints"][0]["path"].clone();
     let first = until("the ServiceMonitor", &|found| path(found) == "/metrics").await;
     assert_eq!(label(&first), &Value::Null, "nobody looks into the namespace yet");
@@ -336,6 +332,12 @@ async fn the_operators_own_servicemonitor_is_made_anew_put_back_and_follows_its_
 
     world.patch(ChildKind::ServiceMonitor, NAME, json!({"spec": {"endpoints": []}})).await;
     until("its endpoint to be put back", &|found| path(found) == "/metrics").await;
+
+    let alert = |found: &Value| found["spec"]["groups"][0]["rules"][0]["alert"].clone();
+    let rules = ChildKind::PrometheusRule;
+    until_of(rules, "its alerts", &|found| alert(found) == "ModelshipDown").await;
+    world.patch(rules, NAME, json!({"spec": {"groups": []}})).await;
+    until_of(rules, "its alerts to be put back", &|found| alert(found) == "ModelshipDown").await;
     operator.stop().await;
     remove_all(&world).await;
     world.end().await;

@@ -5,6 +5,7 @@ mod drift;
 mod errors;
 mod generated;
 mod health;
+mod itself;
 mod latency;
 mod operator;
 mod predictions;

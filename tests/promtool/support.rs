@@ -186,9 +186,14 @@ pub fn check(spec: &Value, cases: &[Case]) {
 
 /// Tests in promtool's own words. Each is a file of its own, since promtool tells in their order which file failed.
 pub fn check_tests(spec: &Value, tests: Vec<Value>) {
+    let groups: Vec<Value> = [SUBJECT].into_iter().chain(OTHERS).flat_map(|model| groups(model, spec)).collect();
+    check_groups(&groups, tests);
+}
+
+/// The same of any groups of rules.
+pub fn check_groups(groups: &[Value], tests: Vec<Value>) {
     let Some(promtool) = promtool() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let groups: Vec<Value> = [SUBJECT].into_iter().chain(OTHERS).flat_map(|model| groups(model, spec)).collect();
     write(folder.path(), "rules.yml", &json!({"groups": groups}));
     let files: Vec<String> = (0..tests.len()).map(|number| format!("{number}.yml")).collect();
     for (file, test) in files.iter().zip(&tests) {

@@ -10,6 +10,7 @@ mod drift;
 mod errors;
 mod extra;
 mod health;
+pub mod itself;
 mod latency;
 mod operator;
 mod predictions;
