@@ -28,7 +28,7 @@ use crate::{
         valid::{Scale, ValidSpec},
     },
     images::{Digest, problem::reason},
-    monitoring::{Bundle, surroundings::Proof},
+    monitoring::{Bundle, bundle::Expectation, surroundings::Proof},
     rollout::{DeploymentFacts, PodFacts, Progress, Unresolved, progress, target::NO_MATCHING_PLATFORM},
 };
 
@@ -255,14 +255,14 @@ pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condit
         return not(reason, in_the_way.iter().map(|(_, message)| message.as_str()).collect());
     }
     // A controller that has just started has asked nobody yet: what Prometheus said last stands.
-    let said = before.filter(|known| bundle.proof == Proof::Awaited && PROVEN.contains(&known.reason.as_str()));
+    // And where there is nothing that it could be asked, nothing was said.
+    let awaited = bundle.proof == Proof::Awaited && bundle.expectation != Expectation::default();
+    let said = before.filter(|known| awaited && PROVEN.contains(&known.reason.as_str()));
     Some(match said {
         Some(known) if known.status == "False" => as_before(known),
-        Some(_) => Judgement::new(MONITORING_READY, true, PICKED_UP, &bundle.words),
-        None => {
-            let reason = if bundle.proof == Proof::Seen { PICKED_UP } else { "Selected" };
-            Judgement::new(MONITORING_READY, true, reason, &bundle.words)
-        }
+        Some(_) => Judgement::new(MONITORING_READY, true, PICKED_UP, &bundle.seen),
+        None if bundle.proof == Proof::Seen => Judgement::new(MONITORING_READY, true, PICKED_UP, &bundle.seen),
+        None => Judgement::new(MONITORING_READY, true, "Selected", &bundle.words),
     })
 }
 

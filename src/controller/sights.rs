@@ -78,7 +78,8 @@ struct Book {
 impl Book {
     /// Whether something new is awaited.
     fn follow(&mut self, uid: &str, model: Key, expectation: Option<Expectation>) -> bool {
-        let Some(expectation) = expectation else {
+        // Without the exporter nobody scrapes it, and no rule of it is asked for.
+        let Some(expectation) = expectation.filter(|expectation| *expectation != Expectation::default()) else {
             self.entries.remove(uid);
             return false;
         };

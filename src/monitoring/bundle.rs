@@ -20,8 +20,10 @@ use crate::{
 pub struct Bundle {
     pub children: Vec<Child>,
     pub shortcomings: Vec<Shortcoming>,
-    /// What works, in a sentence.
+    /// What should work, going by who selects what, in a sentence.
     pub words: String,
+    /// The same once Prometheus itself says that it does.
+    pub seen: String,
     /// What Prometheus should be seen to do.
     pub expectation: Expectation,
     /// What Prometheus itself says.
@@ -48,7 +50,8 @@ pub fn bundle(
 ) -> Option<Bundle> {
     let monitoring = spec.monitoring.as_ref()?;
     let subject = Subject { owner, spec, monitoring };
-    let mut work = Work { renderer, subject, around, bundle: Bundle::default(), working: Vec::new() };
+    let mut work =
+        Work { renderer, subject, around, bundle: Bundle::default(), promised: Vec::new(), seen: Vec::new() };
     if spec.exporter.is_some() {
         work.monitor();
     }
@@ -59,8 +62,9 @@ pub fn bundle(
     }
     work.prove();
     work.tell_of_missing();
-    let Work { mut bundle, working, .. } = work;
-    bundle.words = working.join("; ");
+    let Work { mut bundle, promised, seen, .. } = work;
+    bundle.words = promised.join("; ");
+    bundle.seen = seen.join("; ");
     Some(bundle)
 }
 
@@ -84,7 +88,8 @@ struct Work<'a> {
     subject: Subject<'a>,
     around: &'a Surroundings,
     bundle: Bundle,
-    working: Vec<String>,
+    promised: Vec<String>,
+    seen: Vec<String>,
 }
 
 /// Who picks an object up.
@@ -105,6 +110,12 @@ impl Pickers {
 
 type Select = fn(&Collector) -> &Selects;
 
+/// What a collector that selects an object of ours may be said to do.
+struct Does {
+    promised: &'static str,
+    seen: &'static str,
+}
+
 impl Work<'_> {
     fn monitor(&mut self) {
         let picked = self.pickers(&self.around.prometheuses, |collector| &collector.monitors);
@@ -112,7 +123,8 @@ impl Work<'_> {
             && let Some(child) = service_monitor::build(&self.subject, &picked.labels)
         {
             self.bundle.children.push(child);
-            self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.monitors, "scrapes it");
+            let does = Does { promised: "selects its ServiceMonitor", seen: "scrapes it" };
+            self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.monitors, &does);
             self.bundle.expectation.scraped_by = picked.names();
         }
     }
@@ -135,7 +147,8 @@ impl Work<'_> {
                 self.bundle.children.push(Child::seal_reduced(ChildKind::PrometheusRule, body, groups.large));
             }
         }
-        self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.rules, "evaluates its rules");
+        let does = Does { promised: "selects its PrometheusRule", seen: "evaluates its rules" };
+        self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.rules, &does);
         if !sources.cadvisor && rules::need_containers(&self.subject) {
             self.bundle.shortcomings.push(Shortcoming {
                 reason: "NoContainerMetrics",
@@ -162,7 +175,9 @@ impl Work<'_> {
         let board = self.renderer.board(&self.subject);
         let body = json!({"metadata": metadata, "data": board.reduced});
         self.bundle.children.push(Child::seal_reduced(ChildKind::ConfigMap, body, board.large));
-        self.working.push(format!("its dashboard is in ConfigMap {name}"));
+        let words = format!("its dashboard is in ConfigMap {name}");
+        self.promised.push(words.clone());
+        self.seen.push(words);
     }
 
     fn mail(&mut self, email: &Email, defaults: &MailDefaults, secret: &MailSecret) {
@@ -171,7 +186,9 @@ impl Work<'_> {
             Err(shortcoming) => self.bundle.shortcomings.push(shortcoming),
             Ok(child) if self.usable(OptionalKind::AlertmanagerConfig) => {
                 self.bundle.children.push(child);
-                self.judge(&picked, OptionalKind::Alertmanager, |collector| &collector.configs, "sends its e-mails");
+                // Whether it sends them nobody asks.
+                let does = Does { promised: "selects its AlertmanagerConfig", seen: "selects its AlertmanagerConfig" };
+                self.judge(&picked, OptionalKind::Alertmanager, |collector| &collector.configs, &does);
             }
             Ok(_) => {}
         }
@@ -204,7 +221,7 @@ impl Work<'_> {
     }
 
     /// Whether somebody picks up what was just added.
-    fn judge(&mut self, picked: &Pickers, who: OptionalKind, select: Select, does: &str) {
+    fn judge(&mut self, picked: &Pickers, who: OptionalKind, select: Select, does: &Does) {
         match self.around.presence(who) {
             Presence::Ready => {}
             Presence::Unknown => {
@@ -215,7 +232,9 @@ impl Work<'_> {
             Presence::Missing | Presence::Failing | Presence::Forbidden => return,
         }
         if !picked.by.is_empty() {
-            self.working.push(format!("{} {} {does}", who.as_str(), picked.words()));
+            let by = format!("{} {}", who.as_str(), picked.words());
+            self.promised.push(format!("{by} {}", does.promised));
+            self.seen.push(format!("{by} {}", does.seen));
             return;
         }
         let collectors = match who {
@@ -225,7 +244,7 @@ impl Work<'_> {
         let shortcoming = match collectors.is_empty() {
             true => Shortcoming {
                 reason: NOTHING_SELECTS,
-                message: format!("there is no {} object in the cluster, so nobody {does}", who.as_str()),
+                message: format!("there is no {} object in the cluster, so nobody {}", who.as_str(), does.seen),
             },
             false => {
                 let picking = self.picking(select);
@@ -233,8 +252,9 @@ impl Work<'_> {
                 Shortcoming {
                     reason: "NotSelected",
                     message: format!(
-                        "no {} {does}, for none selects the labels {}: {}; set spec.monitoring.labels, or mend its selectors",
+                        "no {} {}, for none selects the labels {}: {}; set spec.monitoring.labels, or mend its selectors",
                         who.as_str(),
+                        does.seen,
                         written(&picked.labels),
                         wants.join(", and ")
                     ),

@@ -144,7 +144,7 @@ async fn what_is_installed_late_is_used_and_what_goes_away_is_told_while_the_mod
     assert!(words.contains("no Prometheus object"), "{words}");
     collector(&world, Prometheus, selecting("kps")).await;
     let words = told(&world, "True", "Selected").await;
-    assert!(words.contains("/main scrapes it") && words.contains("evaluates its rules"), "{words}");
+    assert!(words.contains("/main selects its ServiceMonitor") && words.contains("its PrometheusRule"), "{words}");
     for kind in [ChildKind::ServiceMonitor, ChildKind::PrometheusRule] {
         child(&world, kind, "the label that is selected", |found| label(found) == "kps").await;
     }

@@ -180,7 +180,7 @@ async fn a_failed_roll_out_is_mailed_in_plain_words_and_its_repair_ends_the_aler
     stage.apply("churn", alarmed).await;
     stage.serves("churn", &good).await;
     let words = told(&stage, "churn", "True", "PickedUp").await;
-    assert!(words.contains("Alertmanager monitoring/main sends its e-mails"), "{words}");
+    assert!(words.contains("Alertmanager monitoring/main selects its AlertmanagerConfig"), "{words}");
     stage.push_with("2", &["--crash"]);
     stage.condition("churn", conditions::STALLED, "True", "CrashLooping").await;
     let mail = monitoring::eventually(&stage, "the mail", || async { mails(&team).pop().ok_or("no mail") }).await;

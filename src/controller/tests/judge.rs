@@ -539,11 +539,13 @@ mod monitoring {
     use super::*;
     use crate::{
         api::conditions::conclude,
-        monitoring::{Shortcoming, surroundings::Proof},
+        monitoring::{Shortcoming, bundle::Expectation, surroundings::Proof},
     };
 
     fn bundle(proof: Proof) -> Bundle {
-        Bundle { proof, words: "all is well".into(), ..Bundle::default() }
+        let expectation =
+            Expectation { scraped_by: vec![("monitoring".into(), "main".into())], ..Expectation::default() };
+        Bundle { proof, words: "all is selected".into(), seen: "all is well".into(), expectation, ..Bundle::default() }
     }
 
     fn before(reason: &str, holds: bool) -> Condition {
@@ -560,12 +562,14 @@ mod monitoring {
     fn what_prometheus_said_last_stands_until_it_is_asked_again() {
         let row = |holds: bool, reason: &str, words: &str| (holds, reason.to_owned(), words.to_owned());
         let awaited = bundle(Proof::Awaited);
-        assert_eq!(judged(&awaited, None), row(true, "Selected", "all is well"));
+        assert_eq!(judged(&awaited, None), row(true, "Selected", "all is selected"));
         assert_eq!(judged(&awaited, Some(&before("PickedUp", true))), row(true, "PickedUp", "all is well"));
         assert_eq!(judged(&awaited, Some(&before("NotScraped", false))), row(false, "NotScraped", "said before"));
-        assert_eq!(judged(&awaited, Some(&before("NotInstalled", false))), row(true, "Selected", "all is well"));
+        assert_eq!(judged(&awaited, Some(&before("NotInstalled", false))), row(true, "Selected", "all is selected"));
         let seen = bundle(Proof::Seen);
         assert_eq!(judged(&seen, Some(&before("NotScraped", false))), row(true, "PickedUp", "all is well"));
+        let unasked = Bundle { expectation: Expectation::default(), ..awaited };
+        assert_eq!(judged(&unasked, Some(&before("PickedUp", true))), row(true, "Selected", "all is selected"));
     }
 
     #[test]

@@ -150,6 +150,8 @@ fn another_expectation_begins_anew_and_none_is_forgotten() {
     assert!(book.follow("1", model(), Some(Expectation { evaluated_by: Vec::new(), ..expectation() })));
     assert_eq!(proof(&book), Proof::Awaited);
     assert!(!book.follow("1", model(), None));
+    assert!(!book.follow("1", model(), Some(Expectation::default())), "there is nothing to ask anybody");
+    assert!(book.entries.is_empty());
     assert!(book.entries.is_empty() && book.asked().is_empty());
 }
 

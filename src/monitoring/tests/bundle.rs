@@ -59,9 +59,15 @@ fn with_all_installed_all_is_made_under_the_labels_that_are_selected() {
         assert_eq!(child.body["metadata"]["labels"]["release"], "kps", "{}", child.kind);
         assert_eq!(child.body["metadata"]["labels"]["modelship.dev/model"], NAME);
     }
-    for words in ["monitoring/main scrapes it", "evaluates its rules", "sends its e-mails", "grape-scorer-dashboard"] {
-        assert!(bundle.words.contains(words), "{words}: {}", bundle.words);
-    }
+    let promised = [
+        "main selects its ServiceMonitor",
+        "selects its PrometheusRule",
+        "selects its AlertmanagerConfig",
+        "-dashboard",
+    ];
+    assert!(promised.iter().all(|words| bundle.words.contains(words)), "{}", bundle.words);
+    let seen = ["main scrapes it", "evaluates its rules", "selects its AlertmanagerConfig", "-dashboard"];
+    assert!(seen.iter().all(|words| bundle.seen.contains(words)), "{}", bundle.seen);
 }
 
 #[test]
