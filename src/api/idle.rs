@@ -1,8 +1,10 @@
 //! What a spec says without effect. It is no fault: it may be left over, or meant for later. But nothing else would tell.
 
+use std::collections::BTreeSet;
+
 use super::{
     monitoring::Monitoring,
-    spec::{ModelDeploymentSpec, PredictionKind, Predictions, ServerType},
+    spec::{ModelDeploymentSpec, PredictionClass, PredictionKind, Predictions, ServerType},
 };
 
 /// One sentence for each field: which, and why it changes nothing.
@@ -60,7 +62,18 @@ pub(super) fn settings(spec: &ModelDeploymentSpec) -> Vec<String> {
         "there is no dashboard while its enabled is false",
     );
     of_kind(&predictions, &mut add);
+    if let Some(name) = twice_by_position(&predictions.classes) {
+        let why = format!("'{name}' is at two positions, and these are counted as one");
+        add(true, "predictions.classes", &why);
+    }
     idle
+}
+
+/// With values, two of one name are one class that the model says in two ways.
+fn twice_by_position(classes: &[PredictionClass]) -> Option<&str> {
+    let mut seen = BTreeSet::new();
+    let by_position = classes.iter().filter(|class| class.value.is_none());
+    by_position.map(|class| class.name.as_str()).find(|name| !seen.insert(*name))
 }
 
 fn said_of_monitoring(monitoring: &Monitoring) -> [(bool, &'static str); 5] {

@@ -1,7 +1,5 @@
 //! What a model's answers mean, from the user's words to the exporter's settings.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value, json};
 
 use super::{findings::Findings, spec, units};
@@ -38,21 +36,11 @@ pub(super) fn parse(predictions: &spec::Predictions, at: &str, findings: &mut Fi
     if predictions.kind == Some(spec::PredictionKind::Number) && !predictions.classes.is_empty() {
         findings.add(at, "classes name labels, and predictions of kind: number are none; leave them out");
     }
-    if let Some(name) = twice_by_position(&predictions.classes) {
-        findings.add(at, format!("classes has '{name}' at two positions, and these would be counted as one"));
-    }
     // The exporter's own parser has the last word: it is the one that must understand them.
     if let Err(message) = reading::check(&settings) {
         findings.add(at, message);
     }
     settings
-}
-
-/// With values, two of one name are one class that the model says in two ways.
-fn twice_by_position(classes: &[spec::PredictionClass]) -> Option<&str> {
-    let mut seen = BTreeSet::new();
-    let by_position = classes.iter().filter(|class| class.value.is_none());
-    by_position.map(|class| class.name.as_str()).find(|name| !seen.insert(*name))
 }
 
 /// What the reference has that predictions of this kind are not compared with.

@@ -103,3 +103,9 @@ fn every_wrong_bound_is_named_with_its_remedy() {
         assert!(fault.message.contains(words), "{monitoring}: {fault}");
     }
 }
+
+#[test]
+fn a_board_may_bear_the_recommended_labels_that_are_not_ours() {
+    let labels = json!({"dashboard": {"labels": {"app.kubernetes.io/part-of": "grafana"}}});
+    assert!(parse(labels, json!({})).is_ok());
+}

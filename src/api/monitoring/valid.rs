@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     super::{
         findings::Findings,
+        names,
         spec::Predictions,
         units::{self, Traffic},
     },
@@ -198,7 +199,8 @@ fn ends(c: char) -> bool {
 
 /// Why an object cannot bear this label: the API server would refuse the whole object for it.
 fn wrong_label(name: &str, value: &str) -> Option<String> {
-    if name.starts_with("modelship.dev/") || name.starts_with("app.kubernetes.io/") {
+    const OURS: [&str; 3] = ["app.kubernetes.io/name", "app.kubernetes.io/instance", names::MANAGED_BY];
+    if name.starts_with("modelship.dev/") || OURS.contains(&name) {
         return Some(format!("'{name}' is Modelship's own; choose another"));
     }
     let (prefix, short) = name.rsplit_once('/').map_or((None, name), |(prefix, short)| (Some(prefix), short));

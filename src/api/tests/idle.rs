@@ -22,6 +22,7 @@ fn what_has_an_effect_is_not_told() {
         json!({"monitoring": {"alerts": {"memory": "80%"}}, "podTemplate": {"spec": {"containers": [{"name": "model"}]}}}),
         json!({"predictions": {"kind": "number", "bins": ["0", "1"]}}),
         json!({"predictions": {"kind": "probability", "threshold": "0.3"}}),
+        json!({"predictions": {"classes": [{"value": "0", "name": "stay"}, {"value": "no", "name": "stay"}]}}),
     ] {
         assert_eq!(idle(fields.clone()), [""; 0], "{fields}");
     }
@@ -58,6 +59,11 @@ fn what_has_none_is_told_with_the_reason() {
             "for the exporter",
         ),
         (json!({"server": {"type": "http", "workers": 2}}), "spec.server.workers:", "MLflow"),
+        (
+            json!({"predictions": {"classes": [{"name": "stay"}, {"name": "stay"}]}}),
+            "spec.predictions.classes:",
+            "'stay' is at two positions",
+        ),
         (json!({"monitoring": {"alerts": {"memory": "80%"}}}), "spec.monitoring.alerts.memory:", "limits.memory"),
         (
             json!({"monitoring": {"alerts": {"cpuThrottling": "10%"}}}),

@@ -136,15 +136,6 @@ fn a_reference_that_nothing_could_be_compared_with_is_refused_with_its_remedy() 
 }
 
 #[test]
-fn classes_by_position_have_names_of_their_own_and_values_may_share_one() {
-    let said = |classes: Value| parse(json!({"image": {"repository": "a/b"}, "predictions": {"classes": classes}}));
-    let found = said(json!([{"name": "stay"}, {"name": "stay"}])).unwrap_err();
-    assert_eq!((found.len(), found[0].field.as_str()), (1, "spec.predictions"), "{found:?}");
-    assert!(found[0].message.contains("'stay' at two positions"), "{found:?}");
-    assert!(said(json!([{"value": "0", "name": "stay"}, {"value": "no", "name": "stay"}])).is_ok());
-}
-
-#[test]
 fn a_name_that_no_service_can_bear_is_refused() {
     let spec = json!({"image": {"repository": "a/b"}});
     for name in ["9lives", "Churn", "a.b", "ends-", &"a".repeat(46)] {
