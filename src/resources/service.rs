@@ -38,12 +38,14 @@ pub fn build(owner: &Owner, spec: &ValidSpec) -> Child {
     Child::seal(ChildKind::Service, json!(service))
 }
 
-/// Where clients inside the cluster POST their requests.
+/// Where clients inside the cluster POST their requests. Only MLflow has one path for all models; a server of another type is
+/// asked where `spec.predictions.requestPath` says that it answers with predictions.
 pub fn url(owner: &Owner, spec: &ValidSpec) -> String {
+    let said = spec.predictions["requestPath"].as_str();
     let path = match spec.server.kind {
         ServerType::Mlflow => "/invocations",
-        ServerType::OpenInference => "/v2/models",
-        ServerType::Http => "/",
+        ServerType::OpenInference => said.unwrap_or("/v2/models"),
+        ServerType::Http => said.unwrap_or("/"),
     };
     let port = match spec.service.port {
         80 => String::new(),
@@ -59,3 +61,7 @@ fn type_name(kind: ServiceType) -> &'static str {
         ServiceType::LoadBalancer => "LoadBalancer",
     }
 }
+
+#[cfg(test)]
+#[path = "tests/service.rs"]
+mod tests;
