@@ -13,6 +13,9 @@ use crate::{
 /// More series than any model should have: a mistake here is a gap in one model's data, not the end of Prometheus.
 const SAMPLE_LIMIT: u32 = 10_000;
 
+/// Series that the exporter shows of the model's container: Prometheus calls a series' container the one that was asked.
+pub const OF_THE_MODEL: &str = "process_.+|python_.+|model_processes";
+
 /// The ServiceMonitor; `None` without an exporter.
 pub fn build(subject: &Subject, labels: &Labels) -> Option<Child> {
     let Subject { owner, spec, monitoring } = subject;
@@ -39,6 +42,13 @@ pub fn build(subject: &Subject, labels: &Labels) -> Option<Child> {
                         {"action": "replace", "targetLabel": "model", "replacement": owner.name},
                         {"action": "replace", "sourceLabels": ["__meta_kubernetes_pod_label_modelship_dev_track"], "targetLabel": "track"},
                     ],
+                    "metricRelabelings": [{
+                        "action": "replace",
+                        "sourceLabels": ["__name__"],
+                        "regex": OF_THE_MODEL,
+                        "targetLabel": "container",
+                        "replacement": names::MODEL_CONTAINER,
+                    }],
                 }],
             },
         }),

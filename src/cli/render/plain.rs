@@ -9,7 +9,7 @@ use crate::{
     monitoring::{
         Subject, dashboard,
         rules::{self, Sources},
-        service_monitor::duration,
+        service_monitor::{OF_THE_MODEL, duration},
     },
 };
 
@@ -67,6 +67,12 @@ fn job(subject: &Subject) -> Value {
             {"target_label": "job", "replacement": monitoring.job},
             {"target_label": "model", "replacement": owner.name},
         ],
+        "metric_relabel_configs": [{
+            "source_labels": ["__name__"],
+            "regex": OF_THE_MODEL,
+            "target_label": "container",
+            "replacement": names::MODEL_CONTAINER,
+        }],
     })
 }
 

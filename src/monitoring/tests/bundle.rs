@@ -159,6 +159,19 @@ fn every_series_carries_the_users_job_and_the_models_name() {
     assert_eq!((set("job"), set("model")), (json!("wine"), json!(NAME)));
 }
 
+/// The exporter shows them, and Prometheus would call its container theirs.
+#[test]
+fn series_about_the_models_processes_carry_the_models_container() {
+    let endpoint = &made(json!({}), &stack()).children[0].body["spec"]["endpoints"][0];
+    let rules = endpoint["metricRelabelings"].as_array().unwrap();
+    let [rule] = &rules[..] else { panic!("{rules:?}") };
+    assert_eq!((&rule["targetLabel"], &rule["replacement"]), (&json!("container"), &json!("model")));
+    assert_eq!(
+        (&rule["sourceLabels"], &rule["regex"]),
+        (&json!(["__name__"]), &json!("process_.+|python_.+|model_processes"))
+    );
+}
+
 #[test]
 fn the_dashboard_lies_where_grafanas_sidecar_looks_under_a_key_of_its_own() {
     let bundle = made(json!({"monitoring": {"dashboard": {"folder": "Wines"}}}), &stack());
