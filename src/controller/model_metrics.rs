@@ -86,8 +86,8 @@ impl ModelMetrics {
         facts.conditions = TYPES.into_iter().filter_map(condition).collect();
         facts.stable = status.stable.clone();
         // One that is held back is not being introduced.
-        let held = find(&status.conditions, VERSION_ACCEPTED).is_some_and(|accepted| !holds(accepted));
-        facts.candidate = status.candidate.clone().filter(|_| !held);
+        let held = find(&status.conditions, VERSION_ACCEPTED).filter(|accepted| !holds(accepted));
+        facts.candidate = status.candidate.clone().filter(|_| held.is_none());
         let deployment = observed.deployment.as_ref();
         // A model that stops answering long after its introduction waits as well, for itself.
         let complete = deployment.is_some_and(DeploymentFacts::complete);
@@ -96,7 +96,12 @@ impl ModelMetrics {
         // may miss its deadline as well.
         let overdue = deployment.is_some_and(|facts| facts.overdue);
         let introduced = facts.candidate.is_none() && facts.stable.is_some() && !overdue;
-        facts.failed = facts.is(STALLED) && !introduced;
+        // Where nothing runs, a version that is held back stalls the model: VersionAccepted tells of it, and has its own alert.
+        let same = |stalled: &Condition, held: &Condition| {
+            (&stalled.reason, &stalled.message) == (&held.reason, &held.message)
+        };
+        let waits = find(&status.conditions, STALLED).zip(held).is_some_and(|(stalled, held)| same(stalled, held));
+        facts.failed = facts.is(STALLED) && !introduced && !waits;
         facts.since = status.history.first().map(|version| version.since.as_second() as f64);
         facts.wanted = deployment.map_or(0.0, |facts| f64::from(facts.wanted));
         facts.available = deployment.map_or(0.0, |facts| f64::from(facts.available));

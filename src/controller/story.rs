@@ -136,10 +136,13 @@ fn training(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes
         let now = find(&after.conditions, kind).filter(|now| now.status == "False" && now.reason != usual)?;
         find(&before.conditions, kind).is_none_or(|then| then.status == "True" || changed(then, now)).then_some(now)
     };
-    if let Some(now) = trouble(RUN_RESOLVED, ASKING) {
+    let (run, refused) = (trouble(RUN_RESOLVED, ASKING), trouble(VERSION_ACCEPTED, AWAITING_METRICS));
+    // `DIGEST: WHY`: what a version is refused for says it again.
+    let why = |run: &Condition| run.message.split_once(": ").map_or(run.message.clone(), |(_, why)| why.to_owned());
+    if let Some(now) = run.filter(|run| refused.is_none_or(|refused| !refused.message.contains(&why(run)))) {
         notes.push(note(true, &now.reason, &now.message));
     }
-    if let Some(now) = trouble(VERSION_ACCEPTED, AWAITING_METRICS) {
+    if let Some(now) = refused {
         notes.push(note(true, "VersionRefused", &now.message));
     }
 }
@@ -154,8 +157,9 @@ fn pullability(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, no
 
 /// Trouble on the way, once for each reason: as soon as it is seen, not only when the deadline has passed.
 fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
-    const NO_TROUBLE: [&str; 6] =
-        ["Resolving", "Comparing", "Deploying", "RollingOut", "Unavailable", "WaitingForDeletion"];
+    // What metrics are awaited for, RunResolved has told.
+    const NO_TROUBLE: [&str; 7] =
+        ["Resolving", "Comparing", "Deploying", "RollingOut", "Unavailable", "WaitingForDeletion", AWAITING_METRICS];
     let answered = find(&before.conditions, AVAILABLE).is_some_and(|then| then.status == "True");
     let silent = find(&after.conditions, AVAILABLE)
         .filter(|now| now.status == "False" && !["ScaledToZero", RECREATING].contains(&now.reason.as_str()));
@@ -168,7 +172,7 @@ fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes:
             continue;
         }
         let known = find(&before.conditions, READY).is_some_and(|then| !changed_but_for_the_pod(then, now));
-        let told = notes.iter().any(|note| note.reason == now.reason);
+        let told = notes.iter().any(|note| note.reason == now.reason || note.text == now.message);
         let stalled = kind == STALLED && find(&before.conditions, STALLED).is_none();
         if !told && (!known || stalled) {
             let text = match kind == STALLED && known {

@@ -173,6 +173,23 @@ fn a_rollout_fails_while_something_is_introduced_and_not_by_what_breaks_later() 
     assert_eq!(stalled_and_failed(&first), Some(1.0), "the first version does not get ready");
 }
 
+/// VersionHeldBack tells of it, and nobody looks for a roll-out where none has begun.
+#[test]
+fn a_first_version_that_is_held_back_is_no_rollout_that_failed() {
+    let mut world = World::new(json!({"mlflow": {"require": {"f1_score": {"min": 0.8}}}}));
+    world.push(pushed(1));
+    world.turn();
+    let page = Page::new();
+    page.set(&world);
+    assert_eq!(page.value("modelship_model_condition", &["type=\"Stalled\""]), Some(1.0));
+    assert_eq!(page.value("modelship_model_condition", &["type=\"VersionAccepted\""]), Some(0.0));
+    assert_eq!(page.value("modelship_model_rollout_failed", &[]), Some(0.0));
+    world.obstacles = vec![Obstacle { reason: "NameConflict", message: "not ours".into(), passing: false }];
+    world.turn();
+    page.set(&world);
+    assert_eq!(page.value("modelship_model_rollout_failed", &[]), Some(1.0), "something else is in the way as well");
+}
+
 #[test]
 fn restarts_add_up_over_pods_and_never_fall() {
     let mut world = World::serving(json!({}));

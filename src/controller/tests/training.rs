@@ -268,6 +268,31 @@ fn an_image_without_a_run_is_told_and_its_own_figures_do_not_replace_those_of_th
 }
 
 #[test]
+fn one_cause_is_one_event_whether_it_holds_back_the_first_version_or_the_next() {
+    let unlabelled = |mut world: World, number: u8| {
+        world.push(pushed(number));
+        world.seen.details.insert(digest(1), Ok(of_run(1)));
+        world.turn()
+    };
+    let failed = |mut world: World, number: u8| {
+        world.push(of_run(number));
+        world.seen.details.insert(digest(1), Ok(of_run(1)));
+        world.hears(number, Err(Problem::new(reason::RUN_FAILED, "run r9 has failed; train again")))
+    };
+    let by_image = json!({"mlflow": {"require": {"f1_score": {"min": 0.8}}}});
+    for (case, turn, words) in [
+        ("the first, without a label", unlabelled(World::new(by_label()), 1), RUN_ID),
+        ("the first, without figures in its labels", unlabelled(World::new(by_image), 1), "hold no metrics"),
+        ("the next, without a label", unlabelled(World::with_second(by_label()), 3), RUN_ID),
+        ("the first, of a run that failed", failed(World::new(by_label()), 1), "r9 has failed"),
+        ("the next, of a run that failed", failed(World::with_second(by_label()), 3), "r9 has failed"),
+    ] {
+        assert_eq!(turn.told(), ["VersionRefused"], "{case}: {:#?}", turn.notes);
+        assert!(turn.notes[0].text.contains(words), "{case}: {}", turn.notes[0].text);
+    }
+}
+
+#[test]
 fn a_tag_that_moves_back_to_what_users_had_is_followed_though_that_is_worse() {
     let moved_back = || {
         let mut world = World::with_second(by_label());
