@@ -53,7 +53,16 @@ pub struct Situation<'a> {
     pub newer: Option<&'a Digest>,
     /// A newer version may not run, for what is known of its training.
     pub held: bool,
+    /// What `Ready` says of this very spec already, while the registry has not said yet what the tag holds.
+    pub unheard: Option<&'a Condition>,
 }
+
+/// How `Ready` begins while the wanted version serves: what keeps a newer one from taking its place follows.
+pub const SERVES: &str = "the wanted version serves";
+/// `spec.image.pin` keeps newer versions out.
+pub const PINNED: &str = "Pinned";
+/// `spec.image.autoUpdate: false` keeps newer versions out.
+pub const UPDATES_OFF: &str = "UpdatesOff";
 
 /// Nothing answers because one version makes room for the next, as the spec asks: nobody needs to be warned.
 pub const RECREATING: &str = "Recreating";
@@ -163,19 +172,23 @@ fn serving(situation: &Situation) -> Judgement {
     let image = &situation.spec.image;
     let refused = Some(&situation.resolved).filter(|said| !said.holds && said.reason == NO_MATCHING_PLATFORM);
     let (reason, more) = match (&image.pin, &situation.newer) {
-        (Some(_), _) => ("Pinned", "; spec.image.pin keeps every push out".to_owned()),
+        (Some(_), _) => (PINNED, "; spec.image.pin keeps every push out".to_owned()),
         (None, Some(newer)) if !image.auto_update => (
-            "UpdatesOff",
+            UPDATES_OFF,
             format!("; the tag {} holds {}, which spec.image.autoUpdate: false keeps out", image.tag, newer.short()),
         ),
         (None, None) if !image.auto_update => {
-            ("UpdatesOff", "; spec.image.autoUpdate: false keeps every push out".to_owned())
+            // A controller that has just started would take back what is known, and tell it once more.
+            if let Some(known) = situation.unheard.filter(|known| known.reason == UPDATES_OFF) {
+                return Judgement::as_before(READY, known);
+            }
+            (UPDATES_OFF, "; spec.image.autoUpdate: false keeps every push out".to_owned())
         }
         _ if refused.is_some() => ("Serving", "; the newest push is not taken, as ImageResolved says".to_owned()),
         _ if situation.held => ("Serving", "; a newer one is held back, as VersionAccepted says".to_owned()),
         _ => ("Serving", String::new()),
     };
-    Judgement::new(READY, true, reason, format!("the wanted version serves{more}"))
+    Judgement::new(READY, true, reason, format!("{SERVES}{more}"))
 }
 
 fn available(situation: &Situation, way: &Way) -> Judgement {

@@ -15,7 +15,7 @@ use prometheus::{
 use super::{index::Key, observe::Observed};
 use crate::{
     api::{
-        ModelDeploymentStatus,
+        ModelDeploymentStatus, ValidSpec,
         conditions::{
             AVAILABLE, IMAGE_RESOLVED, MONITORING_READY, PROGRESSING, READY, RUN_RESOLVED, STALLED, VERSION_ACCEPTED,
             find,
@@ -40,6 +40,7 @@ struct Facts {
     candidate: Option<Version>,
     introducing: bool,
     failed: bool,
+    updates_off: bool,
     since: Option<f64>,
     wanted: f64,
     available: f64,
@@ -72,12 +73,15 @@ impl ModelMetrics {
         FAMILIES.iter().map(Family::desc).collect()
     }
 
-    /// Takes a model as it stands.
-    pub fn set(&self, observed: &Observed, status: &ModelDeploymentStatus) {
+    /// Takes a model as it stands. `spec`: `None` while it is wrong, and what was said before stands.
+    pub fn set(&self, observed: &Observed, status: &ModelDeploymentStatus, spec: Option<&ValidSpec>) {
         let owner = &observed.owner;
         let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = models.entry((owner.namespace.clone(), owner.name.clone())).or_default();
         facts.count_restarts(&observed.pods);
+        if let Some(ValidSpec { image, .. }) = spec {
+            facts.updates_off = image.pin.is_some() || !image.auto_update;
+        }
         let condition = |kind: &'static str| {
             let known = find(&status.conditions, kind);
             // What kstatus has only while it is true is false while it is absent.
@@ -158,7 +162,7 @@ struct Family {
 
 const OF: [&str; 2] = ["model_namespace", "model"];
 
-static FAMILIES: [Family; 12] = [
+static FAMILIES: [Family; 13] = [
     Family {
         name: "modelship_model_condition",
         help: "1 while the condition of that type is true, else 0.",
@@ -192,6 +196,13 @@ static FAMILIES: [Family; 12] = [
         kind: MetricType::GAUGE,
         labels: &[],
         show: |facts, show| show(&[], truth(facts.failed)),
+    },
+    Family {
+        name: "modelship_model_updates_off",
+        help: "1 while spec.image.pin or spec.image.autoUpdate: false keeps newer versions out, else 0.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        show: |facts, show| show(&[], truth(facts.updates_off)),
     },
     Family {
         name: "modelship_model_stable_since_timestamp_seconds",

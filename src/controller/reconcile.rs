@@ -38,7 +38,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    api::{JsonText, ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions, spec::Strategy},
+    api::{JsonText, ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions},
     images::{CredentialRef, Follow, Images, Observation, OwnerKey, Want},
     monitoring::bundle::{Expectation, NO_CONTAINERS},
     resources::Owner,
@@ -223,7 +223,7 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     };
     let status = report::status(spec, &plan, &applied, &seen, &observed, Timestamp::now());
     let again = applied.again.map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
-    write(context, &observed, &stored_status, status, Some(spec.strategy), applied.notes).await?;
+    write(context, &observed, &stored_status, status, Some(spec), applied.notes).await?;
     match failure {
         Some(error) => Err(error),
         None => Ok(again.into_iter().chain(mail.again).min().map_or_else(Action::await_change, Action::requeue)),
@@ -292,17 +292,17 @@ async fn write(
     observed: &Observed,
     stored: &Value,
     status: ModelDeploymentStatus,
-    strategy: Option<Strategy>,
+    spec: Option<&ValidSpec>,
     mut notes: Vec<super::writer::Note>,
 ) -> Result<(), Error> {
-    context.models.set(observed, &status);
+    context.models.set(observed, &status, spec);
     if let Some(patch) = report::status_patch(stored, &status) {
         let Some(written) = context.writer.patch_status(&observed.owner, &patch).await? else {
             // Gone, or replaced by another of the same name: nothing to tell.
             return Ok(());
         };
         context.statuses.wrote(&written);
-        notes.extend(story::tell(&observed.status, &status, strategy));
+        notes.extend(story::tell(&observed.status, &status, spec.map(|spec| spec.strategy)));
     }
     // Told after the status is written: a crash in between loses an event, never repeats one.
     for note in notes {

@@ -7,7 +7,7 @@ use super::{apply::Applied, decide::Plan, judge, observe::Observed, readings, tr
 use crate::{
     api::{
         Invalid, Meaning, ModelDeploymentStatus,
-        conditions::{self, IMAGE_RESOLVED, Judgement, MONITORING_READY, PREDICTIONS_READ},
+        conditions::{self, IMAGE_RESOLVED, Judgement, MONITORING_READY, PREDICTIONS_READ, READY},
         status::Version,
         valid::{Scale, ValidSpec},
     },
@@ -80,6 +80,8 @@ pub fn status(
         pullable: seen.pullable.filter(|_| ran),
         newer: newer(plan, seen, observed),
         held: held.is_some(),
+        unheard: conditions::find(&before.conditions, READY)
+            .filter(|_| seen.latest.is_none() && before.observed_generation == Some(observed.generation)),
     };
     let mut judgements = judge::judge(&situation);
     if let Some(bundle) = &plan.monitoring {

@@ -2,7 +2,11 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{judge::RECREATING, training::ASKING, writer::Note};
+use super::{
+    judge::{PINNED, RECREATING, SERVES, UPDATES_OFF},
+    training::ASKING,
+    writer::Note,
+};
 use crate::{
     api::{
         ModelDeploymentStatus,
@@ -184,13 +188,23 @@ fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes:
     }
 }
 
+/// What users get from now on, and what keeps newer versions out. Of one that serves on, only the latter may be news: a pin, or
+/// `autoUpdate: false`, begins to, or another push meets it.
 fn arrival(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
-    let ready = |status: &ModelDeploymentStatus| find(&status.conditions, READY).is_some_and(|c| c.status == "True");
-    if !ready(after) || (ready(before) && digest(before.stable.as_ref()) == digest(after.stable.as_ref())) {
+    let [then, now] =
+        [before, after].map(|status| find(&status.conditions, READY).filter(|ready| ready.status == "True"));
+    let Some(now) = now else { return };
+    if let Some(then) = then
+        && digest(before.stable.as_ref()) == digest(after.stable.as_ref())
+    {
+        if [PINNED, UPDATES_OFF].contains(&now.reason.as_str()) && changed(then, now) {
+            notes.push(note(false, &now.reason, &now.message));
+        }
         return;
     }
     let (Some(stable), Some(url)) = (&after.stable, &after.url) else { return };
-    notes.push(note(false, "Serving", format!("users get {} at {url}", stable.short)));
+    let kept_out = now.message.strip_prefix(SERVES).unwrap_or_default();
+    notes.push(note(false, "Serving", format!("users get {} at {url}{kept_out}", stable.short)));
 }
 
 /// The same trouble of another pod is no news: pods come and go by themselves.

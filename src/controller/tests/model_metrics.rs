@@ -24,7 +24,8 @@ impl Page {
     }
 
     fn set(&self, world: &World) {
-        self.models.set(&world.observe(), &world.status);
+        let spec = ValidSpec::parse(NAME, &world.spec).ok();
+        self.models.set(&world.observe(), &world.status, spec.as_ref());
     }
 
     fn text(&self) -> String {
@@ -188,6 +189,23 @@ fn a_first_version_that_is_held_back_is_no_rollout_that_failed() {
     world.turn();
     page.set(&world);
     assert_eq!(page.value("modelship_model_rollout_failed", &[]), Some(1.0), "something else is in the way as well");
+}
+
+#[test]
+fn a_pin_and_updates_that_are_off_are_shown_whether_or_not_the_model_serves() {
+    let shown = |world: &mut World, fields: serde_json::Value| {
+        world.change(fields);
+        world.turn();
+        let page = Page::new();
+        page.set(world);
+        page.value("modelship_model_updates_off", &[])
+    };
+    let mut world = World::serving(json!({}));
+    assert_eq!(shown(&mut world, json!({})), Some(0.0));
+    assert_eq!(shown(&mut world, json!({"image": {"autoUpdate": false}})), Some(1.0));
+    assert_eq!(shown(&mut world, json!({"image": {"pin": digest(1)}})), Some(1.0));
+    world.rollout(&Rollout { available: 0, ..Rollout::complete(1) });
+    assert_eq!(shown(&mut world, json!({"image": {"pin": digest(1)}})), Some(1.0));
 }
 
 #[test]

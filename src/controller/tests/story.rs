@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     controller::decide::world::{Turn, World},
-    images::{Problem, problem::reason},
+    images::{Observation, Problem, problem::reason},
     rollout::fixtures::{PodOf, Rollout, built_for, digest, pushed, unreachable},
 };
 
@@ -235,6 +235,32 @@ fn a_pin_is_a_roll_out_like_any_other() {
     tells(&begins, &[(CALM, "RollingOut", digest(4).short())]);
     assert!(!begins.notes[0].text.contains("latest"), "it came from no tag: {}", begins.notes[0].text);
     tells(&world.serve(4), &[(CALM, "Serving", digest(4).short())]);
+}
+
+#[test]
+fn what_keeps_new_versions_out_is_told_when_it_begins_to_and_with_each_push_and_not_when_the_operator_starts_anew() {
+    let mut world = World::serving(json!({}));
+    world.change(json!({"image": {"autoUpdate": false}}));
+    tells(&world.turn(), &[(CALM, "UpdatesOff", "keeps every push out")]);
+    silent(&mut world);
+    world.push(pushed(2));
+    tells(&world.turn(), &[(CALM, "UpdatesOff", digest(2).short())]);
+    silent(&mut world);
+    let status = world.status.clone();
+    world.seen = Observation::default();
+    silent(&mut world);
+    assert_eq!(world.status, status, "what the registry has not said yet changes nothing");
+    world.push(pushed(2));
+    silent(&mut world);
+    // A pod that stops to answer for a while has nothing to do with it.
+    world.rollout(&Rollout { available: 0, ..Rollout::complete(1) });
+    tells(&world.turn(), &[(WARNING, "Unavailable", "")]);
+    tells(&world.serve(1), &[(CALM, "Serving", "")]);
+    world.change(json!({"image": {"pin": digest(1)}}));
+    tells(&world.turn(), &[(CALM, "Pinned", "keeps every push out")]);
+    silent(&mut world);
+    world.change(json!({}));
+    tells(&world.turn(), &[(CALM, "RollingOut", digest(2).short())]);
 }
 
 /// Replicas, pods and attempts come and go by themselves; a text that held them would be told again and again.
