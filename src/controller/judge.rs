@@ -235,14 +235,22 @@ fn availability(deployment: Option<&DeploymentFacts>, silence: Judgement) -> Jud
     }
 }
 
-/// What the registry says of the image, and what is wrong with its labels.
-pub fn resolved(unresolved: Option<&Unresolved>, wanted: Option<&Digest>, faults: &[String]) -> Judgement {
+/// What the registry says of the image, what is wrong with its labels, and which nodes cannot run it.
+pub fn resolved(
+    unresolved: Option<&Unresolved>,
+    wanted: Option<&Digest>,
+    faults: &[String],
+    misplaced: Option<&str>,
+) -> Judgement {
     match (unresolved, wanted) {
         (Some(unresolved), _) => Judgement::new(IMAGE_RESOLVED, false, &unresolved.reason, &unresolved.message),
         (None, Some(digest)) => {
             let mut words = format!("the wanted version is {digest}");
             if !faults.is_empty() {
                 words += &format!("; not all that its image says of it counts: {}", faults.join("; "));
+            }
+            if let Some(misplaced) = misplaced {
+                words += &format!("; {misplaced}");
             }
             Judgement::new(IMAGE_RESOLVED, true, "Resolved", words)
         }

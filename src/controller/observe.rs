@@ -136,6 +136,14 @@ impl Observed {
         placement::steered(template, image, &places(&self.nodes))
     }
 
+    /// What is to be said of nodes that cannot run the image of a template, once it is known what the image is for.
+    pub fn misplaced(&self, spec: &ValidSpec, seen: &Observation, digest: &Digest, template: &Value) -> Option<String> {
+        // What is stored first, so that a controller that has just started says the same.
+        let stored = self.stored(&spec.image.repository.to_string()).into_iter().find(|known| known.digest == *digest);
+        let image = stored.as_deref().or_else(|| seen.details(digest))?;
+        placement::warning(spec.pod_template.as_ref(), template, image, &places(&self.nodes))
+    }
+
     /// The digest of this repository that was wanted last: what the newest stored template says, since a Deployment may
     /// have been edited by hand; else what the Deployment says.
     pub fn running(&self, repository: &str) -> Option<Digest> {

@@ -55,9 +55,13 @@ pub fn status(
     let no_news =
         unresolved.is_some_and(|unresolved| unresolved.pending) && known_tag && newest.is_some() && !pin_to_come;
     let faults = plan.workload.as_ref().map_or(&[][..], |workload| &workload.meaning.faults);
-    let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED)
-        .filter(|_| no_news)
-        .map_or_else(|| judge::resolved(unresolved, plan.target.digest.as_ref().or(newest), faults), as_before);
+    let misplaced = plan.workload.as_ref().zip(plan.target.digest.as_ref()).and_then(|(workload, digest)| {
+        observed.misplaced(spec, seen, digest, &workload.deployment.body["spec"]["template"])
+    });
+    let resolved = conditions::find(&before.conditions, IMAGE_RESOLVED).filter(|_| no_news).map_or_else(
+        || judge::resolved(unresolved, plan.target.digest.as_ref().or(newest), faults, misplaced.as_deref()),
+        as_before,
+    );
     let tag = match (&spec.image.pin, &seen.latest) {
         (Some(_), _) => None,
         (None, Some(_)) => Some(spec.image.tag.to_string()),

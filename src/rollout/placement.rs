@@ -41,14 +41,48 @@ pub fn platforms(template: Option<&Value>, nodes: &[&Node]) -> BTreeSet<Platform
     if platforms.is_empty() { of(nodes) } else { platforms }
 }
 
+/// What is to be said of nodes that cannot run the image: from which the pods are kept, and on which they may end all the same.
+/// `asked` is the user's template, `made` the one that pods are made by: one that runs is not changed for nodes that join.
+pub fn warning(asked: Option<&Value>, made: &Value, image: &ImageDetails, nodes: &[&Node]) -> Option<String> {
+    let exposed = unfit(made, image, nodes);
+    let kept: BTreeSet<Platform> = unfit(asked.unwrap_or(&Value::Null), image, nodes);
+    let kept: BTreeSet<Platform> = kept.difference(&exposed).cloned().collect();
+    let of = |platforms: &BTreeSet<Platform>| {
+        let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+        (!names.is_empty()).then(|| format!("nodes of {} cannot run it", names.join(", ")))
+    };
+    let kept = of(&kept).map(|words| format!("{words}, and its pods are kept from them"));
+    let exposed = of(&exposed).map(|words| {
+        format!(
+            "{words}, but its pods may be put there: build the image for them, or set nodeSelector {ARCHITECTURE} in \
+             spec.podTemplate"
+        )
+    });
+    kept.into_iter().chain(exposed).reduce(|kept, exposed| format!("{kept}; {exposed}"))
+}
+
+/// The platforms of the nodes that the template admits though the image is not for them.
+fn unfit(template: &Value, image: &ImageDetails, nodes: &[&Node]) -> BTreeSet<Platform> {
+    let unable: Vec<&&Node> = nodes.iter().filter(|node| !runs(image, &node.platform)).collect();
+    // Nearly always: what the template demands need not be read.
+    if unable.is_empty() {
+        return BTreeSet::new();
+    }
+    let demands = Demands::of(template);
+    unable.into_iter().filter(|node| demands.admit(node)).map(|node| node.platform.clone()).collect()
+}
+
+fn runs(image: &ImageDetails, node: &Platform) -> bool {
+    image.platforms.iter().any(|(platform, _)| platform.fits(node))
+}
+
 /// The template, kept to the nodes that can run the image where some of those that it admits cannot. What the user demands of
 /// platforms stands.
 pub fn steered(mut template: Value, image: Option<&ImageDetails>, nodes: &[&Node]) -> Value {
     let (Some(image), demands) = (image, Demands::of(&template)) else { return template };
     let admitted: BTreeSet<&Platform> =
         nodes.iter().filter(|node| demands.admit(node)).map(|node| &node.platform).collect();
-    let runs = |node: &Platform| image.platforms.iter().any(|(platform, _)| platform.fits(node));
-    let fitting: BTreeSet<&Platform> = admitted.iter().copied().filter(|platform| runs(platform)).collect();
+    let fitting: BTreeSet<&Platform> = admitted.iter().copied().filter(|platform| runs(image, platform)).collect();
     for (label, part) in
         [(OPERATING_SYSTEM, Platform::os as fn(&Platform) -> &str), (ARCHITECTURE, Platform::architecture)]
     {

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     api::{ModelDeploymentStatus, conditions::find},
     controller::decide::world::World,
+    images::Observation,
     rollout::fixtures::{PodOf, Rollout, built_for, digest, pushed, unreachable},
 };
 
@@ -197,6 +198,41 @@ fn row_auto_update_off_while_serving() {
     reads(&status, 1, SERVING);
     because(&status, READY, "UpdatesOff", &format!("the tag latest holds {}", digest(2).short()));
     assert_eq!(stable(&status), Some(digest(1).as_str()));
+}
+
+#[test]
+fn nodes_that_cannot_run_the_image_are_named_and_whether_pods_are_kept_from_them() {
+    let words = |fields: Value, nodes: &[&'static str]| {
+        let mut world = World::new(fields);
+        world.nodes = nodes.to_vec();
+        world.push(pushed(1));
+        world.turn();
+        let words = |status: &ModelDeploymentStatus| find(&status.conditions, IMAGE_RESOLVED).unwrap().message.clone();
+        let first = words(&world.serve(1).status);
+        world.seen = Observation::default();
+        assert_eq!(words(&world.turn().status), first, "an operator that starts anew knows it from what is stored");
+        first
+    };
+    assert!(
+        words(json!({}), &["amd64", "arm64"])
+            .ends_with("; nodes of linux/arm64 cannot run it, and its pods are kept from them")
+    );
+    for nodes in [&["amd64"][..], &[]] {
+        let alone = words(json!({}), nodes);
+        assert!(!alone.contains("nodes"), "{alone}");
+    }
+    let selected = json!({"podTemplate": {"spec": {"nodeSelector": {"kubernetes.io/arch": "amd64"}}}});
+    let alone = words(selected, &["amd64", "arm64"]);
+    assert!(!alone.contains("nodes"), "the user asks for others: {alone}");
+    // What runs is not restarted by a node that joins.
+    let mut world = World::serving(json!({}));
+    world.nodes = vec!["amd64", "arm64"];
+    because(
+        &world.turn().status,
+        IMAGE_RESOLVED,
+        "Resolved",
+        "nodes of linux/arm64 cannot run it, but its pods may be put there",
+    );
 }
 
 #[test]

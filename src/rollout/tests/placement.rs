@@ -82,3 +82,16 @@ fn pods_are_kept_from_nodes_that_cannot_run_the_image_unless_the_user_has_spoken
     let elsewhere = json!({"spec": {"nodeSelector": {"disk": "fast"}}});
     assert_eq!(steer(&elsewhere, &mixed()), elsewhere, "only one node is admitted, and it can");
 }
+
+#[test]
+fn the_nodes_that_cannot_run_the_image_are_those_that_the_template_admits() {
+    let amd = built_for(1, &["linux/amd64"]);
+    let unfit = |template: &Value| {
+        unfit(template, &amd, &mixed().each_ref()).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(unfit(&json!({})), ["linux/arm64", "windows/amd64"]);
+    assert_eq!(unfit(&demands("cores", "Exists", &[])), ["linux/arm64"]);
+    assert_eq!(unfit(&json!({"spec": {"nodeSelector": {"disk": "fast"}}})), [""; 0]);
+    let steered = steered(json!({}), Some(&amd), &mixed().each_ref());
+    assert_eq!(unfit(&steered), [""; 0]);
+}
