@@ -293,6 +293,18 @@ fn one_cause_is_one_event_whether_it_holds_back_the_first_version_or_the_next() 
 }
 
 #[test]
+fn a_first_version_that_waits_for_its_metrics_is_told_by_what_is_in_the_way_alone() {
+    let mut world = World::new(by_label());
+    world.push(of_run(1));
+    let turn = world.turn();
+    assert_eq!((is(&turn, READY), turn.told()), ("False AwaitingMetrics".into(), vec![]));
+    assert_eq!(world.hears(1, Err(away())).told(), ["TrackingServerUnreachable"]);
+    let refused = Problem::new(reason::UNAUTHORIZED, "MLflow refuses the password");
+    let turn = world.hears(1, Err(refused));
+    assert_eq!((is(&turn, STALLED), turn.told()), ("True AwaitingMetrics".into(), vec!["Unauthorized"]));
+}
+
+#[test]
 fn a_tag_that_moves_back_to_what_users_had_is_followed_though_that_is_worse() {
     let moved_back = || {
         let mut world = World::with_second(by_label());
