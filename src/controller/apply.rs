@@ -130,6 +130,10 @@ impl Applier<'_> {
         steps.extend(budget.iter().chain(autoscaler).map(Step::Bring));
         let mut applied = Applied::default();
         for step in steps {
+            // One that is used without being stored is rolled back by whoever starts next while the registry is away.
+            if step.about().0 == ChildKind::Deployment && !self.template_is_stored(plan, &applied) {
+                continue;
+            }
             self.step(step, &mut applied).await?;
         }
         applied.cut_off = !applied.obstacles.is_empty() && !self.leads(service);
@@ -145,6 +149,16 @@ impl Applier<'_> {
         }
         applied.notes.extend(remarks::adopted(&applied.adopted));
         Ok(applied)
+    }
+
+    /// Whether what the Deployment is to run would be found after a restart. Asked only when something is in the way: else it
+    /// was just stored.
+    fn template_is_stored(&self, plan: &Plan, applied: &Applied) -> bool {
+        let stored = |revision: &Child| {
+            let live = self.caches.children(revision.kind).get(&(revision.namespace.clone(), revision.name.clone()));
+            live.is_some_and(|live| live.belongs_to(self.owner))
+        };
+        applied.obstacles.is_empty() || plan.workload.as_ref().is_some_and(|workload| stored(&workload.revision))
     }
 
     /// Whether the Service that is there selects the model's pods. Asked only when something is in the way: else it was just
@@ -362,3 +376,7 @@ fn watches(live: &Live) -> bool {
     let model = live.model.as_deref().unwrap_or_default();
     live.kind.optional().is_some() || (live.kind == ChildKind::ConfigMap && live.name == bundle::dashboard_name(model))
 }
+
+#[cfg(test)]
+#[path = "tests/apply.rs"]
+mod tests;

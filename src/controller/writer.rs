@@ -263,4 +263,4 @@ impl Writer {
 
 #[cfg(test)]
 #[path = "tests/writer.rs"]
-mod tests;
+pub(super) mod tests;

@@ -41,6 +41,8 @@ struct State {
     writes: Vec<(Method, String, String, Value)>,
     /// What a DELETE is answered by, in place of success.
     deleted: Option<Value>,
+    /// By plural: the code that so many more writes are answered by.
+    refused: BTreeMap<String, (u16, usize)>,
 }
 
 impl Default for Server {
@@ -137,6 +139,11 @@ impl Server {
         self.silent.send_replace(silent);
     }
 
+    /// Refuses the next writes of a kind, so many of them.
+    pub fn refuse(&self, plural: &str, code: u16, times: usize) {
+        self.state().refused.insert(plural.to_owned(), (code, times));
+    }
+
     pub fn answer_deletion_by(&self, object: Value) {
         self.state().deleted = Some(object);
     }
@@ -179,7 +186,12 @@ impl Server {
                 self.state().writes.push((method.clone(), plural.to_owned(), rest[1..].join("/"), body.clone()));
                 let mut silent = self.silent.subscribe();
                 let _ = silent.wait_for(|silent| !silent).await;
-                self.state().write(&method, body)
+                let mut state = self.state();
+                if let Some((code, left)) = state.refused.get_mut(plural).filter(|(_, left)| *left > 0) {
+                    *left -= 1;
+                    return failure(*code, "not now");
+                }
+                state.write(&method, body)
             }
         }
     }

@@ -1,0 +1,81 @@
+//! Plans applied to an API server that refuses.
+
+use super::*;
+use crate::{
+    controller::{
+        decide::world::{UID, World},
+        server::Server,
+        writer,
+    },
+    rollout::fixtures::{NAME, NAMESPACE, pushed},
+};
+
+/// What an [`Applier`] needs.
+struct Desk {
+    writer: Writer,
+    caches: Caches,
+    ledger: Ledger,
+    owner: Owner,
+}
+
+impl Desk {
+    async fn new(server: &Server) -> Self {
+        let writer = writer::tests::writer(server).await;
+        let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: UID.into() };
+        Self { writer, caches: Caches::default(), ledger: Ledger::default(), owner }
+    }
+
+    fn applier(&self) -> Applier<'_> {
+        let Self { writer, caches, ledger, owner } = self;
+        Applier { writer, caches, ledger, owner, generation: 1 }
+    }
+}
+
+/// As the API server has a child.
+fn stored(child: &Child) -> Live {
+    let mut object = child.whole().into_owned();
+    object["metadata"]["uid"] = json!("made");
+    object["metadata"]["resourceVersion"] = json!("1");
+    Live::of(child.kind, serde_json::from_value(object).unwrap())
+}
+
+fn count(server: &Server, plural: &str) -> usize {
+    server.writes().iter().filter(|(_, written, ..)| written == plural).count()
+}
+
+fn first_version() -> Plan {
+    let mut world = World::new(json!({}));
+    world.push(pushed(1));
+    world.plan()
+}
+
+#[tokio::test]
+async fn a_template_that_could_not_be_stored_is_not_rolled_out() {
+    for code in [403, 409, 422, 429, 500] {
+        let server = Server::default();
+        let (desk, plan) = (Desk::new(&server).await, first_version());
+        server.refuse("controllerrevisions", code, 1);
+        let applied = desk.applier().apply(&plan).await.unwrap();
+        assert_eq!(applied.obstacles.len(), 1, "{:?}", applied.obstacles);
+        assert_eq!((count(&server, "controllerrevisions"), count(&server, "deployments")), (1, 0), "{code}");
+        assert_eq!(count(&server, "services"), 2, "the others are written all the same");
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_is_stored_is_rolled_out_whatever_else_is_refused() {
+    let server = Server::default();
+    let (desk, plan) = (Desk::new(&server).await, first_version());
+    server.refuse("services", 409, 2);
+    let applied = desk.applier().apply(&plan).await.unwrap();
+    assert_eq!((applied.obstacles.len(), count(&server, "deployments")), (2, 1), "{:?}", applied.obstacles);
+    // It is there, and somebody else has changed it: that can wait.
+    let server = Server::default();
+    let desk = Desk::new(&server).await;
+    let mut changed = plan.workload.clone().unwrap().revision;
+    changed.body["revision"] = json!(7);
+    desk.caches.children(ChildKind::ControllerRevision).wrote(stored(&changed));
+    server.refuse("controllerrevisions", 409, 1);
+    let applied = desk.applier().apply(&plan).await.unwrap();
+    assert_eq!((applied.obstacles.len(), count(&server, "deployments")), (1, 1), "{:?}", applied.obstacles);
+}
