@@ -69,8 +69,7 @@ fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
                 path.pop();
             }
             let added = live.as_object().filter(|_| wholly_ours(path)).and_then(|live| {
-                live.iter()
-                    .find(|(name, value)| !wanted.contains_key(*name) && differs(value, &Value::Null, &mut Vec::new()))
+                live.iter().find(|(name, value)| !wanted.contains_key(*name) && says_something(value))
             });
             path.extend(added.map(|(name, _)| Step::Field(name.clone())));
             added.is_some()
@@ -86,6 +85,19 @@ fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
         (Value::Number(number), Value::Null) => number.as_f64() != Some(0.0),
         (Value::Bool(false), Value::Null) => false,
         _ => wanted != live,
+    }
+}
+
+/// Whether an entry that others have added changes what ours mean. An empty text does: a label may have no value, and a selector
+/// that asks for it selects nothing.
+fn says_something(added: &Value) -> bool {
+    match added {
+        Value::Null => false,
+        Value::Bool(yes) => *yes,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(_) => true,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => fields.values().any(says_something),
     }
 }
 
@@ -208,6 +220,25 @@ mod tests {
         }
         let data = |extra: Value| json!({"data": {"a": "1", "extra": extra}});
         assert_eq!(difference(json!({"data": {"a": "1"}}), data(json!("x"))).as_deref(), Some("data.extra"));
+    }
+
+    #[test]
+    fn an_added_label_without_a_value_counts_and_an_added_field_that_says_nothing_does_not() {
+        let spec = |selector: Value| json!({"spec": {"selector": selector}});
+        let (service, budget) = (spec(json!({"a": "1"})), spec(json!({"matchLabels": {"a": "1"}})));
+        let rows = [
+            (service.clone(), spec(json!({"a": "1", "x": ""})), "spec.selector.x"),
+            (budget.clone(), spec(json!({"matchLabels": {"a": "1", "x": ""}})), "spec.selector.matchLabels.x"),
+            (spec(json!({})), spec(json!({"matchLabels": {"x": ""}})), "spec.selector.matchLabels"),
+            (json!({"data": {"a": "1"}}), json!({"data": {"a": "1", "x": ""}}), "data.x"),
+        ];
+        for (wanted, live, at) in rows {
+            assert_eq!(difference(wanted, live).as_deref(), Some(at));
+        }
+        for nothing in [json!(null), json!([]), json!({}), json!(false), json!(0), json!({"a": []})] {
+            let live = spec(json!({"matchLabels": {"a": "1"}, "x": nothing}));
+            assert_eq!(difference(budget.clone(), live), None);
+        }
     }
 
     #[test]
