@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Error,
-    compare::{first_difference, holder},
+    compare::{FILES, first_difference, holder},
     decide::Plan,
     index::Indexed as _,
     ledger::{Asked, Ledger, Outcome},
@@ -352,11 +352,17 @@ impl Applier<'_> {
 
 /// What others have put into a ConfigMap of ours: server-side apply leaves it, and it would be a file beside ours in a pod.
 fn surplus(child: &Child, live: &Live) -> Option<Value> {
-    let wanted = child.body["data"].as_object().filter(|_| child.kind == ChildKind::ConfigMap)?;
+    if child.kind != ChildKind::ConfigMap {
+        return None;
+    }
     let live = live.value();
-    let theirs = live["data"].as_object()?.keys().filter(|key| !wanted.contains_key(*key));
-    let theirs: Map<String, Value> = theirs.map(|key| (key.clone(), Value::Null)).collect();
-    (!theirs.is_empty()).then(|| json!({"data": theirs}))
+    let theirs = FILES.into_iter().filter_map(|field| {
+        let theirs = live[field].as_object()?.keys().filter(|key| child.body[field].get(key.as_str()).is_none());
+        let theirs: Map<String, Value> = theirs.map(|key| (key.clone(), Value::Null)).collect();
+        (!theirs.is_empty()).then(|| (field.to_owned(), Value::Object(theirs)))
+    });
+    let theirs: Map<String, Value> = theirs.collect();
+    (!theirs.is_empty()).then_some(Value::Object(theirs))
 }
 
 /// Ports of a Service are told apart by number: one whose number was changed by hand stays beside the one that is put

@@ -55,7 +55,19 @@ fn wholly_ours(path: &[Step]) -> bool {
 /// The first field that `live` does not hold as `wanted` has it; `None` if it holds everything.
 pub fn first_difference(wanted: &Value, live: &Value) -> Option<Path> {
     let mut path = Vec::new();
-    differs(wanted, live, &mut path).then_some(Path(path))
+    (differs(wanted, live, &mut path) || holds_binary_data(wanted, live, &mut path)).then_some(Path(path))
+}
+
+/// The maps of a ConfigMap: both become files in a pod.
+pub const FILES: [&str; 2] = ["data", BINARY_DATA];
+const BINARY_DATA: &str = "binaryData";
+
+/// None of ours has any: that it is to be empty is not written in what we want.
+fn holds_binary_data(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
+    let added = live[BINARY_DATA].as_object().filter(|_| wanted["kind"] == "ConfigMap");
+    let added = added.and_then(|added| added.keys().find(|name| wanted[BINARY_DATA].get(name.as_str()).is_none()));
+    path.extend(added.iter().flat_map(|name| [BINARY_DATA, name.as_str()]).map(|name| Step::Field(name.to_owned())));
+    added.is_some()
 }
 
 fn differs(wanted: &Value, live: &Value, path: &mut Vec<Step>) -> bool {
@@ -239,6 +251,15 @@ mod tests {
             let live = spec(json!({"matchLabels": {"a": "1"}, "x": nothing}));
             assert_eq!(difference(budget.clone(), live), None);
         }
+    }
+
+    #[test]
+    fn a_config_map_of_ours_has_no_binary_data() {
+        let map = |binary: Value| json!({"kind": "ConfigMap", "data": {"a": "1"}, "binaryData": binary});
+        let ours = json!({"kind": "ConfigMap", "data": {"a": "1"}});
+        assert_eq!(difference(ours.clone(), map(json!({"b.py": ""}))).as_deref(), Some("binaryData.b.py"));
+        assert_eq!(difference(ours.clone(), map(json!({}))), None);
+        assert_eq!(difference(ours.clone(), ours), None);
     }
 
     #[test]

@@ -31,9 +31,8 @@ impl Desk {
     }
 }
 
-/// As the API server has a child.
-fn stored(child: &Child) -> Live {
-    let mut object = child.whole().into_owned();
+/// As the API server has a child that looks so.
+fn live(child: &Child, mut object: Value) -> Live {
     object["metadata"]["uid"] = json!("made");
     object["metadata"]["resourceVersion"] = json!("1");
     Live::of(child.kind, serde_json::from_value(object).unwrap())
@@ -72,10 +71,22 @@ async fn a_template_that_is_stored_is_rolled_out_whatever_else_is_refused() {
     // It is there, and somebody else has changed it: that can wait.
     let server = Server::default();
     let desk = Desk::new(&server).await;
-    let mut changed = plan.workload.clone().unwrap().revision;
-    changed.body["revision"] = json!(7);
-    desk.caches.children(ChildKind::ControllerRevision).wrote(stored(&changed));
+    let revision = &plan.workload.as_ref().unwrap().revision;
+    let mut changed = revision.whole().into_owned();
+    changed["revision"] = json!(7);
+    desk.caches.children(ChildKind::ControllerRevision).wrote(live(revision, changed));
     server.refuse("controllerrevisions", 409, 1);
     let applied = desk.applier().apply(&plan).await.unwrap();
     assert_eq!((applied.obstacles.len(), count(&server, "deployments")), (1, 1), "{:?}", applied.obstacles);
+}
+
+#[test]
+fn files_that_others_put_into_a_config_map_of_ours_are_taken_out() {
+    let settings = first_version().settings.unwrap();
+    let mut object = settings.whole().into_owned();
+    assert_eq!(surplus(&settings, &live(&settings, object.clone())), None);
+    object["data"]["os.py"] = json!("");
+    object["binaryData"] = json!({"json.pyc": "AAAA"});
+    let theirs = json!({"data": {"os.py": null}, "binaryData": {"json.pyc": null}});
+    assert_eq!(surplus(&settings, &live(&settings, object)), Some(theirs));
 }
