@@ -385,4 +385,4 @@ fn watches(live: &Live) -> bool {
 
 #[cfg(test)]
 #[path = "tests/apply.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,8 +1,9 @@
 //! Objects of others under our names: they are left alone, unless who made them hands them over.
 //!
 //! A hand-written Deployment cannot become ours as it is, for its selector is immutable: it is deleted without its pods, and
-//! ours takes the name. Its pods go on running, and the team's Service goes on leading to them, until a pod of ours answers;
-//! only then is the Service taken over. So nobody who asks is turned away, and the pods left are for the team to delete.
+//! ours takes the name. Its pods go on running, and the team's Service goes on leading to them, until all replicas of ours
+//! answer; only then is the Service taken over: one pod would not bear what several have borne. So nobody who asks is turned
+//! away, and the pods left are for the team to delete.
 
 use serde_json::{Map, Value, json};
 
@@ -59,7 +60,7 @@ impl Applier<'_> {
         }))
     }
 
-    /// Leads the Service to our pods, once one answers.
+    /// Leads the Service to our pods, once as many answer as are wanted.
     async fn take_service(
         &self,
         child: &Child,
@@ -68,12 +69,12 @@ impl Applier<'_> {
     ) -> Result<Option<Obstacle>, Error> {
         let ours = self.caches.children(ChildKind::Deployment).get(&(child.namespace.clone(), child.name.clone()));
         let facts = ours.filter(|live| live.belongs_to(self.owner)).and_then(|live| live.deployment());
-        if facts.is_none_or(|facts| facts.available == 0) {
+        if !facts.is_some_and(|facts| facts.wanted > 0 && facts.available >= facts.wanted) {
             // Our Deployment is watched: this need not be looked at by the clock.
             applied.obstacles.push(Obstacle {
                 reason: "HandingOver",
                 message: format!(
-                    "Service {} was handed over, and goes on leading where it did until a replica of the model answers",
+                    "Service {} was handed over, and goes on leading where it did until all replicas of the model answer",
                     child.name
                 ),
                 passing: true,
@@ -129,3 +130,7 @@ fn conflict(child: &Child, live: &Live, body: &Value) -> Obstacle {
         passing: false,
     }
 }
+
+#[cfg(test)]
+#[path = "tests/hand_over.rs"]
+mod tests;

@@ -11,38 +11,38 @@ use crate::{
 };
 
 /// What an [`Applier`] needs.
-struct Desk {
+pub struct Desk {
     writer: Writer,
-    caches: Caches,
+    pub caches: Caches,
     ledger: Ledger,
     owner: Owner,
 }
 
 impl Desk {
-    async fn new(server: &Server) -> Self {
+    pub async fn new(server: &Server) -> Self {
         let writer = writer::tests::writer(server).await;
         let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: UID.into() };
         Self { writer, caches: Caches::default(), ledger: Ledger::default(), owner }
     }
 
-    fn applier(&self) -> Applier<'_> {
+    pub fn applier(&self) -> Applier<'_> {
         let Self { writer, caches, ledger, owner } = self;
         Applier { writer, caches, ledger, owner, generation: 1 }
     }
 }
 
 /// As the API server has a child that looks so.
-fn live(child: &Child, mut object: Value) -> Live {
+pub fn live(child: &Child, mut object: Value) -> Live {
     object["metadata"]["uid"] = json!("made");
     object["metadata"]["resourceVersion"] = json!("1");
     Live::of(child.kind, serde_json::from_value(object).unwrap())
 }
 
-fn count(server: &Server, plural: &str) -> usize {
+pub fn count(server: &Server, plural: &str) -> usize {
     server.writes().iter().filter(|(_, written, ..)| written == plural).count()
 }
 
-fn first_version() -> Plan {
+pub fn first_version() -> Plan {
     let mut world = World::new(json!({}));
     world.push(pushed(1));
     world.plan()

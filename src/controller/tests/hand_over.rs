@@ -1,0 +1,40 @@
+//! Objects of others, annotated or not, before an API server in a few maps.
+
+use super::*;
+use crate::{
+    controller::{
+        apply::tests::{Desk, count, first_version, live},
+        server::Server,
+    },
+    rollout::fixtures::{NAME, NAMESPACE, Rollout},
+};
+
+/// The team's own Service, handed over.
+fn service() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": NAME, "namespace": NAMESPACE, "annotations": {names::HAND_OVER: "true"}},
+        "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 8000}], "selector": {"app": "mine"}},
+    })
+}
+
+#[tokio::test]
+async fn a_service_moves_when_as_many_replicas_answer_as_are_wanted() {
+    let rows = [(0, 0, false), (1, 0, false), (3, 0, false), (3, 1, false), (3, 2, false), (3, 3, true), (1, 1, true)];
+    for (wanted, available, moves) in rows {
+        let server = Server::default();
+        let (desk, plan) = (Desk::new(&server).await, first_version());
+        let deployment = &plan.workload.as_ref().unwrap().deployment;
+        let mut object = deployment.whole().into_owned();
+        object["spec"]["replicas"] = json!(wanted);
+        object["status"] = Rollout { available, ..Rollout::complete(wanted) }.status(1);
+        desk.caches.children(ChildKind::Deployment).wrote(live(deployment, object));
+        let theirs = live(&plan.service, service());
+        let mut applied = Applied::default();
+        let obstacle = desk.applier().take_over(&plan.service, &theirs, &mut applied).await.unwrap();
+        assert_eq!(obstacle, None);
+        let told: Vec<_> = applied.obstacles.iter().map(|obstacle| obstacle.reason).collect();
+        assert_eq!(told, if moves { &[][..] } else { &["HandingOver"] }, "{available} of {wanted}");
+        assert_eq!(count(&server, "services") > 0, moves, "{available} of {wanted}");
+    }
+}
