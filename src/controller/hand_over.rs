@@ -48,9 +48,9 @@ impl Applier<'_> {
     ) -> Result<Option<Obstacle>, Error> {
         if !live.deleting && self.writer.delete_alone(live).await? {
             applied.notes.push(handed_over(format!(
-                "Deployment {} is replaced, as its annotation asks; its pods run on without it until you delete them: kubectl delete replicaset --selector {}",
+                "Deployment {} is replaced, as its annotation asks; its pods run on without it until you delete them: {}",
                 child.name,
-                written(&body["spec"]["selector"]["matchLabels"]),
+                deletion(child, &body["spec"]["selector"]),
             )));
         }
         Ok(Some(Obstacle {
@@ -100,6 +100,28 @@ impl Applier<'_> {
 
 fn handed_over(text: String) -> Note {
     Note { warning: false, reason: "HandedOver".into(), text }
+}
+
+/// The command that deletes what a Deployment with this selector has left, and nothing of ours: the team's labels may be on
+/// the model's pods, too.
+fn deletion(child: &Child, selector: &Value) -> String {
+    let labels = written(&selector["matchLabels"]);
+    let expressions = selector["matchExpressions"].as_array().into_iter().flatten().map(requirement);
+    let all: Vec<String> = [labels].into_iter().filter(|labels| !labels.is_empty()).chain(expressions).collect();
+    // In single quotes, for a shell would read `!` and brackets.
+    format!("kubectl delete replicaset -n {} --selector '{},!{}'", child.namespace, all.join(","), names::MODEL)
+}
+
+/// An expression of a selector as kubectl takes it.
+fn requirement(expression: &Value) -> String {
+    let key = expression["key"].as_str().unwrap_or_default();
+    let values: Vec<&str> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    match expression["operator"].as_str() {
+        Some("In") => format!("{key} in ({})", values.join(",")),
+        Some("NotIn") => format!("{key} notin ({})", values.join(",")),
+        Some("DoesNotExist") => format!("!{key}"),
+        _ => key.to_owned(),
+    }
 }
 
 /// Labels as kubectl takes them.

@@ -550,6 +550,8 @@ async fn a_hand_written_deployment_and_service_are_handed_over_and_their_pods_ru
     operator.stop().await;
     let told: Vec<_> = world.events("churn").await.into_iter().filter(|(reason, _)| reason == "HandedOver").collect();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].1.contains("kubectl delete replicaset --selector app=mine"), "{told:?}");
+    let command =
+        format!("kubectl delete replicaset -n {} --selector 'app=mine,!modelship.dev/model'", world.namespace);
+    assert!(told[0].1.contains(&command), "{told:?}");
     world.end().await;
 }

@@ -38,3 +38,26 @@ async fn a_service_moves_when_as_many_replicas_answer_as_are_wanted() {
         assert_eq!(count(&server, "services") > 0, moves, "{available} of {wanted}");
     }
 }
+
+#[test]
+fn the_command_that_deletes_what_is_left_spares_the_pods_of_the_model() {
+    let child = first_version().workload.unwrap().deployment;
+    let command = |selector: Value| {
+        let command = deletion(&child, &selector);
+        let selector = command.strip_prefix(&format!("kubectl delete replicaset -n {NAMESPACE} --selector '"));
+        selector.unwrap_or_else(|| panic!("{command}")).to_owned()
+    };
+    assert_eq!(command(json!({"matchLabels": {"app": "mine", "x": ""}})), "app=mine,x=,!modelship.dev/model'");
+    let expressions = json!([
+        {"key": "a", "operator": "In", "values": ["1", "2"]},
+        {"key": "b", "operator": "NotIn", "values": ["3"]},
+        {"key": "c", "operator": "Exists"},
+        {"key": "d", "operator": "DoesNotExist"},
+    ]);
+    let rest = "a in (1,2),b notin (3),c,!d,!modelship.dev/model'";
+    assert_eq!(command(json!({"matchExpressions": expressions})), rest);
+    assert_eq!(
+        command(json!({"matchLabels": {"app": "mine"}, "matchExpressions": expressions})),
+        format!("app=mine,{rest}")
+    );
+}
