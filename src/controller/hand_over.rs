@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::names,
-    resources::{Child, ChildKind},
+    resources::{Child, ChildKind, Owner},
 };
 
 impl Applier<'_> {
@@ -27,14 +27,12 @@ impl Applier<'_> {
         applied: &mut Applied,
     ) -> Result<Option<Obstacle>, Error> {
         let body = live.value();
-        let given = live.owner.is_none() && body["metadata"]["annotations"][names::HAND_OVER] == "true";
+        let possible = may_be_handed_over(child, live, &body, self.owner);
+        let given = body["metadata"]["annotations"][names::HAND_OVER] == "true";
         match child.kind {
-            ChildKind::Deployment if given => self.succeed(child, live, &body, applied).await,
-            // Clients of a headless Service ask the pods' own ports, which are others now.
-            ChildKind::Service if given && child.name == self.owner.name && body["spec"]["clusterIP"] != "None" => {
-                self.take_service(child, &body, applied).await
-            }
-            _ => Ok(Some(conflict(child, live, &body))),
+            ChildKind::Deployment if possible && given => self.succeed(child, live, &body, applied).await,
+            ChildKind::Service if possible && given => self.take_service(child, &body, applied).await,
+            _ => Ok(Some(conflict(child, possible, &body))),
         }
     }
 
@@ -98,6 +96,17 @@ impl Applier<'_> {
     }
 }
 
+/// Whether it would be taken if its annotation said so.
+fn may_be_handed_over(child: &Child, live: &Live, body: &Value, owner: &Owner) -> bool {
+    live.owner.is_none()
+        && match child.kind {
+            ChildKind::Deployment => true,
+            // Clients of a headless Service ask the pods' own ports, which are others now.
+            ChildKind::Service => child.name == owner.name && body["spec"]["clusterIP"] != "None",
+            _ => false,
+        }
+}
+
 fn handed_over(text: String) -> Note {
     Note { warning: false, reason: "HandedOver".into(), text }
 }
@@ -130,18 +139,18 @@ fn written(labels: &Value) -> String {
     labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",")
 }
 
-fn conflict(child: &Child, live: &Live, body: &Value) -> Obstacle {
+fn conflict(child: &Child, possible: bool, body: &Value) -> Obstacle {
     let owners = body["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let whose = owners
         .filter(|owner| owner["controller"] == true)
         .find_map(|owner| Some(format!(" but to {} {}", owner["kind"].as_str()?, owner["name"].as_str()?)));
     let (kind, name) = (child.kind, &child.name);
-    let hand_over = match kind {
-        ChildKind::Deployment | ChildKind::Service if live.owner.is_none() => {
+    let hand_over = match possible {
+        true => {
             let resource = kind.api_resource().plural;
             format!("; or hand it over, its pods run on: kubectl annotate {resource} {name} {}=true", names::HAND_OVER)
         }
-        _ => String::new(),
+        false => String::new(),
     };
     Obstacle {
         reason: "NameConflict",

@@ -61,3 +61,42 @@ fn the_command_that_deletes_what_is_left_spares_the_pods_of_the_model() {
         format!("app=mine,{rest}")
     );
 }
+
+#[tokio::test]
+async fn only_what_would_be_taken_is_asked_for() {
+    let plan = first_version();
+    let (service_of_users, deployment) = (&plan.service, &plan.workload.as_ref().unwrap().deployment);
+    let metrics = plan.metrics_service.as_ref().unwrap();
+    let bare = |child: &Child| json!({"metadata": {"name": child.name, "namespace": child.namespace}, "spec": {}});
+    let headless = |child: &Child| {
+        let mut object = bare(child);
+        object["spec"]["clusterIP"] = json!("None");
+        object
+    };
+    let controller =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "chief", "uid": "9", "controller": true}]);
+    let owned = |child: &Child| {
+        let mut object = bare(child);
+        object["metadata"]["ownerReferences"] = controller.clone();
+        object
+    };
+    let rows = [
+        (service_of_users, bare(service_of_users), true),
+        (deployment, bare(deployment), true),
+        (service_of_users, headless(service_of_users), false),
+        (metrics, bare(metrics), false),
+        (plan.settings.as_ref().unwrap(), bare(plan.settings.as_ref().unwrap()), false),
+        (service_of_users, owned(service_of_users), false),
+        (deployment, owned(deployment), false),
+    ];
+    for (child, object, asked) in rows {
+        let server = Server::default();
+        let mut applied = Applied::default();
+        let desk = Desk::new(&server).await;
+        let theirs = live(child, object);
+        let obstacle = desk.applier().take_over(child, &theirs, &mut applied).await.unwrap().unwrap();
+        assert_eq!(obstacle.reason, "NameConflict");
+        assert_eq!(obstacle.message.contains("kubectl annotate"), asked, "{}", obstacle.message);
+        assert!(server.writes().is_empty());
+    }
+}
