@@ -322,8 +322,13 @@ impl Applier<'_> {
     async fn take_back(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
         self.send(child, applied).await?;
         applied.adopted.push(format!("{} {}", child.kind, child.name));
-        if let Some(live) = self.writer.hold_alone(child).await? {
-            self.caches.children(child.kind).wrote(live);
+        match self.writer.hold_alone(child).await {
+            Ok(live) => live.into_iter().for_each(|live| self.caches.children(child.kind).wrote(live)),
+            // The child is whole, and what is left shows only later, if at all: as after a crash.
+            Err(error) if error.is_answer() => {
+                tracing::warn!(%error, "others go on holding fields of {} {}", child.kind, child.name);
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -24,6 +24,9 @@ use crate::{
 /// The client has no read timeout of its own and repeats 429, 503 and 504 by itself: this bounds all of it.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Of a change to the state that was just read: others write at the same time.
+const TRIES: u32 = 3;
+
 /// Bytes of what events.k8s.io/v1 takes (its validation: `NoteLengthLimit`, `ReportingInstanceLengthLimit`): it refuses more.
 const NOTE_MAX: usize = 1024;
 const INSTANCE_MAX: usize = 128;
@@ -126,8 +129,18 @@ impl Writer {
     /// us, and what we drop from our intent would stay for ever. No value changes by it.
     ///
     /// # Errors
-    /// As [`Writer::apply`].
+    /// As [`Writer::apply`]; a conflict only if the object has changed under each of [`TRIES`].
     pub async fn hold_alone(&self, child: &Child) -> Result<Option<Live>, Error> {
+        let mut tries = 1;
+        loop {
+            match self.try_to_hold_alone(child).await {
+                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_to_hold_alone(&self, child: &Child) -> Result<Option<Live>, Error> {
         let api = self.api(child.kind, &child.namespace);
         let what = format!("read {} {}/{}", child.kind, child.namespace, child.name);
         let Some(found) = self.send("get", child.kind.as_str(), what, api.get_opt(&child.name)).await? else {

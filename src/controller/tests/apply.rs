@@ -53,7 +53,7 @@ async fn a_template_that_could_not_be_stored_is_not_rolled_out() {
     for code in [403, 409, 422, 429, 500] {
         let server = Server::default();
         let (desk, plan) = (Desk::new(&server).await, first_version());
-        server.refuse("controllerrevisions", code, 1);
+        server.refuse("controllerrevisions", code, 0..1);
         let applied = desk.applier().apply(&plan).await.unwrap();
         assert_eq!(applied.obstacles.len(), 1, "{:?}", applied.obstacles);
         assert_eq!((count(&server, "controllerrevisions"), count(&server, "deployments")), (1, 0), "{code}");
@@ -65,7 +65,7 @@ async fn a_template_that_could_not_be_stored_is_not_rolled_out() {
 async fn a_template_that_is_stored_is_rolled_out_whatever_else_is_refused() {
     let server = Server::default();
     let (desk, plan) = (Desk::new(&server).await, first_version());
-    server.refuse("services", 409, 2);
+    server.refuse("services", 409, 0..2);
     let applied = desk.applier().apply(&plan).await.unwrap();
     assert_eq!((applied.obstacles.len(), count(&server, "deployments")), (2, 1), "{:?}", applied.obstacles);
     // It is there, and somebody else has changed it: that can wait.
@@ -75,7 +75,7 @@ async fn a_template_that_is_stored_is_rolled_out_whatever_else_is_refused() {
     let mut changed = revision.whole().into_owned();
     changed["revision"] = json!(7);
     desk.caches.children(ChildKind::ControllerRevision).wrote(live(revision, changed));
-    server.refuse("controllerrevisions", 409, 1);
+    server.refuse("controllerrevisions", 409, 0..1);
     let applied = desk.applier().apply(&plan).await.unwrap();
     assert_eq!((applied.obstacles.len(), count(&server, "deployments")), (1, 1), "{:?}", applied.obstacles);
 }
@@ -89,4 +89,31 @@ fn files_that_others_put_into_a_config_map_of_ours_are_taken_out() {
     object["binaryData"] = json!({"json.pyc": "AAAA"});
     let theirs = json!({"data": {"os.py": null}, "binaryData": {"json.pyc": null}});
     assert_eq!(surplus(&settings, &live(&settings, object)), Some(theirs));
+}
+
+/// A child that has lost its owner, as whoever restored it has left it.
+fn orphan(child: &Child) -> Value {
+    let mut object = child.whole().into_owned();
+    object["metadata"]["uid"] = json!("made");
+    object["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+    object["metadata"]["managedFields"] = json!([
+        {"manager": "modelship", "operation": "Apply", "fieldsV1": {}},
+        {"manager": "restorer", "operation": "Update", "fieldsV1": {}},
+    ]);
+    object
+}
+
+#[tokio::test]
+async fn an_object_that_changes_while_it_is_taken_back_is_read_anew_and_is_no_trouble() {
+    // Refused of the writes that follow the one that gives it its owner back.
+    for (refused, written) in [(0, 1), (2, 3), (3, 3)] {
+        let server = Server::default();
+        let (desk, service) = (Desk::new(&server).await, first_version().service);
+        server.put("services", orphan(&service));
+        server.refuse("services", 409, 1..1 + refused);
+        let mut applied = Applied::default();
+        desk.applier().settle(&service, &live(&service, orphan(&service)), &mut applied).await.unwrap();
+        assert_eq!((applied.adopted.len(), &applied.obstacles[..]), (1, &[][..]));
+        assert_eq!(count(&server, "services"), 1 + written, "{refused} refused");
+    }
 }

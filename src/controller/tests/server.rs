@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -41,8 +42,8 @@ struct State {
     writes: Vec<(Method, String, String, Value)>,
     /// What a DELETE is answered by, in place of success.
     deleted: Option<Value>,
-    /// By plural: the code that so many more writes are answered by.
-    refused: BTreeMap<String, (u16, usize)>,
+    /// By plural: the code that these of the next writes are answered by.
+    refused: BTreeMap<String, (u16, Range<usize>)>,
 }
 
 impl Default for Server {
@@ -139,9 +140,9 @@ impl Server {
         self.silent.send_replace(silent);
     }
 
-    /// Refuses the next writes of a kind, so many of them.
-    pub fn refuse(&self, plural: &str, code: u16, times: usize) {
-        self.state().refused.insert(plural.to_owned(), (code, times));
+    /// Refuses writes of a kind, the next one being number 0.
+    pub fn refuse(&self, plural: &str, code: u16, which: Range<usize>) {
+        self.state().refused.insert(plural.to_owned(), (code, which));
     }
 
     pub fn answer_deletion_by(&self, object: Value) {
@@ -187,9 +188,12 @@ impl Server {
                 let mut silent = self.silent.subscribe();
                 let _ = silent.wait_for(|silent| !silent).await;
                 let mut state = self.state();
-                if let Some((code, left)) = state.refused.get_mut(plural).filter(|(_, left)| *left > 0) {
-                    *left -= 1;
-                    return failure(*code, "not now");
+                if let Some((code, which)) = state.refused.get_mut(plural) {
+                    let now = which.contains(&0);
+                    *which = which.start.saturating_sub(1)..which.end.saturating_sub(1);
+                    if now {
+                        return failure(*code, "not now");
+                    }
                 }
                 state.write(&method, body)
             }
