@@ -295,7 +295,7 @@ impl Applier<'_> {
         };
         let held = self.ledger.held(child, live);
         if live.owner.is_none() && !held {
-            return self.take_back(child, applied).await;
+            return self.take_back(child, live, applied).await;
         }
         if held || live.intent.as_deref() == Some(&child.hash) {
             let field = remarks::telling(child, &live.value()).unwrap_or(difference).to_string();
@@ -307,6 +307,11 @@ impl Applier<'_> {
             }
             applied.notes.push(remarks::put_back(child, &live.value(), &field));
         }
+        self.send_over(child, live, applied).await
+    }
+
+    /// Sends it to an object that may stand in its way by what it holds itself.
+    async fn send_over(&self, child: &Child, live: &Live, applied: &mut Applied) -> Result<(), Error> {
         match self.send(child, applied).await {
             Err(error) if error.is_verdict() && names_clash(child, live) => {
                 let ports = json!({"spec": {"ports": child.body["spec"]["ports"]}});
@@ -319,8 +324,8 @@ impl Applier<'_> {
 
     /// Takes back a child that has lost its owner. After a crash between the two writes others go on holding its fields; that
     /// shows only when one of them is dropped from our intent.
-    async fn take_back(&self, child: &Child, applied: &mut Applied) -> Result<(), Error> {
-        self.send(child, applied).await?;
+    async fn take_back(&self, child: &Child, live: &Live, applied: &mut Applied) -> Result<(), Error> {
+        self.send_over(child, live, applied).await?;
         applied.adopted.push(format!("{} {}", child.kind, child.name));
         match self.writer.hold_alone(child).await {
             Ok(live) => live.into_iter().for_each(|live| self.caches.children(child.kind).wrote(live)),

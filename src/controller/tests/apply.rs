@@ -117,3 +117,19 @@ async fn an_object_that_changes_while_it_is_taken_back_is_read_anew_and_is_no_tr
         assert_eq!(count(&server, "services"), 1 + written, "{refused} refused");
     }
 }
+
+#[tokio::test]
+async fn a_service_is_taken_back_with_its_port_on_another_number() {
+    let server = Server::default();
+    let (desk, service) = (Desk::new(&server).await, first_version().service);
+    let mut object = orphan(&service);
+    object["spec"]["ports"][0]["port"] = json!(8000);
+    server.put("services", object.clone());
+    // Two ports of one name, as server-side apply would merge them.
+    server.refuse("services", 422, 0..1);
+    let mut applied = Applied::default();
+    desk.applier().settle(&service, &live(&service, object), &mut applied).await.unwrap();
+    assert_eq!((applied.adopted.len(), &applied.obstacles[..]), (1, &[][..]));
+    let (.., replaced) = &server.writes()[1];
+    assert_eq!(replaced, &json!({"spec": {"ports": service.body["spec"]["ports"]}}));
+}
