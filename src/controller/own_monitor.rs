@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     Error,
-    apply::{Applied, Applier},
+    apply::{Applied, Applier, Obstacle},
     credentials::bounded,
     ledger::Ledger,
     observe::Caches,
@@ -87,7 +87,8 @@ impl OwnMonitor {
         if usable(OptionalKind::PrometheusRule) {
             self.keep(&service, &alerts(&service, &around), &mut applied).await?;
         }
-        applied.obstacles.pop().map_or(Ok(()), |obstacle| Err(Error::Obstructed(obstacle.message)))
+        let obstacles: Vec<String> = applied.obstacles.into_iter().map(|obstacle| obstacle.message).collect();
+        if obstacles.is_empty() { Ok(()) } else { Err(Error::Obstructed(obstacles.join("; "))) }
     }
 
     async fn keep(&self, service: &Service, child: &Child, applied: &mut Applied) -> Result<(), Error> {
@@ -98,7 +99,15 @@ impl OwnMonitor {
         };
         let applier =
             Applier { writer: &self.writer, caches: &self.caches, ledger: &self.ledger, owner: &owner, generation: 0 };
-        match self.caches.children(child.kind).get(&(child.namespace.clone(), child.name.clone())) {
+        let mut live = self.caches.children(child.kind).get(&(child.namespace.clone(), child.name.clone()));
+        if live.is_none() {
+            // Without our label no watch brings it.
+            live = self.writer.read(child.kind, &child.namespace, &child.name).await?.map(Arc::new);
+        }
+        match live {
+            Some(live) if live.value()["metadata"]["labels"][names::MANAGED_BY] != names::MODELSHIP => {
+                applied.obstacles.push(not_ours(child));
+            }
             Some(live) => applier.settle(child, &live, applied).await?,
             None => applier.send(child, applied).await?,
         }
@@ -106,6 +115,19 @@ impl OwnMonitor {
             tracing::info!("the {} of the operator itself was changed by hand and has been put back", child.kind);
         }
         Ok(())
+    }
+}
+
+fn not_ours(child: &Child) -> Obstacle {
+    let Child { kind, namespace, name, .. } = child;
+    Obstacle {
+        reason: "NameConflict",
+        message: format!(
+            "{kind} {namespace}/{name} exists without the label {}={} and is left alone; delete or rename it",
+            names::MANAGED_BY,
+            names::MODELSHIP
+        ),
+        passing: false,
     }
 }
 
@@ -156,12 +178,43 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    #[test]
-    fn they_find_the_service_that_owns_them_and_bear_the_labels_that_are_wanted() {
-        let service: Service = serde_json::from_value(json!({"metadata": {
+    use crate::controller::{server::Server, writer};
+
+    fn service() -> Service {
+        serde_json::from_value(json!({"metadata": {
             "name": "harbour-metrics", "namespace": "harbour", "uid": "7", "labels": {"app.kubernetes.io/name": "modelship", "app.kubernetes.io/version": "1.2.3"},
         }}))
-        .unwrap();
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_an_admin_has_made_under_its_name_is_left_alone() {
+        let child = monitor(&service(), &Surroundings::default());
+        let theirs = json!({"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": {"name": child.name, "namespace": child.namespace, "uid": "8"}, "spec": {}});
+        let mut ours = theirs.clone();
+        ours["metadata"]["labels"] = json!({names::MANAGED_BY: names::MODELSHIP});
+        for (there, written) in [(None, true), (Some(theirs), false), (Some(ours), true)] {
+            let server = Server::default();
+            there.into_iter().for_each(|there| server.put("servicemonitors", there));
+            let own = OwnMonitor {
+                client: server.client(),
+                writer: writer::tests::writer(&server).await,
+                caches: Arc::default(),
+                service: OwnService { namespace: "harbour".into(), name: "harbour-metrics".into() },
+                ledger: Ledger::default(),
+            };
+            let mut applied = Applied::default();
+            own.keep(&service(), &child, &mut applied).await.unwrap();
+            assert_eq!(!server.writes().is_empty(), written);
+            let told: Vec<_> = applied.obstacles.into_iter().map(|obstacle| obstacle.message).collect();
+            assert_eq!(told.is_empty(), written, "{told:?}");
+            assert!(written || told[0].contains("ServiceMonitor harbour/harbour-metrics exists"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn they_find_the_service_that_owns_them_and_bear_the_labels_that_are_wanted() {
+        let service = service();
         let selector = |value: Value| serde_json::from_value(value).unwrap();
         let prometheus = Collector {
             monitors: Selects {
