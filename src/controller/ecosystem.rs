@@ -22,7 +22,7 @@ use kube::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinError, JoinSet},
 };
 
 use super::{
@@ -144,7 +144,7 @@ impl Watcher {
         let api: Api<Definition> = Api::all(this.scope.client.clone());
         let mut definitions = watcher(api, streams::config()).default_backoff().boxed();
         let mut listed: Vec<OptionalKind> = Vec::new();
-        while let Some(event) = definitions.next().await {
+        while let Some(event) = running.next(&mut definitions).await {
             match event {
                 Ok(Event::Init) => listed.clear(),
                 Ok(Event::InitApply(definition)) if !leaves(&definition) => listed.extend(kind_of(&definition)),
@@ -288,6 +288,16 @@ struct Running {
 }
 
 impl Running {
+    /// The next event, while the watches of objects are looked after.
+    async fn next<T>(&mut self, events: &mut (impl Stream<Item = T> + Unpin)) -> Option<T> {
+        loop {
+            tokio::select! {
+                event = events.next() => return event,
+                Some(ended) = self.tasks.join_next() => pass_on(ended),
+            }
+        }
+    }
+
     fn start(&mut self, watcher: &Arc<Watcher>, kind: OptionalKind) {
         if !self.handles.contains_key(&kind) {
             tracing::info!(kind = kind.as_str(), "its definition is installed");
@@ -301,11 +311,20 @@ impl Running {
             handle.abort();
             // Nothing that it still had in hand may be put into the index once that is cleared.
             while !handle.is_finished() {
-                self.tasks.join_next().await;
+                self.tasks.join_next().await.into_iter().for_each(pass_on);
             }
         }
         watcher.clear(kind);
         watcher.note(kind, Presence::Missing).await;
+    }
+}
+
+/// A watch that panics takes the whole with it, which is begun anew: else that kind would stand still, and look well.
+fn pass_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -383,6 +402,9 @@ impl Indexed for Instance {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use futures::{FutureExt as _, stream};
     use serde_json::json;
 
     use super::*;
@@ -431,5 +453,14 @@ mod tests {
         ];
         assert_eq!(addresses(silent), None);
         assert_eq!(addresses([]), None);
+    }
+
+    #[tokio::test]
+    async fn a_watch_of_an_optional_kind_that_panics_takes_the_whole_with_it() {
+        let mut running = Running { tasks: JoinSet::new(), handles: HashMap::new() };
+        running.tasks.spawn(async {}).abort();
+        running.tasks.spawn(async { panic!("a watch broke off") });
+        let ended = AssertUnwindSafe(running.next(&mut stream::pending::<()>())).catch_unwind().await;
+        assert_eq!(ended.unwrap_err().downcast_ref::<&str>(), Some(&"a watch broke off"));
     }
 }
