@@ -162,8 +162,16 @@ fn pullability(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, no
 /// Trouble on the way, once for each reason: as soon as it is seen, not only when the deadline has passed.
 fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
     // What metrics are awaited for, RunResolved has told.
-    const NO_TROUBLE: [&str; 7] =
-        ["Resolving", "Comparing", "Deploying", "RollingOut", "Unavailable", "WaitingForDeletion", AWAITING_METRICS];
+    const NO_TROUBLE: [&str; 8] = [
+        "Resolving",
+        "Comparing",
+        "Deploying",
+        "RollingOut",
+        "Unavailable",
+        "WaitingForDeletion",
+        "HandingOver",
+        AWAITING_METRICS,
+    ];
     let answered = find(&before.conditions, AVAILABLE).is_some_and(|then| then.status == "True");
     let silent = find(&after.conditions, AVAILABLE)
         .filter(|now| now.status == "False" && !["ScaledToZero", RECREATING].contains(&now.reason.as_str()));

@@ -228,6 +228,16 @@ fn an_obstacle_is_told_once() {
 }
 
 #[test]
+fn what_only_takes_time_is_no_trouble() {
+    for reason in ["WaitingForDeletion", "HandingOver"] {
+        let mut world = World::serving(json!({}));
+        let message = "Service grape-scorer was handed over".into();
+        world.obstacles = vec![crate::controller::apply::Obstacle { reason, message, passing: true }];
+        silent(&mut world);
+    }
+}
+
+#[test]
 fn a_pin_is_a_roll_out_like_any_other() {
     let mut world = World::serving(json!({}));
     world.change(json!({"image": {"pin": digest(4)}}));
