@@ -5,16 +5,22 @@ use std::{collections::HashSet, sync::Arc};
 use tokio::time::Instant;
 
 use super::{Index, Outcome, OwnerKey, TargetKey};
-use crate::images::{follow::Want, manifest::ImageDetails, target::TargetId};
+use crate::images::{
+    follow::Want,
+    manifest::ImageDetails,
+    reference::Digest,
+    target::{Target, TargetId},
+};
 
 impl Index {
     /// Takes in what a poll brought and notes whom it concerns. Returns whether somebody is to be told.
     pub fn finish(&mut self, id: TargetId, outcome: Outcome, now: Instant) -> bool {
         let Some(key) = self.ids.get(&id).cloned() else { return false };
         self.siblings.place(id, &key, outcome.identity.clone());
+        let before = self.targets.get(&key).and_then(Target::digest);
         let mut followers: HashSet<OwnerKey> = self.take_answer(&key, &outcome, now);
         if outcome.answer.is_ok() {
-            followers.extend(self.hand_on(id, &key, now));
+            followers.extend(self.hand_on(id, &key, before, now));
         }
         let mut news = false;
         for owner in followers {
@@ -57,8 +63,8 @@ impl Index {
     }
 
     /// Whoever asks the same with the same credentials need not ask now, nor whoever follows the digest that a tag was just
-    /// seen to point to.
-    fn hand_on(&mut self, id: TargetId, key: &TargetKey, now: Instant) -> HashSet<OwnerKey> {
+    /// seen to point to. `before`: the digest that was known when the question was asked.
+    fn hand_on(&mut self, id: TargetId, key: &TargetKey, before: Option<Digest>, now: Instant) -> HashSet<OwnerKey> {
         let Some(target) = self.targets.get(key) else { return HashSet::new() };
         let (digest, asked, pace) = (target.digest(), target.last_poll, target.pace);
         let mut followers = self.spread(key, now);
@@ -70,15 +76,23 @@ impl Index {
             if target.polling || target.last_poll >= asked || target.due.is_none_or(|due| due <= now) {
                 continue;
             }
-            if target.digest() != digest {
-                // What it holds may have been stored in another namespace, whose word does not count here.
-                self.set_due(&sibling, Some(now));
+            // Digests ask for the same by their name: what they know of it differs only by who needs to know.
+            if target.is_tag && target.digest() != digest {
+                // The details that were told may have been stored in another namespace, whose word does not count here. Only
+                // news hurries: two who are told different things would ask in turns without end.
+                if before != digest {
+                    self.set_due(&sibling, Some(now));
+                }
+                continue;
+            }
+            // It could not learn what the digest holds, which is not what was told: it tries again at its own pace.
+            if target.failures > 0 && target.lacks_details() {
                 continue;
             }
             target.pace = pace;
             target.successes = target.successes.saturating_add(1);
             // Last in line, so that one of them goes on asking for all.
-            followers.extend(self.believe(&sibling, &None, 1.0, now));
+            followers.extend(self.believe(&sibling, &None, 1.0, asked, now));
             followers.extend(self.spread(&sibling, now));
         }
         followers
@@ -86,25 +100,27 @@ impl Index {
 
     /// A tag points to this digest: whoever follows the digest by itself need not ask.
     fn spread(&mut self, tag: &TargetKey, now: Instant) -> HashSet<OwnerKey> {
-        let target = self.targets.get(tag).filter(|target| target.is_tag);
-        let Some(good) = target.and_then(|target| target.good.clone()) else { return HashSet::new() };
+        let Some(target) = self.targets.get(tag).filter(|target| target.is_tag) else { return HashSet::new() };
+        let (Some(good), asked) = (target.good.clone(), target.last_poll) else { return HashSet::new() };
         let key = TargetKey { want: Want::Digest(good.digest.clone()), ..tag.clone() };
         let dice = (self.dice)();
-        self.believe(&key, &Some(good), dice, now)
+        self.believe(&key, &Some(good), dice, asked, now)
     }
 
-    /// Takes what was said to another target for an answer to this one, if there is such a target. Returns whom it concerns.
+    /// Takes what was said to another target for an answer to this one, if there is such a target. `asked`: when the other one
+    /// asked. Returns whom it concerns.
     fn believe(
         &mut self,
         key: &TargetKey,
         good: &Option<Arc<ImageDetails>>,
         dice: f64,
+        asked: Option<Instant>,
         now: Instant,
     ) -> HashSet<OwnerKey> {
         let Some(target) = self.targets.get_mut(key).filter(|target| !target.polling) else { return HashSet::new() };
         let changed = target.take_in(Ok(good));
         target.failures = 0;
-        target.last_poll = Some(now);
+        target.last_poll = target.last_poll.max(asked);
         let due = if target.lacks_details() {
             Some(now)
         } else {

@@ -371,6 +371,30 @@ async fn namespaces_that_came_at_different_times_ask_once_per_interval_together(
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_who_knows_what_a_digest_holds_and_one_who_need_not_know_do_not_ask_in_turns() {
+    let mut rig = rig();
+    let child = digest(7);
+    let pins = Follow { want: Want::Digest(child.clone()), ..in_namespace("pins") };
+    let serves = Follow {
+        serving: Some(digest(1)),
+        serving_images: BTreeSet::from([child.clone()]),
+        stored: vec![Arc::new(image(&digest(1)))],
+        ..in_namespace("serves")
+    };
+    rig.images.follow(&owner("pins"), pins.clone());
+    rig.images.follow(&owner("serves"), serves.clone());
+    assert_eq!(rig.told().await, ["pins", "serves"]);
+    assert_eq!(rig.images.follow(&owner("pins"), pins).latest, Some(image(&child)));
+    assert_eq!(rig.images.follow(&owner("serves"), serves).pullable, Some(true));
+    rig.pass(secs(60 * 60)).await;
+    let heads = rig.registry.heads(child.as_str()).len();
+    assert!(heads <= 2, "{heads} in an hour");
+    rig.pass(secs(3 * 86_400)).await;
+    let heads = rig.registry.heads(child.as_str()).len() - heads;
+    assert!((3..=4).contains(&heads), "{heads} in three days");
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_is_refused_asks_alone_and_takes_nothing_from_those_who_are_let_in() {
     let mut rig = rig();
     *lock(&rig.registry.password) = Some("right".to_owned());
