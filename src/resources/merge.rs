@@ -1,7 +1,7 @@
 //! Merges a user's `podTemplate` into the rendered one, the way the API server merges patches of these types: lists of
 //! named things by their key, all other lists as a whole.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The merge key of each keyed list in a pod template.
 ///
@@ -18,6 +18,19 @@ fn merge_key(list: &str) -> Option<&'static str> {
         "resourceClaims" | "schedulingGates" => "name",
         _ => return None,
     })
+}
+
+/// The object at this path of fields, made where it is not there yet. `None` where something else stands in the way: to write
+/// by index would panic there, and what users wrote may hold a text or a list.
+pub fn object_at<'a>(base: &'a mut Value, path: &[&str]) -> Option<&'a mut Map<String, Value>> {
+    let mut at = base;
+    for field in path {
+        at = at.as_object_mut()?.entry(*field).or_insert(Value::Null);
+        if at.is_null() {
+            *at = Value::Object(Map::new());
+        }
+    }
+    at.as_object_mut()
 }
 
 /// Merges `patch` into `base`. A null removes the field, as in a merge patch.

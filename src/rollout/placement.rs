@@ -6,7 +6,10 @@ use k8s_openapi::api::core::v1::{Affinity, NodeSelectorRequirement, NodeSelector
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use crate::images::{ImageDetails, Platform};
+use crate::{
+    images::{ImageDetails, Platform},
+    resources::merge,
+};
 
 /// A label whose value is each node's own.
 pub const HOST_NAME: &str = "kubernetes.io/hostname";
@@ -29,16 +32,15 @@ struct Demands {
     terms: Vec<NodeSelectorTerm>,
 }
 
-/// The platforms that an image has to be for: those of the nodes that the template admits, and those that it asks for by name,
-/// since an autoscaler may bring such nodes only once a pod waits for them. Where it admits no node and names no platform,
+/// The platforms that an image has to be for: those of the nodes that the template admits. Where it admits none, those that it
+/// asks for by name, since an autoscaler may bring such nodes only once a pod waits for them; where it names none either,
 /// those of all nodes.
 pub fn platforms(template: Option<&Value>, nodes: &[&Node]) -> BTreeSet<Platform> {
     let demands = template.map(Demands::of).unwrap_or_default();
     let of = |nodes: &[&Node]| nodes.iter().map(|node| node.platform.clone()).collect::<BTreeSet<_>>();
     let admitted: Vec<&Node> = nodes.iter().copied().filter(|node| demands.admit(node)).collect();
-    let mut platforms = of(&admitted);
-    platforms.extend(demands.named_platforms());
-    if platforms.is_empty() { of(nodes) } else { platforms }
+    let named = || BTreeSet::from_iter(demands.named_platforms());
+    [of(&admitted), named()].into_iter().find(|platforms| !platforms.is_empty()).unwrap_or_else(|| of(nodes))
 }
 
 /// What is to be said of nodes that cannot run the image: from which the pods are kept, and on which they may end all the same.
@@ -76,8 +78,8 @@ fn runs(image: &ImageDetails, node: &Platform) -> bool {
     image.platforms.iter().any(|(platform, _)| platform.fits(node))
 }
 
-/// The template, kept to the nodes that can run the image where some of those that it admits cannot. What the user demands of
-/// platforms stands.
+/// The template, kept to the nodes that can run the image where some of those that it admits cannot: what the user demands of
+/// platforms stands, and is narrowed where it leaves several.
 pub fn steered(mut template: Value, image: Option<&ImageDetails>, nodes: &[&Node]) -> Value {
     let (Some(image), demands) = (image, Demands::of(&template)) else { return template };
     let admitted: BTreeSet<&Platform> =
@@ -89,9 +91,9 @@ pub fn steered(mut template: Value, image: Option<&ImageDetails>, nodes: &[&Node
         let (all, wanted): (BTreeSet<&str>, BTreeSet<&str>) =
             (admitted.iter().map(|node| part(node)).collect(), fitting.iter().map(|node| part(node)).collect());
         if let (true, true, Some(only)) = (all.len() > 1, wanted.len() == 1, wanted.first())
-            && !demands.speak_of(label)
+            && let Some(selector) = merge::object_at(&mut template, &["spec", "nodeSelector"])
         {
-            template["spec"]["nodeSelector"][label] = json!(only);
+            selector.insert(label.to_owned(), json!(only));
         }
     }
     template
@@ -113,10 +115,6 @@ impl Demands {
 
     fn expressions(&self) -> impl Iterator<Item = &NodeSelectorRequirement> {
         self.terms.iter().flat_map(|term| term.match_expressions.iter().flatten())
-    }
-
-    fn speak_of(&self, label: &str) -> bool {
-        self.labels.contains_key(label) || self.expressions().any(|expression| expression.key == label)
     }
 
     fn named_platforms(&self) -> Vec<Platform> {

@@ -65,7 +65,22 @@ fn a_platform_that_is_asked_for_by_name_counts_while_no_such_node_is_up() {
 }
 
 #[test]
-fn pods_are_kept_from_nodes_that_cannot_run_the_image_unless_the_user_has_spoken() {
+fn of_platforms_that_are_asked_for_by_name_those_of_nodes_that_are_up_count() {
+    let amd = [node("amd", "linux/amd64", &[])];
+    let either = demands(ARCHITECTURE, "In", &["amd64", "arm64"]);
+    assert_eq!(platforms(Some(&either), &amd.each_ref()), BTreeSet::from([platform("linux/amd64")]));
+}
+
+#[test]
+fn a_template_without_a_place_for_a_node_selector_stays_as_it_is() {
+    let amd = built_for(1, &["linux/amd64"]);
+    for template in [json!("x"), json!({"spec": "x"}), json!({"spec": {"nodeSelector": "x"}}), json!({"spec": []})] {
+        assert_eq!(steered(template.clone(), Some(&amd), &mixed().each_ref()), template);
+    }
+}
+
+#[test]
+fn pods_are_kept_from_nodes_that_cannot_run_the_image_within_what_the_user_demands() {
     let (template, amd) = (json!({"spec": {"containers": []}}), built_for(1, &["linux/amd64"]));
     let steer =
         |template: &Value, nodes: &[Node]| steered(template.clone(), Some(&amd), &nodes.iter().collect::<Vec<_>>());
@@ -77,8 +92,19 @@ fn pods_are_kept_from_nodes_that_cannot_run_the_image_unless_the_user_has_spoken
     assert_eq!(steered(template.clone(), None, &mixed().each_ref()), template, "what the image holds is not known");
     let both = built_for(1, &["linux/amd64", "linux/arm64"]);
     assert_eq!(steered(template.clone(), Some(&both), &mixed().each_ref()[..2]), template, "all can run it");
-    let spoken = demands(ARCHITECTURE, "NotIn", &["s390x"]);
-    assert_eq!(steer(&spoken, &mixed()[..2]), spoken);
+    for several in [
+        demands(ARCHITECTURE, "NotIn", &["s390x"]),
+        demands(ARCHITECTURE, "In", &["amd64", "arm64"]),
+        demands(ARCHITECTURE, "Exists", &[]),
+    ] {
+        let mut narrowed = several.clone();
+        narrowed["spec"]["nodeSelector"] = json!({ARCHITECTURE: "amd64"});
+        assert_eq!(steer(&several, &mixed()[..2]), narrowed);
+    }
+    for spoken in [demands(ARCHITECTURE, "In", &["arm64"]), json!({"spec": {"nodeSelector": {ARCHITECTURE: "arm64"}}})]
+    {
+        assert_eq!(steer(&spoken, &mixed()), spoken, "it is the user's word");
+    }
     let elsewhere = json!({"spec": {"nodeSelector": {"disk": "fast"}}});
     assert_eq!(steer(&elsewhere, &mixed()), elsewhere, "only one node is admitted, and it can");
 }
