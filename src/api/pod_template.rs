@@ -16,6 +16,7 @@ pub fn check(template: &Value, port: u16, findings: &mut Findings) {
             findings.add(format!("{AT}.{key}"), "is not part of a pod template; it has metadata and spec");
         }
     }
+    check_shape(template, findings);
     for kind in ["labels", "annotations"] {
         let keys = template.pointer(&format!("/metadata/{kind}")).and_then(Value::as_object);
         for key in keys.into_iter().flatten().map(|(key, _)| key) {
@@ -34,6 +35,33 @@ pub fn check(template: &Value, port: u16, findings: &mut Findings) {
         let containers = template.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
         for (index, container) in containers.into_iter().flatten().enumerate() {
             check_container(&format!("{AT}.spec.{list}[{index}]"), container, port, findings);
+        }
+    }
+}
+
+/// What is merged takes the place of what is rendered unless both are objects.
+fn check_shape(template: &Value, findings: &mut Findings) {
+    let mut wrong = |part: &str, what: &str| {
+        findings.add(format!("spec.podTemplate{}", part.replace('/', ".")), format!("must be {what}, or left out"));
+    };
+    // A null is an absent part, or is refused for what it would remove.
+    let fits = |part: &str, fits: fn(&Value) -> bool| {
+        template.pointer(part).is_none_or(|value| value.is_null() || fits(value))
+    };
+    for (part, what) in [
+        ("/metadata", "an object with labels and annotations"),
+        ("/metadata/labels", "an object such as {team: risk}"),
+        ("/metadata/annotations", "an object such as {note: text}"),
+        ("/spec", "an object, the spec of a pod"),
+        ("/spec/nodeSelector", "an object such as {disk: ssd}"),
+    ] {
+        if !fits(part, Value::is_object) {
+            wrong(part, what);
+        }
+    }
+    for part in ["/spec/containers", "/spec/initContainers"] {
+        if !fits(part, Value::is_array) {
+            wrong(part, "a list of containers, each with its name");
         }
     }
 }

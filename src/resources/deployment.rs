@@ -6,7 +6,7 @@ use k8s_openapi::{
 };
 use serde_json::{Value, json};
 
-use super::{Child, ChildKind, Owner, Track};
+use super::{Child, ChildKind, Owner, Track, merge};
 use crate::api::{
     names,
     spec::Strategy,
@@ -39,7 +39,10 @@ pub fn build(owner: &Owner, spec: &ValidSpec, template: &Value, track: Track) ->
     let mut body = json!(deployment);
     // As stored, not as a typed struct would write it: the template may hold fields that this build does not know.
     body["spec"]["template"] = template.clone();
-    body["spec"]["template"]["metadata"]["labels"][names::TRACK] = json!(track.as_str());
+    // Nor does it promise a shape: the API server refuses what is none.
+    if let Some(labels) = merge::object_at(&mut body, &["spec", "template", "metadata", "labels"]) {
+        labels.insert(names::TRACK.to_owned(), json!(track.as_str()));
+    }
     // Sent only when the user set it: whoever scales the Deployment otherwise (an autoscaler, a person) is left alone.
     if let Scale::Fixed(replicas) = spec.scale {
         body["spec"]["replicas"] = json!(replicas);
@@ -66,6 +69,16 @@ fn strategy(strategy: Strategy) -> DeploymentStrategy {
 mod tests {
     use super::*;
     use crate::rollout::fixtures::{NAME, NAMESPACE, spec_json};
+
+    #[test]
+    fn a_stored_template_of_a_wrong_shape_is_left_to_the_api_server() {
+        let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: "1".into() };
+        let spec = ValidSpec::parse(NAME, &spec_json(json!({}))).unwrap();
+        for stored in [json!("x"), json!({"metadata": "x"}), json!({"metadata": {"labels": "x"}})] {
+            let body = build(&owner, &spec, &stored, Track::Stable).body;
+            assert_eq!(body["spec"]["template"], stored);
+        }
+    }
 
     #[test]
     fn one_stored_template_serves_either_track() {

@@ -203,9 +203,10 @@ pub fn lead_python_path_of_image(template: &mut Value, path: &str) {
 }
 
 fn model_environment(template: &mut Value) -> Option<&mut Vec<Value>> {
-    let containers = template["spec"]["containers"].as_array_mut()?;
+    // By name and never by index: in a text or a list that panics, and the user's podTemplate may hold either.
+    let containers = template.pointer_mut("/spec/containers")?.as_array_mut()?;
     let model = containers.iter_mut().find(|container| container["name"] == names::MODEL_CONTAINER)?;
-    let variables = &mut model["env"];
+    let variables = model.as_object_mut()?.entry("env").or_insert(Value::Null);
     if variables.is_null() {
         *variables = json!([]);
     }

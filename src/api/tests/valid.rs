@@ -85,6 +85,13 @@ fn every_wrong_field_is_named_with_its_remedy() {
             "leave it out",
         ),
         (pod(json!({"template": {}})), "spec.podTemplate.template", "metadata and spec"),
+        (pod(json!({"metadata": "x"})), "spec.podTemplate.metadata", "must be an object with labels"),
+        (pod(json!({"metadata": {"labels": "x"}})), "spec.podTemplate.metadata.labels", "{team: risk}"),
+        (pod(json!({"metadata": {"annotations": ["x"]}})), "spec.podTemplate.metadata.annotations", "{note: text}"),
+        (pod(json!({"spec": "x"})), "spec.podTemplate.spec", "the spec of a pod"),
+        (pod(json!({"spec": {"nodeSelector": "x"}})), "spec.podTemplate.spec.nodeSelector", "{disk: ssd}"),
+        (pod(json!({"spec": {"containers": {"name": "x"}}})), "spec.podTemplate.spec.containers", "must be a list"),
+        (pod(json!({"spec": {"initContainers": 1}})), "spec.podTemplate.spec.initContainers", "must be a list"),
     ];
     for (spec, field, remedy) in rows {
         let found = parse(spec.clone()).expect_err(&format!("accepted: {spec}"));
