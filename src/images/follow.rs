@@ -73,6 +73,8 @@ pub struct Follow {
 pub struct Observation {
     /// The last complete answer for [`Follow::want`]; later failures leave it as it is. `None` until there was one.
     pub latest: Option<ImageDetails>,
+    /// `latest` is a digest whose content was [stored](Follow::stored), and whether it is still there has not been said yet.
+    pub unconfirmed: bool,
     /// What became of each of [`Follow::details_of`]; those not asked yet are absent.
     pub details: BTreeMap<Digest, Result<ImageDetails, Problem>>,
     /// Why the newest poll failed; `None` after a success, and before the first poll ended.

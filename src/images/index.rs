@@ -366,6 +366,7 @@ impl Index {
         });
         Seen {
             latest: wanted.and_then(|target| target.good.clone()),
+            unconfirmed: wanted.is_some_and(Target::is_unconfirmed),
             details: details.collect(),
             problem: wanted.and_then(|target| target.problem.clone()),
             pullable: follow.serving.clone().and_then(|digest| {

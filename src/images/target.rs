@@ -73,6 +73,11 @@ impl Target {
         self.good.is_none() && self.needs_details()
     }
 
+    /// What it holds is known, but not from an answer: whether it is still there nobody has said.
+    pub fn is_unconfirmed(&self) -> bool {
+        !self.is_tag && self.good.is_some() && self.there.is_none() && self.problem.is_none()
+    }
+
     /// Of all who want this version the most impatient; `None` when nobody waits.
     pub fn interval(&self) -> Option<Duration> {
         self.followers.values().filter_map(|interest| interest.wants).min()

@@ -16,6 +16,7 @@ use super::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub latest: Option<Arc<ImageDetails>>,
+    pub unconfirmed: bool,
     pub details: BTreeMap<Digest, Result<Arc<ImageDetails>, Problem>>,
     pub problem: Option<Problem>,
     pub pullable: Option<bool>,
@@ -26,6 +27,7 @@ impl From<Seen> for Observation {
         let own = |details: Arc<ImageDetails>| (*details).clone();
         Self {
             latest: seen.latest.map(own),
+            unconfirmed: seen.unconfirmed,
             details: seen.details.into_iter().map(|(digest, known)| (digest, known.map(own))).collect(),
             problem: seen.problem,
             pullable: seen.pullable,

@@ -49,9 +49,11 @@ pub fn decide(
     let unresolved = unresolved(image, seen, nodes);
     let keep = |unresolved| Target { digest: running.cloned(), unresolved };
     if let Some(pin) = &image.pin {
-        // What its labels say goes into the template for good, so the registry's first answer is awaited.
-        if seen.latest.is_none() && seen.problem.is_none() && running != Some(pin) && !stored {
-            return keep(unresolved);
+        // What its labels say goes into the template for good, so the registry's first answer is awaited; and where something
+        // serves that a version which is no longer there would stop. That the registry is away is an answer, too.
+        let unanswered = seen.problem.is_none() && (seen.latest.is_none() || seen.unconfirmed);
+        if running != Some(pin) && unanswered && (deployed || !stored) {
+            return keep(unresolved.or_else(|| Some(resolving(image))));
         }
         // A slip of the pen must not stop what serves, as the strategy Recreate would in the same second.
         if deployed && running != Some(pin) && cannot_run(seen, nodes) {
@@ -120,16 +122,20 @@ fn comparing(digest: &Digest) -> Unresolved {
     }
 }
 
+fn resolving(image: &valid::Image) -> Unresolved {
+    Unresolved {
+        reason: RESOLVING.into(),
+        message: format!("asking the registry for {}", image.repository),
+        pending: true,
+    }
+}
+
 fn unresolved(image: &valid::Image, seen: &Observation, nodes: &BTreeSet<Platform>) -> Option<Unresolved> {
     if let Some(problem) = &seen.problem {
         return Some(said(problem));
     }
     let Some(latest) = &seen.latest else {
-        return Some(Unresolved {
-            reason: RESOLVING.into(),
-            message: format!("asking the registry for {}", image.repository),
-            pending: true,
-        });
+        return Some(resolving(image));
     };
     (!fits(latest, nodes)).then(|| Unresolved {
         reason: NO_MATCHING_PLATFORM.into(),

@@ -446,6 +446,24 @@ async fn what_was_stored_of_a_version_is_not_fetched_again_after_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pin_whose_content_is_stored_is_unconfirmed_until_the_registry_has_answered() {
+    for gone in [false, true] {
+        let mut rig = rig();
+        let stored = vec![Arc::new(image(&digest(5)))];
+        let pin = Follow { want: Want::Digest(digest(5)), stored, ..latest() };
+        if gone {
+            lock(&rig.registry.gone).insert(digest(5));
+        }
+        let seen = rig.images.follow(&owner("churn"), pin.clone());
+        assert_eq!((seen.latest, seen.unconfirmed), (Some(image(&digest(5))), true));
+        assert_eq!(rig.told().await, ["churn"]);
+        let seen = rig.images.follow(&owner("churn"), pin);
+        assert_eq!((seen.unconfirmed, seen.problem.is_some()), (false, gone));
+        assert_eq!(rig.registry.gets(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_stored_in_one_namespace_is_not_told_in_another() {
     let mut rig = rig();
     let forged = ImageDetails { platforms: Vec::new(), ..image(&digest(1)) };

@@ -161,8 +161,27 @@ fn a_pin_that_is_new_here_waits_for_the_registrys_first_answer_good_or_bad() {
     wants(&question.running(1).decide(), 1, Some("Resolving"));
     let question = Question::new(silent()).image(json!({"pin": digest(5)}));
     wants(&question.running(5).decide(), 5, Some("Resolving"));
-    let back = Question { stored: true, ..Question::new(silent()).image(json!({"pin": digest(5)})) };
-    wants(&back.running(1).decide(), 5, Some("Resolving"));
+}
+
+#[test]
+fn a_pin_that_ran_before_replaces_what_runs_once_the_registry_has_answered_or_is_known_to_be_away() {
+    let back = |seen: Observation| Question { stored: true, ..Question::new(seen).image(json!({"pin": digest(5)})) };
+    let remembered = || Observation { unconfirmed: true, ..answered(pushed(5)) };
+    for seen in [silent(), remembered()] {
+        wants(&back(seen.clone()).decide(), 5, seen.latest.is_none().then_some("Resolving"));
+        let waits = back(seen).running(1);
+        wants(&waits.decide(), 1, Some("Resolving"));
+        assert!(waits.decide().unresolved.unwrap().pending);
+    }
+    wants(&back(remembered()).running(5).decide(), 5, None);
+    wants(&back(answered(pushed(5))).running(1).decide(), 5, None);
+    for problem in [unreachable(), Problem::new(reason::PULL_SECRET_MISSING, "no such Secret")] {
+        let away = Observation { problem: Some(problem.clone()), unconfirmed: false, ..remembered() };
+        wants(&back(away).running(1).decide(), 5, Some(problem.reason));
+    }
+    let gone = Problem::new(reason::DIGEST_NOT_FOUND, "gone");
+    let collected = Observation { problem: Some(gone), unconfirmed: false, ..remembered() };
+    wants(&back(collected).running(1).decide(), 1, Some("DigestNotFound"));
 }
 
 #[test]
