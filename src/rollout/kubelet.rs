@@ -12,6 +12,8 @@ pub enum Pull {
     Platform,
     /// The registry's certificate is not one that the node trusts, or it speaks no TLS.
     Certificate,
+    /// One of the two broke the TLS handshake off, for another reason than a certificate.
+    Handshake,
     RateLimited,
     Denied,
     NotFound,
@@ -50,13 +52,14 @@ pub enum Start {
 type Words = &'static [&'static [&'static str]];
 
 /// The first row that fits counts: a full disk shows as many things, and "not found" ends many sentences of containerd.
-const PULLS: [(Pull, Words); 8] = [
+const PULLS: [(Pull, Words); 9] = [
     // The kernel's ENOSPC and EDQUOT, from whatever wrote: `failed to extract layer …: no space left on device`.
     (Pull::NodeFull, &[&["no space left on device"], &["disk quota exceeded"]]),
     // containerd core/images/image.go.
     (Pull::Platform, &[&["no match for platform"]]),
     // Go crypto/x509, crypto/tls and net/http.
-    (Pull::Certificate, &[&["x509: "], &["tls: "], &["server gave HTTP response to HTTPS client"]]),
+    (Pull::Certificate, &[&["x509: "], &["tls: ", "certificate"], &["server gave HTTP response to HTTPS client"]]),
+    (Pull::Handshake, &[&["tls: "]]),
     (Pull::RateLimited, &[&["429 Too Many Requests"], &["toomanyrequests"]]),
     // Go net and net/http, and what stands before a registry that is down; asking for a token may fail so, too.
     (
@@ -144,7 +147,9 @@ const STARTS: [(Start, Words); 12] = [
     (
         Start::Device,
         &[
-            &["nvidia"],
+            &["nvidia-container-cli"],
+            &["nvidia-container-runtime"],
+            &["libnvidia"],
             &["CDI device"],
             &["error running prestart hook"],
             &["error running hook"],
@@ -235,10 +240,24 @@ pub fn settled(said: &str) -> String {
         Some(waits) => waits.split_once(": ErrImagePull: ").map_or("", |(_, told)| told),
         None => said,
     };
+    let said = FRAMES.iter().fold(said, |said, frame| unframed(said, frame));
     // The kubelet adds which pod and container it means, with the pod's identity.
     let said = said.split(" (pod: ").next().unwrap_or_default();
-    let words: Vec<String> = said.split_whitespace().map(settled_word).collect();
+    let mut words: Vec<String> = said.split_whitespace().map(settled_word).collect();
+    // Go crypto/x509: `certificate has expired or is not yet valid: current time 2026-…Z is after 2025-…Z`.
+    if let Some(at) = words.windows(4).position(|four| four[0] == "current" && four[1] == "time" && four[3] == "is") {
+        words.remove(at + 2);
+    }
     shortened(&words.join(" "))
+}
+
+/// What containerd puts before each cause of a pull that failed, with the image's name in quotes: of no use beside the
+/// condition that names the image, and together longer than what is told.
+const FRAMES: [&str; 2] = ["failed to pull and unpack image ", "failed to resolve reference "];
+
+fn unframed<'a>(said: &'a str, frame: &str) -> &'a str {
+    let named = said.strip_prefix(frame).and_then(|rest| rest.strip_prefix('"'));
+    named.and_then(|rest| rest.split_once("\": ")).map_or(said, |(_, cause)| cause)
 }
 
 fn settled_word(word: &str) -> String {
@@ -257,12 +276,15 @@ fn settled_word(word: &str) -> String {
     without_identities(&word)
 }
 
-/// Leaves digests as they are: they name what was asked for.
+/// Digests name what was asked for: they stay, in short.
 fn without_identities(word: &str) -> String {
     /// Digits of an identity in hexadecimal, such as a container's (64) or a UUID (32 and four dashes).
     const IDENTITY: usize = 32;
     /// Digits of a number that somebody made up for this attempt, such as that of a temporary directory.
     const MADE_UP: usize = 6;
+    /// Digits of a whole digest, and of one that people read.
+    const SHA256: usize = 64;
+    const SHORT: usize = 12;
     let mut out = String::with_capacity(word.len());
     let mut rest = word;
     while let Some(at) = rest.find(|c: char| c.is_ascii_hexdigit()) {
@@ -272,9 +294,10 @@ fn without_identities(word: &str) -> String {
         let (run, after) = from.split_at(end);
         let digits = run.chars().filter(char::is_ascii_hexdigit).count();
         let made_up = run.len() >= MADE_UP && run.bytes().all(|byte| byte.is_ascii_digit());
-        match (digits >= IDENTITY || made_up) && !out.ends_with("sha256:") {
-            true => out.push('…'),
-            false => out.push_str(run),
+        match (out.ends_with("sha256:"), digits >= IDENTITY || made_up) {
+            (true, _) => out.push_str(if run.len() == SHA256 { &run[..SHORT] } else { run }),
+            (false, true) => out.push('…'),
+            (false, false) => out.push_str(run),
         }
         rest = after;
     }

@@ -69,6 +69,9 @@ fn pull(why: Pull) -> &'static str {
         Pull::Certificate => {
             "the node does not trust the registry's certificate, or the registry speaks no TLS; give the node's container runtime the certificate of its authority, as for the operator"
         }
+        Pull::Handshake => {
+            "the node and the registry find no TLS in common, or the registry breaks the handshake off; see its log, and which versions and ciphers it offers"
+        }
         Pull::RateLimited => {
             "the registry lets the node pull no more for now; name a Secret of an account in spec.image.pullSecrets, or give the nodes a mirror"
         }

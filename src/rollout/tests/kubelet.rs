@@ -11,6 +11,9 @@ fn what_keeps_an_image_away_is_told_by_its_class() {
         (Pull::NotFound, format!("{AT}: docker.io/vintner/wine@sha256:0a: not found")),
         (Pull::Certificate, format!("{AT}: failed to do request: Head \"https://r.example.org/v2/\": tls: failed to verify certificate: x509: certificate signed by unknown authority")),
         (Pull::Certificate, format!("{AT}: failed to do request: Head \"https://r.example.org/v2/\": http: server gave HTTP response to HTTPS client")),
+        (Pull::Certificate, format!("{AT}: failed to do request: Head \"https://r.example.org/v2/\": remote error: tls: bad certificate")),
+        (Pull::Handshake, format!("{AT}: failed to do request: Head \"https://r.example.org/v2/\": remote error: tls: internal error")),
+        (Pull::Handshake, format!("{AT}: failed to do request: Head \"https://r.example.org/v2/\": remote error: tls: handshake failure")),
         (Pull::Unreachable, format!("{AT}: failed to do request: Head \"https://r.example.org/v2/\": dial tcp: lookup r.example.org on 10.96.0.10:53: no such host")),
         (Pull::Unreachable, format!("{AT}: failed to authorize: failed to fetch oauth token: Post \"https://auth.example.org/token\": dial tcp 192.0.2.1:443: i/o timeout")),
         (Pull::Unreachable, format!("{AT}: unexpected status from HEAD request to https://r.example.org/v2/: 503 Service Unavailable")),
@@ -60,6 +63,8 @@ fn what_keeps_a_container_from_its_start_is_told_by_its_class() {
         (Start::Mount, format!("{TASK}: error during container init: error mounting \"/x\" to rootfs at \"/etc/y\": mount /x:/etc/y (via /proc/self/fd/6), flags: 0x5001: not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type")),
         (Start::NodeFull, "failed to create containerd container: mkdir /var/lib/containerd/x: no space left on device".to_owned()),
         (Start::Device, format!("{TASK}: error during container init: error running prestart hook #0: exit status 1, stdout: , stderr: nvidia-container-cli: initialization error: nvml error: driver not loaded")),
+        (Start::Command, format!("{TASK}: exec: \"/opt/nvidia/nvidia_entrypoint.sh\": stat /opt/nvidia/nvidia_entrypoint.sh: no such file or directory")),
+        (Start::Device, format!("{TASK}: error mounting \"/usr/lib/libnvidia-ml.so.1\" to rootfs at \"/usr/lib/libnvidia-ml.so.1\": not a directory")),
         (Start::Device, "failed to create containerd container: CDI device injection failed: unresolvable CDI devices vendor.com/gpu=0".to_owned()),
         (Start::SecurityProfile, "failed to generate container \"0123\" spec: failed to generate seccomp spec opts: cannot load seccomp profile \"/x.json\": open /x.json: no such file or directory".to_owned()),
         (Start::Busy, "context deadline exceeded".to_owned()),
@@ -90,7 +95,18 @@ fn a_sentence_is_told_without_what_is_another_at_each_attempt() {
             format!("failed to generate container \"{id}\" spec: no command"),
             "failed to generate container \"…\" spec: no command".to_owned(),
         ),
-        (format!("docker.io/wine@{digest}: not found"), format!("docker.io/wine@{digest}: not found")),
+        (format!("docker.io/wine@{digest}: not found"), "docker.io/wine@sha256:0123456789ab: not found".to_owned()),
+        (
+            format!(
+                "failed to pull and unpack image \"docker.io/wine@{digest}\": failed to resolve reference \"docker.io/wine@{digest}\": failed to do request: Head \"https://r.example.org/v2/wine/manifests/{digest}\": tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2026-11-30T12:00:01Z is after 2026-11-29T00:00:00Z"
+            ),
+            "failed to do request: Head \"https://r.example.org/v2/wine/manifests/sha256:0123456789ab\": tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time is after 2026-11-29T00:00:00Z".to_owned(),
+        ),
+        (
+            "failed to pull and unpack image \"wine\": failed to extract layer sha256:0b: wrong diff id".to_owned(),
+            "failed to extract layer sha256:0b: wrong diff id".to_owned(),
+        ),
+        ("failed to pull and unpack image \"wine\"".to_owned(), "failed to pull and unpack image \"wine\"".to_owned()),
         (
             "read tcp 10.244.0.5:41234->192.0.2.1:443: i/o timeout".to_owned(),
             "read tcp 192.0.2.1:443: i/o timeout".to_owned(),
