@@ -104,7 +104,8 @@ impl Life {
         let bound = [&metrics, &probes].into_iter().filter_map(|listener| Some(listener.local_addr().ok()?.port()));
         let shown = model_metrics.iter().filter_map(|(at, _)| at.rsplit_once(':')?.1.parse().ok());
         let shown = shown.filter(|port| !model.ends_with(&format!(":{port}")));
-        let silence = Silence::new(Path::new(TABLES), bound.chain(shown));
+        let served = model.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let silence = Silence::new(Path::new(TABLES), bound.chain(shown), served);
         silence::Told::register(registry, &silence)?;
         let check = Check { model: model.clone(), path: health_path, health: health.clone(), silence };
         let page = Page {

@@ -24,6 +24,9 @@ use crate::names::EXPORTER_PORTS;
 
 /// Of the kernel's tables the beginning is read: listening sockets come before all connections. A line has 150 bytes.
 const LARGEST_TABLE: u64 = 64 << 10;
+/// The first port that the kernel gives to whoever asks for any (`net.ipv4.ip_local_port_range`). From here on up are helpers
+/// that models open while they load, such as torch's TCPStore and Ray's: they are not where a model serves.
+const EPHEMERAL: u16 = 32768;
 /// Ports that are named: more than that are no help to anybody.
 const MOST_NAMED: usize = 8;
 
@@ -32,7 +35,7 @@ pub const UNWELL: &str = "modelship_exporter_model_unwell_info";
 pub const UNWELL_LABELS: [&str; 2] = ["status", "listening"];
 pub const UNWELL_HELP: &str = "1 while the model's port refuses connections (status is empty) or its health path answers \
                                with that status, an error; listening: up to 8 ports of the pod that are listened on, those \
-                               of the exporter and of the model's metrics left out. Absent while the model is well or silent.";
+                               of the exporter, of the model's metrics and from 32768 up left out. Absent while the model is well or silent.";
 
 const WELL: u16 = 0;
 /// No status of HTTP.
@@ -46,15 +49,17 @@ struct Inner {
     heard: AtomicU16,
     /// Ports of the exporter's own, and of the model's metrics.
     known: BTreeSet<u16>,
+    /// Where the model is to serve; `None` at a socket of another kind.
+    model: Option<u16>,
     /// A directory like `/proc/self/net`.
     tables: PathBuf,
 }
 
 impl Silence {
     /// `known`: ports that are listened on for another reason, beside the exporter's.
-    pub fn new(tables: &Path, known: impl IntoIterator<Item = u16>) -> Self {
+    pub fn new(tables: &Path, known: impl IntoIterator<Item = u16>, model: Option<u16>) -> Self {
         let known = EXPORTER_PORTS.into_iter().chain(known).collect();
-        Self(Arc::new(Inner { heard: AtomicU16::new(WELL), known, tables: tables.to_owned() }))
+        Self(Arc::new(Inner { heard: AtomicU16::new(WELL), known, model, tables: tables.to_owned() }))
     }
 
     pub fn refused(&self) {
@@ -74,7 +79,10 @@ impl Silence {
     pub fn listening(&self) -> String {
         let ports: BTreeSet<u16> =
             ["tcp", "tcp6"].iter().flat_map(|table| listed(&self.0.tables.join(table))).collect();
-        let others = ports.difference(&self.0.known).take(MOST_NAMED);
+        let others = ports
+            .difference(&self.0.known)
+            .filter(|port| **port < EPHEMERAL || Some(**port) == self.0.model)
+            .take(MOST_NAMED);
         others.map(u16::to_string).collect::<Vec<_>>().join(",")
     }
 

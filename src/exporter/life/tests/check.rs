@@ -12,7 +12,7 @@ use super::{
 
 fn check(model: &str, path: Option<&'static str>) -> Check {
     let health = Health::new(Clock::by(|| Duration::from_secs(7)));
-    let silence = Silence::new(std::path::Path::new("/proc/self/net"), []);
+    let silence = Silence::new(std::path::Path::new("/proc/self/net"), [], None);
     Check { model: model.to_owned(), path: path.map(PathAndQuery::from_static), health, silence }
 }
 
@@ -70,7 +70,7 @@ async fn what_was_heard_is_on_the_page_until_the_model_is_well() {
     let model =
         Model::new(|path| if path == "/ping" { ok("\n") } else { answer("404 Not Found", "text/plain", "") }).await;
     let registry = prometheus::Registry::new();
-    let silence = Silence::new(std::path::Path::new("/nowhere"), []);
+    let silence = Silence::new(std::path::Path::new("/nowhere"), [], None);
     super::super::silence::Told::register(&registry, &silence).unwrap();
     let ask = async |address: &str, path: &'static str| {
         Check { silence: silence.clone(), ..check(address, Some(path)) }.ask(LONG).await;

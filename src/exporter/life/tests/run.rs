@@ -281,7 +281,7 @@ async fn a_sigterm_that_comes_within_two_seconds_is_waited_for() {
 
 fn probes() -> Probes {
     let health = Health::new(Clock::new());
-    let silence = Silence::new(Path::new(TABLES), []);
+    let silence = Silence::new(Path::new(TABLES), [], None);
     let check = Check { model: "127.0.0.1:1".into(), path: None, health: health.clone(), silence };
     let (drain, asked) = (Drain::new(), Asked::default());
     Probes { health, drain, check, rules: rules(), patience: Duration::ZERO, asked }

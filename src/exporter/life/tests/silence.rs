@@ -24,18 +24,26 @@ fn tables(tcp: &str, tcp6: Option<&str>) -> TempDir {
 #[test]
 fn ports_that_are_listened_on_are_named_but_for_those_that_are_known() {
     let net = tables(TCP, Some(TCP6));
-    assert_eq!(Silence::new(net.path(), [8082]).listening(), "5000,8081");
-    assert_eq!(Silence::new(tables(TCP, None).path(), []).listening(), "5000", "a node without IPv6");
+    assert_eq!(Silence::new(net.path(), [8082], None).listening(), "5000,8081");
+    assert_eq!(Silence::new(tables(TCP, None).path(), [], None).listening(), "5000", "a node without IPv6");
 }
 
 #[test]
 fn where_the_kernel_tells_nothing_and_where_its_table_is_none_nothing_is_named() {
-    assert_eq!(Silence::new(Path::new("/nowhere"), []).listening(), "");
+    assert_eq!(Silence::new(Path::new("/nowhere"), [], None).listening(), "");
     for lines in ["", "x\n", "0: 1388 0 0A\n", "0: 0100007F:XYZW 00000000:0000 0A\n", "0: 0100007F:1388\n"] {
-        assert_eq!(Silence::new(tables(lines, None).path(), []).listening(), "", "{lines}");
+        assert_eq!(Silence::new(tables(lines, None).path(), [], None).listening(), "", "{lines}");
     }
+    let helpers =
+        "0: 0100007F:8000 00000000:0000 0A\n0: 0100007F:D431 00000000:0000 0A\n0: 0100007F:7FFF 00000000:0000 0A\n";
+    assert_eq!(
+        Silence::new(tables(helpers, None).path(), [], None).listening(),
+        "32767",
+        "helpers' ports are no model's"
+    );
+    assert_eq!(Silence::new(tables(helpers, None).path(), [], Some(0xD431)).listening(), "32767,54321");
     let many: String = (1..100).map(|port| format!("0: 00000000:{port:04X} 00000000:0000 0A\n")).collect();
-    assert_eq!(Silence::new(tables(&many, None).path(), []).listening(), "1,2,3,4,5,6,7,8", "no more than help");
+    assert_eq!(Silence::new(tables(&many, None).path(), [], None).listening(), "1,2,3,4,5,6,7,8", "no more than help");
 }
 
 #[test]
@@ -48,7 +56,7 @@ fn the_kernels_own_tables_name_who_listens_here() {
 #[test]
 fn the_series_is_there_only_while_the_model_is_unwell() {
     let (net, registry) = (tables(TCP, None), Registry::new());
-    let silence = Silence::new(net.path(), []);
+    let silence = Silence::new(net.path(), [], None);
     Told::register(&registry, &silence).unwrap();
     let shown = || {
         let page = TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
