@@ -140,7 +140,18 @@ impl Metrics {
     pub fn listed(&self, kind: &str, complete: bool) {
         if let Some(list) = self.health().lists.get_mut(kind) {
             list.complete = complete;
+            if complete {
+                list.trouble = None;
+            }
             self.0.synced.with_label_values(&[kind]).set(i64::from(complete));
+        }
+    }
+
+    /// This list is not allowed, and what it was awaited for goes on without it.
+    pub fn forgo_list(&self, kind: &str) {
+        if self.health().lists.remove(kind).is_some() {
+            // It is absent already where the lease was lost meanwhile.
+            let _ = self.0.synced.remove_label_values(&[kind]);
         }
     }
 
@@ -187,6 +198,7 @@ impl Metrics {
         let mut health = self.health();
         health.lists.clear();
         self.0.synced.reset();
+        self.0.unreadable.reset();
         if leads {
             health.broken = None;
         }
@@ -312,6 +324,13 @@ mod tests {
         assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"), "a restart would not help");
         metrics.listed("Service", true);
         assert!(ready().starts_with("HTTP/1.1 200"));
+        metrics.listed("Service", false);
+        assert!(ready().contains("it is awaited"), "what once kept it away is past: {}", ready());
+        metrics.forgo_list("Service");
+        metrics.listed("Service", false);
+        assert!(ready().starts_with("HTTP/1.1 200"), "it is done without");
+        metrics.unreadable("Pod", 2);
+        assert!(get(address, "/metrics").contains(r#"modelship_unreadable_objects{kind="Pod"} 2"#));
         metrics.task_broke_off("readings");
         metrics.leads(false);
         assert!(ready().contains("the task readings"), "{}", ready());
@@ -319,7 +338,9 @@ mod tests {
         assert!(ready().starts_with("HTTP/1.1 200"));
         let page = get(address, "/metrics");
         assert!(page.contains(r#"modelship_broken_tasks_total{task="readings"} 1"#), "{page}");
-        assert!(!page.contains("modelship_watch_synced{"), "what another controller knows is not told");
+        for known in ["modelship_watch_synced{", "modelship_unreadable_objects{"] {
+            assert!(!page.contains(known), "what another controller knows is not told: {page}");
+        }
     }
 
     #[test]

@@ -276,6 +276,7 @@ impl Watcher {
             Some(child) => empty(self.caches.children(child)),
             None => empty(self.collectors(kind)),
         }
+        self.metrics.unreadable(kind.as_str(), 0);
         if kind == OptionalKind::Prometheus {
             empty(&self.caches.ecosystem.instances);
         }

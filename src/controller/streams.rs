@@ -86,7 +86,7 @@ pub(super) fn ours() -> watcher::Config {
 
 /// The watches of all children that every cluster has a place for, of pods, nodes and namespaces.
 pub fn children(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints {
-    for kind in ChildKind::CORE.map(ChildKind::as_str).into_iter().chain([POD, NODE]) {
+    for kind in ChildKind::CORE.map(ChildKind::as_str).into_iter().chain([POD, NODE, NAMESPACE]) {
         metrics.await_list(kind);
     }
     let mut streams: Vec<Hints> = ChildKind::CORE
@@ -104,14 +104,16 @@ pub fn children(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints
     let namespaces = watcher(Api::<Item<PartialObjectMeta<Namespace>>>::all(scope.client.clone()), config());
     let index = caches.namespaces.clone();
     // Their labels matter to few selectors: a role of an older chart, without this right, must not hold everything up.
+    let told = metrics.clone();
     let namespaces = namespaces.inspect_err(move |error| {
         if ecosystem::forbidden(error) {
             index.give_up();
+            told.forgo_list(NAMESPACE);
         }
     });
     let reduce = |namespace| Some(NamespaceFacts::of(&namespace));
     let (caches, index) = (caches.clone(), caches.namespaces.clone());
-    let hints = feed("Namespace", namespaces, index, reduce, metrics.clone());
+    let hints = feed(NAMESPACE, namespaces, index, reduce, metrics.clone());
     // Which Prometheus looks into the operator's own namespace may be another one now.
     streams.push(hints.inspect(move |_| caches.ecosystem.changed()).boxed());
     futures::stream::select_all(streams).boxed()
@@ -119,6 +121,7 @@ pub fn children(scope: &Scope, caches: &Arc<Caches>, metrics: &Metrics) -> Hints
 
 const POD: &str = "Pod";
 const NODE: &str = "Node";
+const NAMESPACE: &str = "Namespace";
 
 /// Models see no more of nodes than which kinds there are: a node that is cordoned, or comes beside others of its kind, is no
 /// news to them.
