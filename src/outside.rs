@@ -138,6 +138,8 @@ fn network_cause(error: &reqwest::Error) -> &'static str {
 
 fn tls_cause(error: &rustls::Error, without_tls: &'static str) -> Cause {
     use rustls::AlertDescription as A;
+    const OTHER_TLS: (&str, &str) =
+        ("it and Modelship find no way of TLS in common", "Let it offer TLS 1.2 or 1.3 with a current cipher");
     let (what, remedy) = match error {
         rustls::Error::InvalidCertificate(certificate) => return certificate_cause(certificate),
         rustls::Error::InvalidMessage(_) => ("what answers there does not speak TLS", without_tls),
@@ -148,7 +150,9 @@ fn tls_cause(error: &rustls::Error, without_tls: &'static str) -> Cause {
         rustls::Error::AlertReceived(A::UnrecognisedName) => {
             ("it does not go by that name", "Write the name that its certificate is for")
         }
-        _ => ("it and Modelship find no way of TLS in common", "Let it offer TLS 1.2 or 1.3 with a current cipher"),
+        rustls::Error::PeerIncompatible(_) => OTHER_TLS,
+        rustls::Error::AlertReceived(A::HandshakeFailure | A::ProtocolVersion | A::InsufficientSecurity) => OTHER_TLS,
+        _ => ("it breaks off the TLS handshake", "See its log"),
     };
     Cause { what, remedy: Some(remedy) }
 }

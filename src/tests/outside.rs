@@ -149,6 +149,24 @@ async fn each_fault_of_tls_is_told_as_what_it_is_with_its_remedy() {
     }
 }
 
+#[test]
+fn only_where_both_have_no_tls_in_common_is_the_server_asked_for_another() {
+    use rustls::{AlertDescription as A, Error as E, PeerIncompatible};
+    for (error, breaks_off) in [
+        (E::AlertReceived(A::HandshakeFailure), false),
+        (E::AlertReceived(A::ProtocolVersion), false),
+        (E::AlertReceived(A::InsufficientSecurity), false),
+        (E::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon), false),
+        (E::AlertReceived(A::InternalError), true),
+        (E::AlertReceived(A::AccessDenied), true),
+        (E::DecryptError, true),
+    ] {
+        let cause = tls_cause(&error, "Do without TLS");
+        assert_eq!(cause.what == "it breaks off the TLS handshake", breaks_off, "{error}");
+        assert_eq!(cause.remedy == Some("See its log"), breaks_off, "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_hangs_up_in_the_middle_of_the_handshake_is_no_matter_of_certificates() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
