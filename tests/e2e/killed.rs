@@ -7,7 +7,10 @@ use kube::{
     api::{DeleteParams, DynamicObject},
     runtime::{WatchStreamExt, watcher},
 };
-use modelship::{api::conditions, resources::ChildKind};
+use modelship::{
+    api::{conditions, names},
+    resources::ChildKind,
+};
 use serde_json::json;
 
 use crate::{
@@ -87,14 +90,17 @@ async fn killed_between_resolve_and_patch_the_stored_version_is_rolled_out() {
     let revisions = stage.list(ChildKind::ControllerRevision).await;
     let of_second =
         |revision: &&DynamicObject| revision.data["data"]["image"].as_str().unwrap_or_default().ends_with(&second);
-    let stored = revisions.iter().find(of_second).expect("decided on, and stored").data["data"]["template"].clone();
+    let stored = revisions.iter().find(of_second).expect("decided on, and stored");
+    let mut labels = stored.data["data"]["template"]["metadata"]["labels"].clone();
+    // One stored template serves either track.
+    labels[names::TRACK] = json!("stable");
     operator::kill(&stage).await;
     assert!(wanted(&stage).await.ends_with(&first));
     assert_eq!(stage.ask_once("churn").await, "1");
     operator::give_rights_back(&stage).await;
     ends_as_undisturbed(&stage, &second, since).await;
     let deployment = stage.child(ChildKind::Deployment, "churn").await.expect("the Deployment");
-    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"], stored["metadata"]["labels"]);
+    assert_eq!(deployment["spec"]["template"]["metadata"]["labels"], labels);
     // Its counters knew of refusals.
     operator::renew(&stage).await;
     stage.end_hampered().await;
