@@ -1,8 +1,13 @@
 //! Pages of pods: plain HTTP to an address within the cluster, bounded in time and size.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use futures::StreamExt as _;
+
+use crate::api::names;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,6 +40,38 @@ pub async fn get(request: reqwest::RequestBuilder, most: usize) -> Result<Vec<u8
         }
     }
     Ok(body)
+}
+
+/// Asks exporters for their metrics pages.
+pub struct Exporters {
+    http: reqwest::Client,
+    port: u16,
+}
+
+impl Exporters {
+    /// # Errors
+    /// When there can be no HTTP client.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        Self::at_port(names::EXPORTER_METRICS)
+    }
+
+    /// # Errors
+    /// As [`Exporters::new`].
+    pub fn at_port(port: u16) -> Result<Self, reqwest::Error> {
+        Ok(Self { http: client()?, port })
+    }
+
+    /// The page of the exporter at this address, as far as `most` bytes reach; `None` where it cannot be had.
+    pub async fn page(&self, address: IpAddr, most: usize) -> Option<String> {
+        let url = format!("http://{}/metrics", SocketAddr::new(address, self.port));
+        match get(self.http.get(&url), most).await {
+            Ok(page) => Some(String::from_utf8_lossy(&page).into_owned()),
+            Err(error) => {
+                tracing::debug!(url, %error, "an exporter cannot be asked for its page");
+                None
+            }
+        }
+    }
 }
 
 /// The value of a label, in the text that follows the opening brace.

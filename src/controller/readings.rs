@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,11 +16,11 @@ use super::{
     decide::Plan,
     index::Key,
     observe::Observed,
-    pages::{self, label},
+    pages::{Exporters, label},
     unread::Answers,
 };
 use crate::{
-    api::{names, status::FoundReading, valid::ValidSpec},
+    api::{status::FoundReading, valid::ValidSpec},
     exporter::reading::{self, Decided, Reading},
     images::Digest,
     resources::Owner,
@@ -209,20 +209,18 @@ impl Book {
 pub struct Readings {
     book: Mutex<Book>,
     wake: Notify,
-    http: reqwest::Client,
-    port: u16,
+    exporters: Exporters,
 }
 
 impl Readings {
     /// # Errors
     /// When there can be no HTTP client.
     pub fn new() -> Result<Arc<Self>, reqwest::Error> {
-        Self::at_port(names::EXPORTER_METRICS)
+        Ok(Self::of(Exporters::new()?))
     }
 
-    fn at_port(port: u16) -> Result<Arc<Self>, reqwest::Error> {
-        let http = pages::client()?;
-        Ok(Arc::new(Self { book: Mutex::default(), wake: Notify::new(), http, port }))
+    fn of(exporters: Exporters) -> Arc<Self> {
+        Arc::new(Self { book: Mutex::default(), wake: Notify::new(), exporters })
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -267,15 +265,7 @@ impl Asks for Readings {
     }
 
     async fn ask(&self, job: &Job) -> Option<Page> {
-        let url = format!("http://{}/metrics", SocketAddr::new(job.address, self.port));
-        let page = match pages::get(self.http.get(&url), LARGEST_PAGE).await {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::debug!(url, %error, "an exporter cannot be asked how it reads");
-                return None;
-            }
-        };
-        let page = String::from_utf8_lossy(&page);
+        let page = self.exporters.page(job.address, LARGEST_PAGE).await?;
         Some(Page { decided: found_on(&page), answers: Answers::on(&page) })
     }
 

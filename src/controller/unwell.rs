@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,10 +16,10 @@ use super::{
     decide::Plan,
     index::Key,
     observe::Observed,
-    pages::{self, label},
+    pages::{Exporters, label},
 };
 use crate::{
-    api::{names, valid::ValidSpec},
+    api::valid::ValidSpec,
     resources::Owner,
     rollout::{PodFacts, Unwell},
 };
@@ -134,20 +134,18 @@ fn on_page(page: &str) -> Option<Unwell> {
 pub struct UnwellModels {
     book: Mutex<Book>,
     wake: Notify,
-    http: reqwest::Client,
-    port: u16,
+    exporters: Exporters,
 }
 
 impl UnwellModels {
     /// # Errors
     /// When there can be no HTTP client.
     pub fn new() -> Result<Arc<Self>, reqwest::Error> {
-        Self::at_port(names::EXPORTER_METRICS)
+        Ok(Self::of(Exporters::new()?))
     }
 
-    fn at_port(port: u16) -> Result<Arc<Self>, reqwest::Error> {
-        let http = pages::client()?;
-        Ok(Arc::new(Self { book: Mutex::default(), wake: Notify::new(), http, port }))
+    fn of(exporters: Exporters) -> Arc<Self> {
+        Arc::new(Self { book: Mutex::default(), wake: Notify::new(), exporters })
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -190,14 +188,7 @@ impl Asks for UnwellModels {
     }
 
     async fn ask(&self, job: &Job) -> Option<String> {
-        let url = format!("http://{}/metrics", SocketAddr::new(job.address, self.port));
-        match pages::get(self.http.get(&url), LARGEST_PAGE).await {
-            Ok(page) => Some(String::from_utf8_lossy(&page).into_owned()),
-            Err(error) => {
-                tracing::debug!(url, %error, "an exporter cannot be asked about its model");
-                None
-            }
-        }
+        self.exporters.page(job.address, LARGEST_PAGE).await
     }
 
     fn broken(&self, _: &Job) -> Option<String> {

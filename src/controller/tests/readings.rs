@@ -283,9 +283,8 @@ async fn exporter() -> u16 {
 async fn a_real_page_is_fetched_bounded_in_size_and_the_model_is_named() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let port = exporter().await;
-    let readings = Readings::at_port(port).unwrap();
-    let url = format!("http://127.0.0.1:{port}/metrics");
-    let endless = pages::get(readings.http.get(url), LARGEST_PAGE).await.unwrap();
+    let readings = Readings::of(Exporters::at_port(port).unwrap());
+    let endless = readings.exporters.page(IpAddr::from([127, 0, 0, 1]), LARGEST_PAGE).await.unwrap();
     assert!((LARGEST_PAGE..2 * LARGEST_PAGE).contains(&endless.len()), "{} bytes", endless.len());
     let (news, mut heard) = mpsc::channel(1);
     let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: UID.into() };

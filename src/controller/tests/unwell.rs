@@ -138,7 +138,7 @@ async fn a_wrong_port_reaches_status_before_the_deadline() {
             drop(stream.write_all(answer.as_bytes()).await);
         }
     });
-    let models = UnwellModels::at_port(port).unwrap();
+    let models = UnwellModels::of(Exporters::at_port(port).unwrap());
     let job = Job { uid: "uid".into(), number: 1, address: IpAddr::from([127, 0, 0, 1]) };
     assert_eq!(models.ask(&job).await.as_deref(), Some(WRONG_PORT));
     exporter.abort();
