@@ -59,6 +59,15 @@ impl Pieces {
         Self { list: Vec::new(), held: 0, limit }
     }
 
+    /// Bytes that are kept.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    pub fn concat(&self) -> Vec<u8> {
+        self.list.concat()
+    }
+
     pub fn add(&mut self, data: &Bytes) {
         let room = self.limit - self.held;
         if room == 0 || data.is_empty() {
@@ -76,6 +85,7 @@ impl Pieces {
 pub struct Capture {
     method: Method,
     path: String,
+    query: bool,
     request_type: Option<HeaderValue>,
     request_encoding: Option<HeaderValue>,
     answer_type: Option<HeaderValue>,
@@ -84,8 +94,10 @@ pub struct Capture {
 }
 
 impl Capture {
-    pub fn of(method: &Method, path: &str, headers: &HeaderMap) -> Self {
+    /// `query` says whether the target has one.
+    pub fn of(method: &Method, path: &str, query: bool, headers: &HeaderMap) -> Self {
         Self {
+            query,
             method: method.clone(),
             path: path.to_owned(),
             request_type: detached(headers.get(header::CONTENT_TYPE)),
@@ -106,12 +118,23 @@ impl Capture {
 
     /// Whom an answer blames that the reading room has nothing to do with, where its status blames the wrong one.
     ///
-    /// MLflow's scoring server on FastAPI raises for a request without a Content-Type: 500, in plain text, as for a fault of
-    /// its own. Other servers may have meant the latter.
-    pub fn blames(&self, status: StatusCode) -> Option<Cause> {
-        let plain = self.answer_type.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
-        let unclear = status == StatusCode::INTERNAL_SERVER_ERROR && self.request_type.is_none() && plain;
-        unclear.then_some(Cause::Unclear)
+    /// Code that reads JSON without a look at it raises for any other text, and its server answers 500, as for a fault of its
+    /// own: Starlette's and aiohttp's `request.json()` do, and MLflow's scoring server on FastAPI for want of a Content-Type, in
+    /// plain text. Models also fail by themselves on such a request, so it blames nobody. What asks by the target alone sends
+    /// no body, and an image is none that anybody takes for JSON. `is_no_json` tells of the request's body, if it has one.
+    pub fn blames(&self, status: StatusCode, is_no_json: Option<impl Fn() -> bool>) -> Option<Cause> {
+        if status != StatusCode::INTERNAL_SERVER_ERROR || self.request_encoding.is_some() {
+            return None;
+        }
+        let posts = self.method == Method::POST;
+        let plain = || self.answer_type.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+        let wrong = match (&self.request_type, is_no_json) {
+            (Some(kind), _) if !is_json(kind) => false,
+            (_, Some(is_no_json)) if is_no_json() => true,
+            (Some(_), body) => body.is_none() && posts && !self.query,
+            (None, _) => posts && plain(),
+        };
+        wrong.then_some(Cause::Unclear)
     }
 
     pub fn exchange(self, status: StatusCode, request: (Pieces, u64, bool), answer_length: u64) -> Exchange {
@@ -148,7 +171,7 @@ fn is_json(value: &HeaderValue) -> bool {
     let value = value.as_bytes();
     let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
     let kind = value[..end].trim_ascii();
-    kind.len() >= 4 && kind[kind.len() - 4..].eq_ignore_ascii_case(b"json")
+    kind.last_chunk::<5>().is_some_and(|end| matches!(end[0], b'/' | b'+') && end[1..].eq_ignore_ascii_case(b"json"))
 }
 
 #[cfg(test)]
@@ -174,6 +197,7 @@ mod tests {
             ("Application/JSON; charset=utf-8", true),
             ("application/problem+json", true),
             ("text/html", false),
+            ("application/x-ndjson", false),
             ("son", false),
         ] {
             assert_eq!(is_json(&HeaderValue::from_static(text)), json, "{text}");

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    forward,
+    forward, headers,
     patience::{Expired, Phase, Stage, Watch},
     serve::Shared,
     session,
@@ -127,7 +127,8 @@ async fn serve_http1(connection: Arc<Connection>, watch: &Arc<Watch>, stream: Tc
     let socket = TokioIo::new(Socket::new(stream, first, watch.clone()));
     let mut builder = http1::Builder::new();
     // Not `pipeline_flush`: with it hyper buffers an answer without bound for a client that does not read.
-    builder.max_buf_size(BUFFER.max(limit)).max_header_size(limit).writev(true).header_read_timeout(None);
+    builder.max_buf_size(BUFFER.max(limit)).max_header_size(limit).max_headers(headers::MOST);
+    builder.writev(true).header_read_timeout(None);
     let service = service_fn(|request| forward::http1(connection.clone(), watch.clone(), request));
     let mut served = pin!(builder.serve_connection(socket, service).with_upgrades());
     let mut told = false;

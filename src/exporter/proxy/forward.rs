@@ -102,7 +102,11 @@ pub async fn http1(
     if is_last(&tally, answer.status(), &lease) {
         lease.spent();
     }
-    headers::of_answer(answer.headers_mut());
+    if answer.status() == StatusCode::UPGRADE_REQUIRED {
+        headers::of_switch(answer.headers_mut());
+    } else {
+        headers::of_answer(answer.headers_mut());
+    }
     if oldest && answer.headers().contains_key(header::TRANSFER_ENCODING) {
         // HTTP/1.0 cannot say it, and without a word the client would take the coded body for the answer.
         return Ok(own(tally, Reason::ModelUnreadable, Cause::Unreachable));
@@ -195,7 +199,7 @@ pub fn upload<B: Body<Data = Bytes> + Unpin>(
         && taker.wants(&parts.method, parts.uri.path(), parts.uri.query().is_some())
     {
         limit = taker.request_limit();
-        tally.captures(Capture::of(&parts.method, parts.uri.path(), &parts.headers));
+        tally.captures(Capture::of(&parts.method, parts.uri.path(), parts.uri.query().is_some(), &parts.headers));
     }
     let (upload, sent) = Upload::new(body, tally.watch(), limit, until);
     let has_body = sent.is_some();

@@ -5,6 +5,9 @@ use http::{
     header::{self, Entry},
 };
 
+/// Headers of a message, in either direction; hyper's own limit is 100. What is too long is refused by its bytes.
+pub const MOST: usize = 512;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -113,7 +116,8 @@ pub fn of_answer(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out of an answer what is about the model's connection, but for the protocol that is spoken from here on.
+/// Takes out of an answer what is about the model's connection, but for the protocol that is spoken from here on, or that a
+/// client should ask for (426).
 pub fn of_switch(headers: &mut HeaderMap) {
     let protocol = headers.get(header::UPGRADE).cloned();
     of_answer(headers);

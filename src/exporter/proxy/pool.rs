@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, sync::Semaphore};
 
 use super::{
+    headers,
     metrics::Metrics,
     options::Options,
     trust::Trust,
@@ -25,9 +26,6 @@ use super::{
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// Bytes of an answer's head, and of what is read at once.
 const READ_BUFFER: usize = 64 * 1024;
-
-/// Headers of an answer; hyper's own limit is 100.
-const HEADERS: usize = 512;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -183,7 +181,7 @@ impl Pool {
         builder.max_buf_size(READ_BUFFER).writev(true);
         // What servers send although they should not, and nginx passes on.
         builder
-            .max_headers(HEADERS)
+            .max_headers(headers::MOST)
             .allow_obsolete_multiline_headers_in_responses(true)
             .allow_spaces_after_header_name_in_responses(true);
         let (sender, connection) = builder.handshake(wire).await.map_err(ConnectError::Handshake)?;

@@ -17,7 +17,7 @@ use super::{
     metrics::Ended,
     patience::{Phase, Watch},
 };
-use crate::{blame::Cause, life::InFlight};
+use crate::{blame::Cause, life::InFlight, reading::is_json};
 
 /// nginx's code for a client that went away before its answer.
 const CLIENT_WENT_AWAY: u16 = 499;
@@ -78,6 +78,14 @@ impl Sent {
     /// Whether it has taken too long, however steadily it comes.
     pub fn late(&self) -> bool {
         self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Whether all of it has come, and is a text that is no JSON.
+    fn is_no_json(&self) -> bool {
+        let pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = self.captures && self.done.load(Relaxed) && pieces.held() as u64 == self.bytes.load(Relaxed);
+        let text = whole.then(|| String::from_utf8(pieces.concat()).ok()).flatten();
+        text.is_some_and(|text| !is_json(text.as_bytes()))
     }
 
     fn take_pieces(&self) -> Pieces {
@@ -147,11 +155,12 @@ impl Tally {
         self.status = Some(status);
         self.watch.enter(Phase::Answering);
         let Some(taker) = &self.connection.shared.rooms.taker else { return };
-        if let Some(capture) = &mut self.capture
-            && !capture.answered(status, headers, taker.answer_limit())
-        {
-            self.cause = capture.blames(status);
-            self.capture = None;
+        let Some(mut capture) = self.capture.take() else { return };
+        if capture.answered(status, headers, taker.answer_limit()) {
+            self.capture = Some(capture);
+        } else {
+            let sent = self.sent.clone();
+            self.cause = capture.blames(status, sent.map(|sent| move || sent.is_no_json()));
         }
     }
 

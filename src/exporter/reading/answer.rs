@@ -5,9 +5,11 @@ use std::ops::Range;
 use super::{
     class,
     fields::{self, LISTS, UNRANKED},
-    json::{Next, Scanner, Stop, Text},
+    json::{self, Next, Scanner, Stop, Text},
     look,
+    map::{self, Known},
     path::{Path, Step, walk},
+    row,
     settings::Kind,
 };
 
@@ -30,6 +32,12 @@ pub(super) struct Wanted<'a> {
     pub kind: Option<Kind>,
     /// Its first field tells which column is meant when the predictions are a map of columns.
     pub path: Option<&'a Path>,
+    /// A bare text is a class, whatever it says.
+    pub texts: bool,
+    /// How many classes there are, if somebody said so.
+    pub classes: usize,
+    /// How many rows the request asked for, if it tells.
+    pub asked: Option<usize>,
 }
 
 /// The rows of one answer. Kept between answers, so that its memory is.
@@ -45,16 +53,27 @@ pub(super) struct Rows {
     pub column: Option<String>,
     /// The spans are what the path leads to from the whole answer.
     pub at_path: bool,
+    /// The only span is an object whose keys are the numbers of rows, or of classes.
+    pub numbered: bool,
+    /// The rows are the labels of this object, which has a list of scores beside them.
+    pub pair: Option<Range<usize>>,
     /// The answer was cut behind these rows.
     pub in_part: bool,
+    /// The request asked for one row.
+    pub one_asked: bool,
     /// A language model's answer: rows to count, and nothing to read in them.
     pub prose: bool,
+    /// Where the predictions should be stands a text that may itself be JSON: a handler has called `json.dumps`, and its
+    /// framework once more.
+    pub quoted: bool,
     /// The answer says that there was an error.
     failed: bool,
 }
 
 /// Texts that acknowledge a request, and predict nothing.
 const ACKNOWLEDGED: [&str; 9] = ["ok", "okay", "success", "done", "accepted", "received", "thanks", "pong", "healthy"];
+/// Fields whose list has a number for each class, as it seems, and not one for each row.
+const SEVERAL: [&str; 5] = ["probabilities", "probs", "proba", "predict_proba", "scores"];
 /// Bytes of the shortest text that is a sentence, if it has several words: classes are names.
 const SENTENCE: usize = 24;
 /// Fields by which a language model's answer is known.
@@ -67,9 +86,12 @@ impl Rows {
         self.clear();
         let mut scanner = Scanner::new(body, whole);
         let outcome = self.top(&mut scanner, body, wanted).and_then(|()| scanner.end());
+        let quoted = self.quoted;
         if outcome.is_ok() {
             self.by_path(body, wanted);
         }
+        self.quoted = quoted;
+        self.one_asked = wanted.asked == Some(1);
         match outcome {
             Ok(()) if self.spans.is_empty() && self.failed => Err(NoRows::Failed),
             Ok(()) if self.spans.is_empty() && !self.listed && !self.prose => Err(NoRows::Unknown),
@@ -134,7 +156,9 @@ impl Rows {
             // MLflow wraps all but a language model's answers; other servers hand on a bare class.
             Next::Text => {
                 let start = scanner.at();
-                if names_a_class(scanner.text()?) {
+                self.quoted = quotes(body, start);
+                let text = scanner.text()?;
+                if names_a_class(text) || (wanted.texts && class::fits(text)) {
                     self.spans.push(start..scanner.at());
                 } else {
                     self.prose = true;
@@ -152,21 +176,30 @@ impl Rows {
         // The place of the field taken so far in `LISTS`; lower is better.
         let mut taken = LISTS.len();
         let (mut prose, mut named, mut null, mut failed) = (false, false, false, false);
+        let mut quoted = false;
         // The field of those that may hold predictions that tells it best, and where its value is if that is a list.
-        let mut best: (usize, Option<Range<usize>>) = (UNRANKED, None);
+        let mut best: (usize, Option<(Range<usize>, bool)>) = (UNRANKED, None);
+        let mut names = None;
         scanner.object(|scanner, key| {
             let place = LISTS.iter().position(|name| key.is(name)).unwrap_or(LISTS.len());
             prose |= PROSE.iter().any(|name| key.is(name));
             let next = scanner.next()?;
+            // Language models count their tokens: `{"usage": {…}}`.
+            prose |= next == Next::Object && key.is("usage");
             failed |= says_failed(scanner, key)?;
             let rank = fields::rank(key);
+            quoted |= next == Next::Text && (rank.is_some() || place < LISTS.len()) && quotes(body, scanner.at());
             if rank.is_some() || column.is_some_and(|name| key.is(name)) {
                 (named, null) = (named || next != Next::Null, null || next == Next::Null);
             }
             if let Some(rank) = rank.filter(|rank| *rank < best.0) {
                 let list = next == Next::List && place == LISTS.len();
-                let list = if list { Some(scanner.clone().span()?) } else { None };
+                let several = SEVERAL.iter().any(|name| key.is(name));
+                let list = if list { Some((scanner.clone().span()?, several)) } else { None };
                 best = (rank, list);
+            }
+            if next == Next::List && row::NAMES.iter().any(|name| key.is(name)) {
+                names = Some(scanner.clone().span()?);
             }
             if taken == LISTS.len() && key.is("data") && next == Next::Object {
                 return self.seldon(scanner);
@@ -185,19 +218,27 @@ impl Rows {
                 _ => self.single(scanner),
             }
         })?;
-        self.failed = failed;
+        (self.failed, self.quoted) = (failed, quoted);
         if taken == LISTS.len() && !self.listed {
             named |= null && !failed;
             self.prose = prose && !named;
-            let of_rows = |list: &Range<usize>| match wanted.kind {
+            let of_rows = |(list, several): &(Range<usize>, bool)| match wanted.kind {
                 _ if column.is_some() => false,
                 Some(Kind::Class | Kind::Number | Kind::Probability) => true,
                 Some(_) => false,
-                None => !look::is_probabilities(scanner.within(list)),
+                None => {
+                    let list = scanner.within(list);
+                    let of_classes = *several && wanted.classes > 2 && length(list) == Some(wanted.classes);
+                    !(of_classes || look::is_probabilities(list, *several))
+                }
             };
             match best.1.filter(of_rows) {
                 // `{"score": [1.5, 10.25]}`: one for each row.
-                Some(list) if !scanner.within(&list).starts_with(b"[]") => {
+                Some((list, _)) if !scanner.within(&list).starts_with(b"[]") => {
+                    let of_classes = matches!(wanted.kind, None | Some(Kind::Class));
+                    let pair = names.filter(|_| of_classes && is_pair(body.get(start..scanner.at())));
+                    self.pair = pair.as_ref().map(|_| start..scanner.at());
+                    let list = pair.unwrap_or(list);
                     let mut inner = Scanner::new(scanner.within(&list), true);
                     self.items(&mut inner)?;
                     self.spans.iter_mut().for_each(|span| *span = span.start + list.start..span.end + list.start);
@@ -205,9 +246,12 @@ impl Rows {
                 _ => {
                     let object = start..scanner.at();
                     // TorchServe answers one image with the likeliest classes, and no word around them.
+                    let bytes = body.get(object.clone()).unwrap_or_default();
+                    let known = Known { kind: wanted.kind, one_row: wanted.asked == Some(1) };
+                    let whole = wanted.path.is_none_or(|path| path.steps().is_empty());
                     let likeliest =
-                        || !failed && look::shares(body.get(object.clone()).unwrap_or_default()) == Ok(true);
-                    if named || likeliest() {
+                        || map::shares(bytes, known) == Ok(true) || whole && map::is_map(bytes, wanted.kind);
+                    if named || !failed && likeliest() {
                         self.spans.push(object);
                     }
                 }
@@ -256,12 +300,15 @@ impl Rows {
     fn columns(&mut self, scanner: &mut Scanner<'_>, column: Option<&str>) -> Result<(), Stop> {
         let start = scanner.at();
         let mut lengths: Option<usize> = None;
-        let mut even = true;
+        let (mut even, mut numbered) = (true, true);
         let mut count = 0;
         let mut best = usize::MAX;
         scanner.object(|scanner, key| {
+            numbered &= fields::is_position(key, count);
             count += 1;
-            if scanner.next()? != Next::List {
+            let next = scanner.next()?;
+            numbered &= !matches!(next, Next::List | Next::Object);
+            if next != Next::List {
                 even = false;
                 return scanner.skip();
             }
@@ -287,6 +334,7 @@ impl Rows {
             self.listed = true;
         } else {
             self.column = None;
+            self.numbered = numbered && count > 0;
             self.spans.clear();
             self.spans.push(start..scanner.at());
         }
@@ -336,6 +384,22 @@ fn rank(name: Text<'_>, wanted: Option<&str>) -> Option<usize> {
     wanted.is_none().then_some(known + 1)
 }
 
+/// Whether an object has labels in one list and their scores in another.
+fn is_pair(object: Option<&[u8]>) -> bool {
+    object.is_some_and(|object| row::paired(object).is_ok_and(|pair| pair.is_some()))
+}
+
+/// How many items a flat list has.
+fn length(list: &[u8]) -> Option<usize> {
+    let (mut items, mut flat) = (0, true);
+    let read = Scanner::new(list, true).list(|scanner| {
+        items += 1;
+        flat &= scanner.next()? == Next::Number;
+        scanner.skip()
+    });
+    (read.is_ok() && flat).then_some(items)
+}
+
 /// Whether a list that a path leads to is the one prediction of the answer, rather than one for each row.
 fn one_row(list: &[u8], items: &[Range<usize>], kind: Option<Kind>) -> bool {
     let nested = items.first().and_then(|item| list.get(item.start)).is_some_and(|byte| matches!(byte, b'[' | b'{'));
@@ -343,8 +407,44 @@ fn one_row(list: &[u8], items: &[Range<usize>], kind: Option<Kind>) -> bool {
         Some(Kind::Class | Kind::Number | Kind::Probability) => false,
         Some(_) => !nested,
         // Two or more numbers with the sum of 1 are the probabilities of one row.
-        None => !nested && look::is_probabilities(list),
+        None => !nested && look::is_probabilities(list, false),
     }
+}
+
+/// Whether at this place a text stands that begins as a list or an object does.
+fn quotes(body: &[u8], at: usize) -> bool {
+    matches!(body.get(at..), Some([b'"', b'[' | b'{', ..]))
+}
+
+/// An answer in which texts where predictions should be are replaced by what they hold, if that is JSON, and no text that the
+/// `classes` name. `None` when there is no such text.
+pub(super) fn unquoted(body: &[u8], names_a_class: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
+    let mut scanner = Scanner::new(body, true);
+    let (mut plain, mut copied) = (Vec::new(), 0);
+    let mut take = |scanner: &Scanner<'_>, span: Range<usize>| {
+        let text = Scanner::new(scanner.within(&span), true).text().ok()?.decode(span.len());
+        if json::is_json(text.as_bytes()) && !names_a_class(&text) {
+            plain.extend_from_slice(scanner.within(&(copied..span.start)));
+            plain.extend_from_slice(text.as_bytes());
+            copied = span.end;
+        }
+        Some(())
+    };
+    if scanner.next() == Ok(Next::Object) {
+        let read = scanner.object(|scanner, key| {
+            let may_hold = fields::rank(key).is_some() || LISTS.iter().any(|name| key.is(name));
+            let span = scanner.span()?;
+            if may_hold && quotes(body, span.start) {
+                take(scanner, span);
+            }
+            Ok(())
+        });
+        read.ok()?;
+    } else {
+        let span = scanner.span().ok()?;
+        take(&scanner, span);
+    }
+    (copied > 0).then(|| [&plain, body.get(copied..).unwrap_or_default()].concat())
 }
 
 /// Whether a bare text is a class, as far as can be seen: no sentence, and nothing but an acknowledgement.

@@ -3,11 +3,17 @@
 //! Values are held, not counted, until it is likely enough what they are; and held on, counted, until it is settled, so that
 //! a decision that turns out wrong is taken back and all of them are counted as what they are.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::BuildHasher,
+    time::Duration,
+};
 
 use super::{
+    fields,
+    json::Scanner,
     look::{Candidate, Look},
-    path::Path,
+    path::{Path, Step},
     settings::{Decided, Kind, Reading},
 };
 
@@ -21,6 +27,8 @@ const LARGEST_CLASS: f64 = 100.0;
 const SOME: u64 = 10;
 /// Rows after which whole numbers that repeat are believed to be classes: trees answer whole numbers for long.
 const MANY: u64 = 30;
+/// Rows after which texts are no classes if hardly any came twice.
+const FREE: u64 = 50;
 /// Rows after which whole numbers are what they seem.
 const ENOUGH: u64 = 100;
 /// A model that is hardly asked shows something after these, from fewer rows.
@@ -68,16 +76,42 @@ struct Seen {
 #[derive(Debug)]
 pub(super) struct Evidence {
     pub path: Path,
+    /// It was the only field of the first row.
+    only: bool,
     seen: Seen,
     /// By value: how many others came before it, and how often it came.
     held: HashMap<Box<[u8]>, (usize, u64)>,
     bytes: usize,
     full: bool,
+    labels: Labels,
+}
+
+/// The labels in the lists that are held, counted once, when they come: all answers ask for them.
+#[derive(Debug, Default)]
+struct Labels {
+    said: u64,
+    /// The hashes of the different ones. No more than there are bytes held.
+    different: HashSet<u64>,
 }
 
 impl Evidence {
-    pub fn new(path: Path) -> Self {
-        Self { path, seen: Seen::default(), held: HashMap::new(), bytes: 0, full: false }
+    pub fn new(first: &Candidate<'_>) -> Self {
+        let (path, only) = (first.path.clone(), first.only);
+        Self {
+            path,
+            only,
+            seen: Seen::default(),
+            held: HashMap::new(),
+            bytes: 0,
+            full: false,
+            labels: Labels::default(),
+        }
+    }
+
+    /// Whether the value is of this place.
+    pub fn is_of(&self, candidate: &Candidate<'_>) -> bool {
+        let alone = self.only && candidate.only;
+        self.path == candidate.path || alone && fields::same_column(&self.path, &candidate.path)
     }
 
     /// Takes one more value. Whether it is held.
@@ -91,6 +125,9 @@ impl Evidence {
         } else {
             self.bytes += candidate.value.len();
             self.held.insert(candidate.value.into(), (self.held.len(), 1));
+        }
+        if candidate.one_item || candidate.look == Look::Texts {
+            self.labels.add(candidate.value, self.held.hasher());
         }
         true
     }
@@ -147,7 +184,8 @@ impl Evidence {
             (Kind::Probabilities, seen.rows >= 5, first)
         } else if seen.texts > 0 {
             let texts = seen.texts + seen.empty + seen.one_items;
-            seen.mostly(texts).then_some((Kind::Labels, seen.rows >= SOME, None))?
+            let settled = seen.mostly(texts).then(|| self.of_labels()).flatten()?;
+            (Kind::Labels, settled, None)
         } else if seen.mostly(seen.shares + seen.one_hot + seen.many_hot + seen.lists) {
             let (kind, settled) = self.of_lists()?;
             (kind, settled, first)
@@ -199,7 +237,7 @@ impl Evidence {
         let repeats = different * 2 <= rows && different <= reading.max_classes as u64;
         if seen.mostly(seen.labels) || seen.numbered_classes() && seen.coded == 0 {
             // Texts of which hardly any comes twice are names, or sentences, and no classes.
-            let free = rows >= 50 && different * 10 >= rows * 9;
+            let free = rows >= FREE && different * 10 >= rows * 9;
             return (!free).then_some((Kind::Class, rows >= SOME && repeats || rows >= 2 * ENOUGH));
         }
         if seen.spelled == rows && rows >= SOME && !repeats {
@@ -220,6 +258,9 @@ impl Evidence {
         if reading.names_classes() {
             return Some((Kind::Class, rows >= MANY));
         }
+        if self.is_chance() && seen.beyond + seen.large == 0 {
+            return (rows >= SOME).then_some((Kind::Probability, rows >= MANY));
+        }
         if seen.large > 0 {
             return Some((Kind::Number, rows >= SOME));
         }
@@ -231,6 +272,23 @@ impl Evidence {
         let likely = repeats_often || hardly_repeats || rows >= ENOUGH || waited || self.full;
         // So many different ones in so few rows are no classes, even if a tree repeats its leaves later.
         likely.then_some((guess, rows >= ENOUGH || hardly_repeats))
+    }
+
+    /// Whether the field's name tells that zeros and ones are a full tree's probabilities. A lone score may be the class.
+    fn is_chance(&self) -> bool {
+        let Some(Step::Key(key)) = self.path.steps().last() else { return false };
+        ["probability", "proba", "prob"].iter().any(|end| key.ends_with(end)) || key.ends_with("score") && !self.only
+    }
+
+    /// Whether labels are settled; none if hardly any comes twice, so that they are names, or sentences.
+    fn of_labels(&self) -> Option<bool> {
+        let (rows, said, different) = (self.seen.rows, self.labels.said, self.labels.different.len() as u64);
+        // Long ones leave no room for as many rows. A single row has each of its labels once.
+        let enough = rows >= FREE || self.full && self.held.len() > 1;
+        if enough && different * 10 >= said * 9 {
+            return None;
+        }
+        Some(rows >= SOME && different * 2 <= said || rows >= 2 * ENOUGH)
     }
 
     fn of_lists(&self) -> Option<(Kind, bool)> {
@@ -246,6 +304,18 @@ impl Evidence {
             return (rows >= 2).then_some((Kind::Labels, rows >= MANY));
         }
         (rows >= SOME).then_some((Kind::Probabilities, rows >= MANY))
+    }
+}
+
+impl Labels {
+    fn add(&mut self, list: &[u8], hasher: &impl BuildHasher) {
+        // A value that is held was read before.
+        let _ = Scanner::new(list, true).list(|scanner| {
+            let span = scanner.span()?;
+            self.said += 1;
+            self.different.insert(hasher.hash_one(scanner.within(&span)));
+            Ok(())
+        });
     }
 }
 

@@ -151,6 +151,9 @@ impl Intake {
         let text = match Format::of(answer.content_type.as_ref()) {
             Format::Json => false,
             Format::Text => true,
+            Format::Csv | Format::Other if is_stream(answer.content_type.as_ref()) => {
+                return room.metrics.skipped(Skip::Stream, Shape::default);
+            }
             Format::Csv | Format::Other => {
                 return room.metrics.skipped(Skip::ContentType, || header_shape("", answer.content_type.as_ref()));
             }
@@ -257,6 +260,14 @@ fn decoded<'a>(body: &'a [u8], whole: bool, encoding: Encoding, plain: &'a mut V
     }
     let ended = gunzip(body, LONGEST, plain);
     (plain, whole && ended)
+}
+
+/// Server-sent events: words of a language model one by one, and no rows.
+fn is_stream(content_type: Option<&HeaderValue>) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    content_type
+        .and_then(|value| value.as_bytes().get(..EVENTS.len()))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
 }
 
 /// The name that a header begins with, without parameters: it is the server's word, and no value of a model.

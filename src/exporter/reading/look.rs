@@ -4,13 +4,11 @@ use super::{
     answer::Rows,
     class, fields,
     json::{Next, Scanner, Stop},
+    map::{self, Known, SUM, Sum},
     path::{Path, walk},
     row,
     settings::{Kind, Reading},
 };
-
-/// By how much the sum of probabilities may differ from 1: single precision, rounded for people.
-const SUM: f64 = 1e-3;
 
 /// What a value looks like.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,30 +51,36 @@ pub(super) struct Candidate<'a> {
     /// The look of the value or, of a list of one item, of that item.
     pub look: Look,
     pub one_item: bool,
+    /// It is the only field of its row.
+    pub only: bool,
 }
 
 impl<'a> Candidate<'a> {
     /// The first value of one of the rows that looks like a prediction.
     pub fn of(row: &'a [u8], rows: &Rows, reading: &Reading) -> Option<Self> {
+        let known = Known { kind: reading.kind, one_row: rows.one_asked && !rows.listed };
         if let Some(path) = &reading.path {
-            return Self::at(path.clone(), row.get(walk(row, rows.steps(path))?)?);
+            return Self::at(path.clone(), row.get(walk(row, rows.steps(path))?)?, known);
         }
         let column = rows.column.as_deref();
-        let whole = Self::at(column.map_or_else(Path::root, Path::key), row)?;
-        if whole.look != Look::Nothing || column.is_some() {
+        let whole = Self::at(column.map_or_else(Path::root, Path::key), row, known)?;
+        let fits = whole.look != Look::Ranking || whole.tells(reading.kind);
+        if whole.look != Look::Nothing && fits || column.is_some() {
             return Some(whole).filter(|whole| whole.look != Look::Nothing);
         }
+        let only = fields::only(row).is_some();
         let inner = fields::of_row(row).into_iter().filter_map(|name| {
             let path = Path::key(&name);
             let value = row.get(walk(row, path.steps())?)?;
-            Self::at(path, value)
+            Some(Self { only, ..Self::at(path, value, known)? })
         });
-        inner.into_iter().find(|candidate| candidate.tells(reading.kind))
+        let found = inner.into_iter().find(|candidate| candidate.tells(reading.kind));
+        found.or(Some(whole).filter(|whole| whole.look != Look::Nothing))
     }
 
-    fn at(path: Path, value: &'a [u8]) -> Option<Self> {
-        let (look, one_item) = look(value).ok()?;
-        Some(Self { path, value, look, one_item })
+    fn at(path: Path, value: &'a [u8], known: Known) -> Option<Self> {
+        let (look, one_item) = look(value, known).ok()?;
+        Some(Self { path, value, look, one_item, only: false })
     }
 
     fn tells(&self, kind: Option<Kind>) -> bool {
@@ -101,16 +105,17 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// Whether a list holds the probabilities of one row.
-pub(super) fn is_probabilities(value: &[u8]) -> bool {
-    matches!(look(value), Ok((Look::Shares(_), false)))
+/// Whether a list holds the probabilities of one row. Where the field is not `named` for them, it may be rows with one
+/// number each, and no rounding is granted.
+pub(super) fn is_probabilities(value: &[u8], named: bool) -> bool {
+    value.starts_with(b"[") && matches!(list(value, (!named).then_some(SUM)), Ok(Look::Shares(_)))
 }
 
 /// The look of a value or, of a list of one item, of that item; and whether it was such a list.
-fn look(value: &[u8]) -> Result<(Look, bool), Stop> {
+fn look(value: &[u8], known: Known) -> Result<(Look, bool), Stop> {
     let mut scanner = Scanner::new(value, true);
     if scanner.next()? != Next::List {
-        return Ok((alone(value)?, false));
+        return Ok((alone(value, known)?, false));
     }
     let (mut items, mut first) = (0_usize, 0..0);
     scanner.list(|scanner| {
@@ -123,17 +128,18 @@ fn look(value: &[u8]) -> Result<(Look, bool), Stop> {
     })?;
     match items {
         0 => Ok((Look::NoItem, false)),
-        1 => Ok((alone(value.get(first).unwrap_or_default())?, true)),
-        _ => Ok((list(value)?, false)),
+        1 => Ok((alone(value.get(first).unwrap_or_default(), known)?, true)),
+        _ => Ok((list(value, None)?, false)),
     }
 }
 
-fn alone(value: &[u8]) -> Result<Look, Stop> {
+fn alone(value: &[u8], known: Known) -> Result<Look, Stop> {
     let mut scanner = Scanner::new(value, true);
     Ok(match scanner.next()? {
         Next::Text => {
             let text = scanner.text()?;
             match class::fits(text) {
+                true if row::classified(text).is_some() => Look::Ranking,
                 false => Look::Prose,
                 true if !text.raw.iter().any(u8::is_ascii_digit) => Look::Label,
                 // Whole numbers in texts are codes of classes, decimals are written so to keep their digits.
@@ -148,23 +154,22 @@ fn alone(value: &[u8]) -> Result<Look, Stop> {
             _ => Look::Void,
         },
         Next::Null => Look::Void,
-        Next::List => list(value)?,
-        Next::Object if shares(value)? => Look::Ranking,
+        Next::List => list(value, None)?,
+        Next::Object if map::shares(value, known)? || names_shares(value)? => Look::Ranking,
         Next::Object => Look::Nothing,
     })
 }
 
-fn list(value: &[u8]) -> Result<Look, Stop> {
+/// The look of a list, whose sum may differ by `tolerance` from 1, or by what rounding explains.
+fn list(value: &[u8], tolerance: Option<f64>) -> Result<Look, Stop> {
     let (mut items, mut numbers, mut texts, mut flags, mut ranked) = (0_usize, 0_usize, 0_usize, 0_usize, 0_usize);
-    let (mut sum, mut set, mut inside) = (0.0, 0, true);
+    let (mut sum, mut set, mut classified) = (Sum::default(), 0, 0_usize);
     Scanner::new(value, true).list(|scanner| {
         items += 1;
         match scanner.next()? {
             Next::Number => {
-                let number = scanner.number()?;
+                let number = sum.take(scanner)?;
                 numbers += 1;
-                sum += number;
-                inside &= (0.0..=1.0).contains(&number);
                 flags += usize::from(number == 0.0 || number == 1.0);
                 set += usize::from(number == 1.0);
                 Ok(())
@@ -175,7 +180,9 @@ fn list(value: &[u8]) -> Result<Look, Stop> {
                 Ok(())
             }
             Next::Text => {
-                texts += usize::from(class::fits(scanner.text()?));
+                let text = scanner.text()?;
+                texts += usize::from(class::fits(text));
+                classified += usize::from(row::classified(text).is_some());
                 Ok(())
             }
             Next::Object => {
@@ -187,33 +194,18 @@ fn list(value: &[u8]) -> Result<Look, Stop> {
     })?;
     Ok(match items {
         0 | 1 => Look::NoItem,
+        _ if classified == items => Look::Ranking,
         _ if texts == items => Look::Texts,
         _ if ranked == items => Look::Ranking,
         _ if flags == items => Look::Indicators { set, of: items },
         _ if numbers < items => Look::Nothing,
-        // A sum that is NaN is none.
-        _ if inside && (sum - 1.0_f64).abs() <= SUM => Look::Shares(items),
+        _ if sum.inside && sum.is_one(tolerance.unwrap_or_else(|| sum.rounding())) => Look::Shares(items),
         _ => Look::Numbers(items),
     })
 }
 
-/// Whether an object says how likely each class is: two or more numbers from 0 to 1 whose sum is 1; or the three or more
-/// likeliest ones, which are listed in order.
-pub(super) fn shares(object: &[u8]) -> Result<bool, Stop> {
-    let (mut members, mut sum, mut inside, mut falling, mut last) = (0_usize, 0.0, true, true, f64::INFINITY);
-    Scanner::new(object, true).object(|scanner, _| {
-        members += 1;
-        if scanner.next()? != Next::Number {
-            inside = false;
-            return scanner.skip();
-        }
-        let number = scanner.number()?;
-        sum += number;
-        inside &= (0.0..=1.0).contains(&number);
-        falling &= number <= last;
-        last = number;
-        Ok(())
-    })?;
-    let whole = members >= 2 && (sum - 1.0).abs() <= SUM;
-    Ok(inside && (whole || members >= 3 && falling && sum > 0.0 && sum < 1.0))
+/// Whether an object has probabilities in a list, and the names of their classes in another.
+pub(super) fn names_shares(object: &[u8]) -> Result<bool, Stop> {
+    let Some(pair) = row::paired(object)? else { return Ok(false) };
+    Ok(is_probabilities(object.get(pair.chances).unwrap_or_default(), true))
 }

@@ -21,6 +21,8 @@ pub enum Skip {
     QueueFull,
     /// The answer has a content encoding other than gzip.
     Encoded,
+    /// The answer is a stream of events, as language models send their words.
+    Stream,
     /// The answer is neither JSON nor a text, by its content type or by what it holds.
     ContentType,
     /// The answer is too long, and its beginning holds no whole row.
@@ -36,9 +38,10 @@ pub enum Skip {
 }
 
 impl Skip {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::Encoded,
+        Self::Stream,
         Self::ContentType,
         Self::Cut,
         Self::Malformed,
@@ -51,6 +54,7 @@ impl Skip {
         match self {
             Self::QueueFull => "queue_full",
             Self::Encoded => "encoded",
+            Self::Stream => "stream",
             Self::ContentType => "content_type",
             Self::Cut => "cut",
             Self::Malformed => "malformed",
@@ -123,10 +127,10 @@ impl Metrics {
         let skipped = counters(
             registry,
             "modelship_exporter_exchanges_skipped_total",
-            "Requests whose predictions were not read, by the reason: queue_full, encoded (neither plain nor gzip), content_type \
-             (neither JSON nor one line of text), cut (longer than 64 KiB, without a whole row), malformed, unknown_shape (no \
-             prediction was found), failed (the answer says so, with status 200), other_path (predictions are answered to another \
-             path).",
+            "Requests whose predictions were not read, by the reason: queue_full, encoded (neither plain nor gzip), stream \
+             (server-sent events, as language models answer), content_type (neither JSON nor one line of text), cut (longer than \
+             64 KiB, without a whole row), malformed, unknown_shape (no prediction was found), failed (the answer says so, with \
+             status 200), other_path (predictions are answered to another path).",
             "reason",
         )?;
         let unread = counters(

@@ -9,7 +9,7 @@
 //! * `fields`: which names tell that a prediction is there; `sketch`: what an answer looks like that was not read.
 //! * `look`, `evidence`, `tracks`: how predictions are read when the settings do not say: what the value of one row looks
 //!   like, what the values at one place show, and which path is answered with predictions.
-//! * `shape`: lists that are not lists of rows.
+//! * `map`: objects of class and probability; `shape`: lists that are not lists of rows.
 //! * `settings`, `path`, `reference`: what the settings say; `profile`: what the version says of itself.
 //! * `classes`, `bins`, `metrics`: the series.
 //! * `blame`: whose fault a 4xx answer is.
@@ -29,6 +29,7 @@ mod inflate;
 mod intake;
 mod json;
 mod look;
+mod map;
 mod metrics;
 mod path;
 mod profile;

@@ -1,6 +1,7 @@
 //! Reads one exchange after the other and counts what it says. Plain and synchronous: the thread is in `intake.rs`.
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -9,14 +10,14 @@ use std::{
 };
 
 use super::{
-    answer::{NoRows, Rows, Wanted},
+    answer::{NoRows, Rows, Wanted, unquoted},
     bins::Bins,
     class,
     classes::Classes,
-    json,
+    fields, json,
     look::Candidate,
     metrics::{Metrics, Skip},
-    path::walk,
+    path::{Path, Step, walk},
     request::{self, Format},
     row::{self, Label, Read, Unread},
     settings::{Decided, Kind, Reading},
@@ -165,22 +166,40 @@ impl Reader {
         }
         // Until it is settled the rows are found as they were when they were the evidence.
         let decided = self.decided.as_ref().filter(|decided| decided.settled);
+        let own = self.tracks.own(path);
+        // `"ok"` acknowledges, unless `"defect"` is what else the model says.
+        let of_texts = |decided: &Decided| decided.kind == Kind::Class && decided.path.steps().is_empty();
+        let said = self.reading.kind == Some(Kind::Class)
+            && self.reading.path.as_ref().is_none_or(|path| path.steps().is_empty());
+        let texts = (said || self.decided.as_ref().is_some_and(of_texts)) && self.tracks.is_models(path);
+        let asked = request.and_then(|request| request::rows(request.body, request.format));
         let wanted = Wanted {
             kind: decided.map(|decided| decided.kind).or(self.reading.kind),
-            path: decided.map(|decided| &decided.path).or(self.reading.path.as_ref()),
+            path: own.or(decided.map(|decided| &decided.path)).or(self.reading.path.as_ref()),
+            texts,
+            classes: self.reading.classes.len(),
+            asked,
         };
-        rows.find(answer.body, answer.whole, wanted).map_err(|problem| match problem {
-            NoRows::Malformed => Skip::Malformed,
-            NoRows::Cut => Skip::Cut,
-            NoRows::Unknown => Skip::UnknownShape,
-            NoRows::Failed => Skip::Failed,
-        })?;
-        let asked = request.and_then(|request| request::rows(request.body, request.format));
-        if shape::unfold(answer.body, rows, asked, self.reading.path.as_ref()) {
+        let find = |rows: &mut Rows, body: &[u8]| {
+            rows.find(body, answer.whole, wanted).map_err(|problem| match problem {
+                NoRows::Malformed => Skip::Malformed,
+                NoRows::Cut => Skip::Cut,
+                NoRows::Unknown => Skip::UnknownShape,
+                NoRows::Failed => Skip::Failed,
+            })
+        };
+        find(rows, answer.body)?;
+        let is_class = |text: &str| self.reading.classes.iter().any(|class| class.value.as_deref() == Some(text));
+        let plain = (answer.whole && rows.quoted).then(|| unquoted(answer.body, is_class)).flatten();
+        if let Some(plain) = &plain {
+            find(rows, plain)?;
+        }
+        let body = plain.as_deref().unwrap_or(answer.body);
+        if shape::unfold(body, rows, asked, self.reading.path.as_ref()) || shape::series(body, rows, wanted) {
             self.curious.store(true, Ordering::Relaxed);
         }
         if !rows.prose {
-            self.predictions(path, answer.body, rows, now)?;
+            self.predictions(path, body, rows, now)?;
         }
         if rows.in_part {
             self.metrics.read_in_part.inc();
@@ -208,23 +227,23 @@ impl Reader {
             if !joined {
                 self.admit(at, &said, body, rows)?;
             }
-            self.count(body, rows, 0..rows.spans.len());
+            self.count(at, body, rows, 0..rows.spans.len());
             return Ok(());
         }
         if joined && self.is_settled() {
-            self.count(body, rows, 0..rows.spans.len());
+            self.count(at, body, rows, 0..rows.spans.len());
             return Ok(());
         }
         let gathered = self.gather(at, body, rows);
         if joined {
-            self.count(body, rows, 0..rows.spans.len());
+            self.count(at, body, rows, 0..rows.spans.len());
         }
         let Some(unheld) = gathered else {
             let other = !joined && self.tracks.0.iter().any(|track| track.joined);
             return if joined { Ok(()) } else { Err(if other { Skip::OtherPath } else { Skip::UnknownShape }) };
         };
         if self.judge(now).contains(&at) {
-            self.count(body, rows, unheld);
+            self.count(at, body, rows, unheld);
         }
         let Some(track) = self.tracks.0.get(at).filter(|track| !track.joined) else { return Ok(()) };
         match self.tracks.0.iter().any(|track| track.joined) {
@@ -243,12 +262,13 @@ impl Reader {
         let threshold = self.reading.threshold;
         let fits = rows.spans.iter().any(|span| {
             let row = slice(body, span.clone(), rows.flat, &mut bracketed);
-            value_of(row, rows, said).is_some_and(|value| row::read(said.kind, value, threshold).is_ok())
+            let value = value_of(row, rows, &said.path).and_then(|item| row.get(item));
+            value.is_some_and(|value| row::read(said.kind, value, threshold).is_ok())
         });
         let named = self.reading.request_path.is_some();
         let Some(track) = self.tracks.0.get_mut(at) else { return Err(Skip::OtherPath) };
-        if named || track.is_known() || (fits && !known_others) {
-            track.joined = true;
+        if named || (fits && (track.is_known() || !known_others)) || (track.is_known() && !known_others) {
+            (track.joined, track.own) = (true, None);
             for (count, times) in track.noted() {
                 (0..times).for_each(|_| self.metrics.rows.observe(count as f64));
             }
@@ -264,8 +284,7 @@ impl Reader {
     /// Takes what the rows show as evidence. The rows that could not be held; none when they show nothing.
     fn gather(&mut self, at: usize, body: &[u8], rows: &Rows) -> Option<Vec<usize>> {
         let track = self.tracks.0.get_mut(at)?;
-        let bracketed =
-            |span: &std::ops::Range<usize>| [b"[", body.get(span.clone()).unwrap_or_default(), b"]"].concat();
+        let bracketed = |span: &Range<usize>| [b"[", body.get(span.clone()).unwrap_or_default(), b"]"].concat();
         let brackets: Vec<Vec<u8>> = rows.spans.iter().filter(|_| rows.flat).map(bracketed).collect();
         let row = |at: usize| match rows.flat {
             true => brackets.get(at).map_or(&[][..], Vec::as_slice),
@@ -324,7 +343,7 @@ impl Reader {
         let same =
             before.zip(decided.as_ref()).is_some_and(|(before, now)| by_class(before.kind) == by_class(now.kind));
         for track in self.tracks.0.iter_mut().filter(|track| track.joined) {
-            track.joined = false;
+            track.leave();
             if !self.fresh && same {
                 track.forget();
             }
@@ -338,8 +357,9 @@ impl Reader {
 
     /// Counts what is held of a path, from now on with what comes. Whether it was not counted before.
     fn join(&mut self, at: usize, opinion: &Opinion) -> bool {
+        let Some(leader) = self.decided.as_ref().map(|decided| &decided.path) else { return false };
         let Some(track) = self.tracks.0.get_mut(at).filter(|track| !track.joined) else { return false };
-        track.joined = true;
+        track.join(opinion, leader);
         for (count, times) in track.noted() {
             (0..times).for_each(|_| self.metrics.rows.observe(count as f64));
         }
@@ -356,21 +376,31 @@ impl Reader {
         true
     }
 
-    /// Counts these rows of an answer.
-    fn count(&mut self, body: &[u8], rows: &Rows, which: impl IntoIterator<Item = usize>) {
+    /// Counts these rows of an answer to the path of track `at`.
+    fn count(&mut self, at: usize, body: &[u8], rows: &Rows, which: impl IntoIterator<Item = usize>) {
+        let own = self.tracks.0.get_mut(at).and_then(|track| track.own.take());
         let mut bracketed = std::mem::take(&mut self.bracketed);
         for span in which.into_iter().filter_map(|at| rows.spans.get(at)) {
             let row = slice(body, span.clone(), rows.flat, &mut bracketed);
-            self.row(row, rows);
+            self.row(row, rows, own.as_ref());
         }
         bracketed.shrink_to(4096);
         self.bracketed = bracketed;
+        if let Some(track) = self.tracks.0.get_mut(at) {
+            track.own = own;
+        }
     }
 
-    fn row(&mut self, row: &[u8], rows: &Rows) {
+    fn row(&mut self, row: &[u8], rows: &Rows, own: Option<&Path>) {
         let Some(decided) = &self.decided else { return };
-        match value_of(row, rows, decided) {
-            Some(value) => self.value(value),
+        let path = own.unwrap_or(&decided.path);
+        let open = self.reading.path.is_none();
+        let stand_in = || fields::stand_in(row, rows.steps(path)).filter(|_| open);
+        match value_of(row, rows, path).or_else(stand_in) {
+            Some(item) if open && has_more(row, &item, path) => {
+                self.metrics.unread(Unread::Kind);
+            }
+            Some(item) => self.value(row.get(item).unwrap_or_default()),
             None => self.metrics.unread(Unread::Missing),
         }
     }
@@ -379,6 +409,10 @@ impl Reader {
     fn value(&mut self, value: &[u8]) {
         let Some(Decided { kind, .. }) = self.decided else { return };
         match row::read(kind, value, self.reading.threshold) {
+            // Classes were found from whole numbers: a fraction shows that it was too early, and is no class.
+            Ok(Read::Class(value)) if self.infers_classes() && row::is_fraction(value) => {
+                self.metrics.unread(Unread::Kind);
+            }
             Ok(Read::Class(value)) => self.said(value),
             Ok(Read::Number(number)) => {
                 self.metrics.value.observe(number);
@@ -396,6 +430,11 @@ impl Reader {
             Ok(Read::Labels(labels)) => self.labels(&labels),
             Err(unread) => self.metrics.unread(unread),
         }
+    }
+
+    /// Whether nobody said that predictions are classes, nor which.
+    fn infers_classes(&self) -> bool {
+        !self.reading.names_kind() && !self.reading.names_classes()
     }
 
     fn said(&mut self, value: &[u8]) {
@@ -444,9 +483,15 @@ fn asked_for(rows: &Rows, asked: Option<usize>) -> Option<usize> {
     asked.or((!rows.in_part).then_some(1))
 }
 
-/// The value of a row that is meant. What the walk returns is a part of the row.
-fn value_of<'a>(row: &'a [u8], rows: &Rows, decided: &Decided) -> Option<&'a [u8]> {
-    walk(row, rows.steps(&decided.path)).and_then(|span| row.get(span))
+/// Where in a row the value is that is meant.
+fn value_of(row: &[u8], rows: &Rows, path: &Path) -> Option<Range<usize>> {
+    walk(row, rows.steps(path))
+}
+
+/// Whether a list has a second item, of which the only one was found to be the prediction.
+fn has_more(row: &[u8], item: &Range<usize>, path: &Path) -> bool {
+    let after = || row.get(item.end..).unwrap_or_default().trim_ascii_start();
+    matches!(path.steps().last(), Some(Step::Position(0))) && after().starts_with(b",")
 }
 
 /// A text that is no JSON, as JSON: one line, and neither a page nor what another language writes for a list.
@@ -460,7 +505,7 @@ fn bare(answer: Answer<'_>) -> Option<Vec<u8>> {
 }
 
 /// The bytes of a row, as one JSON value.
-fn slice<'a>(body: &'a [u8], span: std::ops::Range<usize>, flat: bool, bracketed: &'a mut Vec<u8>) -> &'a [u8] {
+fn slice<'a>(body: &'a [u8], span: Range<usize>, flat: bool, bracketed: &'a mut Vec<u8>) -> &'a [u8] {
     let row = body.get(span).unwrap_or_default();
     if !flat {
         return row;

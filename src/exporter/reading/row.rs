@@ -1,6 +1,6 @@
 //! One row of an answer: what its prediction is, once it is settled how to read it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use super::{
     class,
@@ -11,6 +11,10 @@ use super::{
 /// Fields of a class and of its probability, in lists of the likeliest classes.
 const LABELS: [&str; 6] = ["label", "class", "className", "class_name", "name", "category"];
 const SCORES: [&str; 4] = ["score", "probability", "prob", "confidence"];
+
+/// Fields of the classes of a row, and of as many probabilities: `{"labels": ["b", "a"], "scores": [0.7, 0.3]}`.
+pub(super) const NAMES: [&str; 3] = ["labels", "classes", "class_names"];
+const CHANCES: [&str; 4] = ["scores", "probabilities", "probs", "proba"];
 
 /// A prediction.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +99,9 @@ pub fn read(kind: Kind, value: &[u8], threshold: f64) -> Result<Read<'_>, Unread
         Kind::Probabilities => match next {
             Next::List => top(value),
             Next::Object => likeliest(value),
+            Next::Text => {
+                classified(scanner.text()?).map(|(name, value)| Read::Named { name, value }).ok_or(Unread::Kind)
+            }
             _ => Err(Unread::Kind),
         },
         Kind::Labels => match next {
@@ -104,6 +111,13 @@ pub fn read(kind: Kind, value: &[u8], threshold: f64) -> Result<Read<'_>, Unread
             _ => Err(Unread::Kind),
         },
     }
+}
+
+/// Whether a value is a number with a fraction.
+pub(super) fn is_fraction(value: &[u8]) -> bool {
+    let mut scanner = Scanner::new(value, true);
+    let point = || value.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    scanner.next() == Ok(Next::Number) && point() && scanner.number().is_ok_and(|number| number.fract() != 0.0)
 }
 
 /// A number, or a text that spells one: decimals are often written that way.
@@ -142,7 +156,7 @@ fn probability(number: f64) -> Result<f64, Unread> {
 fn top(row: &[u8]) -> Result<Read<'_>, Unread> {
     let mut of = 0;
     let mut best: Option<(usize, f64)> = None;
-    let mut ranked: Option<(&[u8], f64)> = None;
+    let mut ranked: Option<(Cow<'_, [u8]>, f64)> = None;
     let mut problem = None;
     Scanner::new(row, true).list(|scanner| {
         let value = match scanner.next()? {
@@ -150,7 +164,14 @@ fn top(row: &[u8]) -> Result<Read<'_>, Unread> {
             Next::Bool => f64::from(u8::from(scanner.bool()?)),
             Next::Object => {
                 let (label, score) = scored(scanner)?.ok_or(Stop::Malformed)?;
-                if ranked.is_none_or(|(_, top)| score > top) {
+                if ranked.as_ref().is_none_or(|(_, top)| score > *top) {
+                    ranked = Some((Cow::Borrowed(label), score));
+                }
+                return Ok(());
+            }
+            Next::Text => {
+                let (label, score) = classified(scanner.text()?).ok_or(Stop::Malformed)?;
+                if ranked.as_ref().is_none_or(|(_, top)| score > *top) {
                     ranked = Some((label, score));
                 }
                 return Ok(());
@@ -168,7 +189,7 @@ fn top(row: &[u8]) -> Result<Read<'_>, Unread> {
     match (best, ranked, problem) {
         (_, _, Some(problem)) => Err(problem),
         (Some((position, value)), None, None) => Ok(Read::Top { position, value, of }),
-        (None, Some((name, value)), None) => Ok(Read::Named { name: Cow::Borrowed(name), value }),
+        (None, Some((name, value)), None) => Ok(Read::Named { name, value }),
         (Some(_), Some(_), None) => Err(Unread::Kind),
         (None, None, None) => Err(Unread::Missing),
     }
@@ -193,11 +214,85 @@ pub(super) fn scored<'a>(scanner: &mut Scanner<'a>) -> Result<Option<(&'a [u8], 
     Ok(label.zip(score.filter(|score| score.is_finite())))
 }
 
-/// The likeliest class of an object of class → probability.
+/// What a text of Triton's classification extension says, `score:index` or `score:index:label`: the class, as a JSON
+/// value, and its score.
+pub(super) fn classified(text: Text<'_>) -> Option<(Cow<'_, [u8]>, f64)> {
+    let (score, class) = split(text.raw).filter(|(score, _)| score.contains(&b'.'))?;
+    let plain = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e');
+    let score: f64 =
+        std::str::from_utf8(score).ok().filter(|score| score.bytes().all(|byte| plain(&byte)))?.parse().ok()?;
+    let (index, label) = split(class).map_or((class, None), |(index, label)| (index, Some(label)));
+    let indexed = !index.is_empty() && index.iter().all(u8::is_ascii_digit);
+    let name = match label {
+        Some(label) => Cow::Owned([b"\"", label, b"\""].concat()),
+        None => Cow::Borrowed(index),
+    };
+    indexed.then_some((name, score))
+}
+
+fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|byte| *byte == b':')?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// Where in a row the names of its classes are, and their probabilities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub names: Range<usize>,
+    pub chances: Range<usize>,
+}
+
+/// The names of a row's classes and their probabilities, which are lists of one length side by side.
+pub(super) fn paired(row: &[u8]) -> Result<Option<Pair>, Stop> {
+    let (mut names, mut chances) = (None, None);
+    Scanner::new(row, true).object(|scanner, key| {
+        let next = scanner.next()?;
+        let place = match next {
+            Next::List if NAMES.iter().any(|name| key.is(name)) => &mut names,
+            Next::List if CHANCES.iter().any(|name| key.is(name)) => &mut chances,
+            _ => return scanner.skip(),
+        };
+        let (mut items, mut alike) = (0_usize, true);
+        let (start, what) =
+            (scanner.at(), if NAMES.iter().any(|name| key.is(name)) { Next::Text } else { Next::Number });
+        scanner.list(|scanner| {
+            items += 1;
+            alike &= scanner.next()? == what;
+            scanner.skip()
+        })?;
+        // Two such lists, and nobody knows which is meant.
+        *place = Some(if place.is_none() && alike { (start..scanner.at(), items) } else { (0..0, 0) });
+        Ok(())
+    })?;
+    Ok(match (names, chances) {
+        (Some((names, of)), Some((chances, numbers))) if of == numbers && of > 0 => Some(Pair { names, chances }),
+        _ => None,
+    })
+}
+
+/// The likeliest class of such a row.
+fn likeliest_of_pair(row: &[u8], pair: Pair) -> Result<Read<'_>, Unread> {
+    let Read::Top { position, value, .. } = top(row.get(pair.chances).unwrap_or_default())? else {
+        return Err(Unread::Kind);
+    };
+    let (mut at, mut name) = (0, None);
+    let names = row.get(pair.names).unwrap_or_default();
+    Scanner::new(names, true).list(|scanner| {
+        let span = scanner.span()?;
+        if at == position {
+            name = names.get(span);
+        }
+        at += 1;
+        Ok(())
+    })?;
+    name.map(|name| Read::Named { name: Cow::Borrowed(name), value }).ok_or(Unread::Kind)
+}
+
+/// The likeliest class of an object of class → probability, or of classes beside their probabilities.
 fn likeliest(row: &[u8]) -> Result<Read<'_>, Unread> {
     let mut best: Option<(Text<'_>, f64)> = None;
     let mut problem = None;
-    Scanner::new(row, true).object(|scanner, key| {
+    let numbers = Scanner::new(row, true).object(|scanner, key| {
         let value = match scanner.next()? {
             Next::Number => scanner.number()?,
             _ => return Err(Stop::Malformed),
@@ -208,7 +303,10 @@ fn likeliest(row: &[u8]) -> Result<Read<'_>, Unread> {
             Err(unread) => problem = Some(unread),
         }
         Ok(())
-    })?;
+    });
+    if numbers.is_err() {
+        return likeliest_of_pair(row, paired(row)?.ok_or(Unread::Kind)?);
+    }
     match (best, problem) {
         (_, Some(problem)) => Err(problem),
         (Some((key, value)), None) => Ok(Read::Named { name: quoted(key), value }),

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::{
-    answer::Rows,
+    answer::{Rows, Wanted},
     json::{Next, Scanner, Stop},
+    look, map,
     path::{Path, Step},
     row,
 };
@@ -28,12 +29,22 @@ enum Items {
 /// Puts right which part of an answer is a row, by the number of rows that were `asked` for, where the request says so.
 ///
 /// * `(labels, probabilities)`: MLflow writes the tuple as a list of two. The rows are those of the labels.
+/// * `{labels, scores}`: of one row asked for they are its labels, and which of them it has is not said.
 /// * `[{label, score}, …]`: the likeliest classes of the one row asked for. They are one row.
 ///
 /// Whether the number asked for made a difference, or would make one.
 pub(super) fn unfold(body: &[u8], rows: &mut Rows, asked: Option<usize>, path: Option<&Path>) -> bool {
     if !rows.listed || rows.in_part || rows.flat || rows.at_path || rows.column.is_some() || rows.spans.len() < 2 {
         return false;
+    }
+    if let Some(object) = rows.pair.take() {
+        let one = || look::names_shares(body.get(object.clone()).unwrap_or_default()) == Ok(true);
+        if asked.map_or_else(one, |asked| asked == 1) {
+            rows.spans.clear();
+            rows.spans.push(object);
+            rows.listed = false;
+        }
+        return true;
     }
     let of = |span: &Range<usize>| body.get(span.clone()).unwrap_or_default();
     if let [first, second] = rows.spans.as_slice()
@@ -64,6 +75,37 @@ pub(super) fn unfold(body: &[u8], rows: &mut Rows, asked: Option<usize>, path: O
     true
 }
 
+/// Takes an object for its rows that has their numbers for keys, as pandas makes one of a Series: when so many rows were
+/// asked for; or when nobody knows and they are no probabilities, whose keys may be the numbers of classes. Where the kind
+/// is known to be of many numbers, no number is a row.
+///
+/// Whether the number asked for made a difference, or would make one.
+pub(super) fn series(body: &[u8], rows: &mut Rows, wanted: Wanted<'_>) -> bool {
+    let root = wanted.path.is_none_or(|path| path.steps().is_empty());
+    let Some(object) = rows.spans.first().cloned().filter(|_| rows.numbered && root) else { return false };
+    let value = body.get(object.clone()).unwrap_or_default();
+    if map::is_map(value, wanted.kind) {
+        return false;
+    }
+    let (mut items, mut fraction) = (Vec::new(), false);
+    let read = Scanner::new(value, true).object(|scanner, _| {
+        let number = scanner.next()? == Next::Number && scanner.clone().number()?.fract() != 0.0;
+        fraction |= number;
+        let span = scanner.span()?;
+        items.push(span.start + object.start..span.end + object.start);
+        Ok(())
+    });
+    let listed = match wanted.asked {
+        Some(asked) => asked == items.len(),
+        None => items.len() == 1 || !fraction,
+    };
+    if read.is_ok() && listed {
+        rows.spans = items;
+        rows.listed = true;
+    }
+    true
+}
+
 fn scored(value: &[u8]) -> Option<(&[u8], f64)> {
     let mut scanner = Scanner::new(value, true);
     if !matches!(scanner.next(), Ok(Next::Object)) {
@@ -72,11 +114,16 @@ fn scored(value: &[u8]) -> Option<(&[u8], f64)> {
     row::scored(&mut scanner).ok().flatten()
 }
 
-/// Different labels whose scores are 1 in sum: rows of their own would be so by chance alone.
+/// Different labels whose scores are 1 in sum, or the likeliest ones of them, in order: rows of their own would be so by
+/// chance alone.
 fn of_one_row(labels: &[(&[u8], f64)]) -> bool {
     let sum: f64 = labels.iter().map(|(_, score)| score).sum();
+    let falls = labels.windows(2).all(|two| matches!(two, [(_, first), (_, second)] if first >= second));
+    let inside = labels.iter().all(|(_, score)| (0.0..=1.0).contains(score));
     let again = |at: usize, label: &[u8]| labels.iter().take(at).any(|(other, _)| *other == label);
-    (sum - 1.0).abs() <= SUM
+    (falls || (sum - 1.0).abs() <= SUM)
+        && inside
+        && (0.0..=1.0 + SUM).contains(&sum)
         && labels.len() <= 100
         && !labels.iter().enumerate().any(|(at, (label, _))| again(at, label))
 }

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Paths looked at. A server that has more is asked by hand, or by a scanner.
-const MOST_TRACKS: usize = 8;
+const MOST_TRACKS: usize = 32;
 /// Places in rows that may hold the prediction, of one path.
 const MOST_PLACES: usize = 4;
 /// Different numbers of rows that are remembered of a path.
@@ -50,6 +50,8 @@ pub(super) struct Track {
     pub strays: u64,
     /// Its rows are counted.
     pub joined: bool,
+    /// Where its rows hold the prediction, if that is not where the leader's do.
+    pub own: Option<Path>,
     /// Numbers of rows that were asked for while it was not, and how often.
     asked: BTreeMap<usize, u64>,
 }
@@ -77,7 +79,16 @@ pub(super) struct Tracks(pub Vec<Track>);
 impl Track {
     pub fn new(path: String, now: Instant) -> Self {
         let known = predicts(&path);
-        Self { path, known, since: now, places: Vec::new(), strays: 0, joined: false, asked: BTreeMap::new() }
+        Self {
+            path,
+            known,
+            since: now,
+            places: Vec::new(),
+            strays: 0,
+            joined: false,
+            own: None,
+            asked: BTreeMap::new(),
+        }
     }
 
     /// Whether model servers are asked for predictions by such a path.
@@ -94,17 +105,28 @@ impl Track {
         self.strays += (candidates.len() - shown) as u64;
         let mut unheld = Vec::new();
         for (at, candidate) in candidates.iter().enumerate().filter_map(|(at, one)| Some((at, one.as_ref()?))) {
-            let known = self.places.iter().any(|place| place.path == candidate.path);
+            let known = self.places.iter().any(|place| place.is_of(candidate));
             if !known && self.places.len() < MOST_PLACES {
-                self.places.push(Evidence::new(candidate.path.clone()));
+                self.places.push(Evidence::new(candidate));
             }
-            match self.places.iter_mut().find(|place| place.path == candidate.path).map(|place| place.add(candidate)) {
+            match self.places.iter_mut().find(|place| place.is_of(candidate)).map(|place| place.add(candidate)) {
                 Some(true) => {}
                 Some(false) => unheld.push(at),
                 None => self.strays += 1,
             }
         }
         Some(unheld)
+    }
+
+    /// Its rows are counted from now on, by this opinion.
+    pub fn join(&mut self, opinion: &Opinion, leader: &Path) {
+        self.joined = true;
+        self.own = Some(&opinion.decided.path).filter(|path| *path != leader).cloned();
+    }
+
+    /// Its rows are not counted any more.
+    pub fn leave(&mut self) {
+        (self.joined, self.own) = (false, None);
     }
 
     /// Gives the evidence back: it is settled.
@@ -224,6 +246,25 @@ impl Tracks {
         Some(self.0.len() - 1)
     }
 
+    /// Whether a path is a model's, as far as its name or its answers have told.
+    pub fn is_models(&self, path: &str) -> bool {
+        predicts(path) || self.get(path).is_some_and(|track| track.joined)
+    }
+
+    /// Where the rows of a path hold the prediction, if that is not where the leader's do.
+    pub fn own(&self, path: &str) -> Option<&Path> {
+        // Servers with paths that differ in this are rare: the others pay for no name.
+        if self.0.iter().all(|track| track.own.is_none()) {
+            return None;
+        }
+        self.get(path)?.own.as_ref()
+    }
+
+    /// The track of a path, if it has one.
+    fn get(&self, path: &str) -> Option<&Track> {
+        self.0.get(self.at(path).or_else(|| self.at(&named(path)?))?)
+    }
+
     fn at(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|track| track.path == name)
     }
@@ -239,13 +280,18 @@ impl Tracks {
         best.map(|(at, _, opinion)| (at, opinion))
     }
 
-    /// The paths whose rows are counted beside the leader's: those of model servers, read in the same way.
+    /// The paths whose rows are counted beside the leader's: those of model servers, read in the same way; where they are the same
+    /// model's, also if their rows hold it elsewhere: `/predict` may answer with an object, and `/predict/batch` with a list.
     pub fn alike(&self, leader: usize, decided: &Decided, reading: &Reading, now: Instant) -> Vec<(usize, Opinion)> {
         let known = self.0.get(leader).is_some_and(Track::is_known);
         let others = self.0.iter().enumerate().filter(|(at, track)| *at != leader && known && track.known);
         let opinions = others.filter_map(|(at, track)| Some((at, track.opinion(reading, now)?)));
+        let stem = self.0.get(leader).map(|track| stem(&track.path));
         opinions
-            .filter(|(_, opinion)| (opinion.decided.kind, &opinion.decided.path) == (decided.kind, &decided.path))
+            .filter(|(at, opinion)| {
+                let one_model = || self.0.get(*at).map(|track| self::stem(&track.path)) == stem;
+                opinion.decided.kind == decided.kind && (opinion.decided.path == decided.path || one_model())
+            })
             .collect()
     }
 }
@@ -258,10 +304,19 @@ fn certainty(fitting: u64, rows: u64) -> u8 {
 /// Whether model servers use such a path for predictions.
 pub(super) fn predicts(path: &str) -> bool {
     // `/predictions/MODEL` is TorchServe's and DJL's; `/v1/models/MODEL:predict` is KServe's.
-    let mut segments = path.trim_end_matches('/').rsplit('/');
+    let mut segments = stem(path).rsplit('/');
     let last = segments.next().unwrap_or_default();
     let verb = last.rsplit_once(':').map_or(last, |(_, verb)| verb);
     PREDICTING.iter().any(|word| verb.eq_ignore_ascii_case(word)) || segments.next() == Some("predictions")
+}
+
+/// A path without what people add to it for many rows at once: `/predict/batch`, `/predict_batch`.
+fn stem(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    ["/batch", "_batch", "-batch", "/many", "_many", "-many"]
+        .iter()
+        .find_map(|end| path.strip_suffix(end))
+        .unwrap_or(path)
 }
 
 /// A path as metrics name it: what looks like an identifier is `{id}`, since each would be a path of its own. None when it

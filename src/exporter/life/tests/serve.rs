@@ -180,3 +180,15 @@ async fn the_longest_idle_connection_goes_first_and_none_that_is_being_answered(
     stop.send_replace(true);
     tokio::time::timeout(LONG, task).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn who_listens_at_all_addresses_answers_both_families_and_who_names_one_that_alone() {
+    let asked = async |listener: std::net::TcpListener, host: &str| {
+        TcpStream::connect((host, listener.local_addr().unwrap().port())).await.is_ok()
+    };
+    let all = || listen("[::]:0".parse().unwrap()).unwrap();
+    assert!(asked(all(), "127.0.0.1").await, "IPv4, whether the node has IPv6 or not");
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    assert_eq!(asked(all(), "::1").await, has_ipv6);
+    assert!(!asked(listen("127.0.0.1:0".parse().unwrap()).unwrap(), "::1").await);
+}

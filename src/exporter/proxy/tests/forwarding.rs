@@ -202,7 +202,7 @@ async fn heads_that_nobody_can_read_are_refused_marked_and_counted() {
     let cases = [
         (format!("GET / HTTP/1.1\r\nhost: m\r\nx: {}\r\n\r\n", "a".repeat(20_000)), 431, "head-too-large"),
         (format!("GET / HTTP/1.1\r\nhost: m\r\nx: {}", "a".repeat(200_000)), 431, "head-too-large"),
-        (format!("GET / HTTP/1.1\r\nhost: m\r\n{}\r\n", "x: y\r\n".repeat(200)), 431, "head-too-large"),
+        (format!("GET / HTTP/1.1\r\nhost: m\r\n{}\r\n", "x: y\r\n".repeat(600)), 431, "head-too-large"),
         ("GET / HTTP/1.1\r\nhost: m\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n".into(), 400, "bad-request"),
         ("POST / HTTP/1.1\r\nhost: m\r\ntransfer-encoding: gzip\r\n\r\n".into(), 400, "bad-request"),
         ("GET / HTTP/1.1\r\nhost : m\r\n\r\n".into(), 400, "bad-request"),

@@ -120,6 +120,24 @@ async fn an_answer_may_have_many_headers_and_folded_ones() {
 }
 
 #[tokio::test]
+async fn a_request_may_have_many_headers() {
+    let (stand, _lines) = says(OK).await;
+    let many: String = (0..300).map(|number| format!("x-{number}: {number}\r\n")).collect();
+    let (got, body) = ask(&stand, &format!("GET / HTTP/1.1\r\nhost: m\r\n{many}\r\n")).await;
+    assert_eq!(&*body, b"ok", "{got}");
+}
+
+#[tokio::test]
+async fn a_client_hears_which_protocol_it_should_ask_for() {
+    let (stand, _lines) = says(
+        "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 2\r\n\r\nno",
+    )
+    .await;
+    let (got, _) = ask(&stand, GET).await;
+    assert_eq!((field(&got, "upgrade"), field(&got, "connection")), (Some("websocket"), Some("upgrade")), "{got}");
+}
+
+#[tokio::test]
 async fn every_status_is_counted() {
     for code in [103, 299, 600, 999] {
         let interim = if code < 200 { OK } else { "" };

@@ -109,21 +109,24 @@ async fn encoded_answers_and_other_content_types_are_skipped_by_reason() {
     let mut encoded = exchange(200, "[\"a\"]");
     encoded.answer.content_encoding = Some(HeaderValue::from_static("br"));
     intake.offer(encoded);
-    intake.offer(Exchange { answer: body("[\"a\"]", Some("text/event-stream")), ..exchange(200, "") });
+    for kind in ["application/x-ndjson", "text/event-stream; charset=utf-8"] {
+        intake.offer(Exchange { answer: body("[\"a\"]", Some(kind)), ..exchange(200, "") });
+    }
     let mut identity = exchange(200, "");
     identity.answer = body("[\"a\"]", Some("Application/Vnd.Api+JSON; charset=utf-8"));
     identity.answer.content_encoding = Some(HeaderValue::from_static("Identity"));
     intake.offer(identity);
     intake.offer(Exchange { answer: body("[\"a\"]", None), ..exchange(200, "") });
     assert!(intake.flush(LONG).await);
-    assert_eq!((1.0, 1.0), (skipped(&registry, "encoded"), skipped(&registry, "content_type")));
+    assert_eq!([1.0; 3], ["encoded", "content_type", "stream"].map(|reason| skipped(&registry, reason)));
     assert_eq!(2.0, value(&registry, "model_predictions_total{class=\"a\"}"));
 }
 
 #[tokio::test]
 async fn every_reason_is_there_at_zero_from_the_start() {
     let (registry, _intake) = wide();
-    for reason in ["queue_full", "encoded", "content_type", "cut", "malformed", "unknown_shape", "failed", "other_path"]
+    for reason in
+        ["queue_full", "encoded", "stream", "content_type", "cut", "malformed", "unknown_shape", "failed", "other_path"]
     {
         assert_eq!(0.0, skipped(&registry, reason));
     }

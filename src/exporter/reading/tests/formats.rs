@@ -136,6 +136,60 @@ fn a_path_leads_from_each_row_and_where_it_leads_nowhere_from_the_whole_answer()
 }
 
 #[test]
+fn json_within_a_text_is_read_as_what_it_is() {
+    let read = |answers: &[&str]| {
+        let mut room = Room::new(&json!(null));
+        for answer in answers {
+            room.answer(answer);
+        }
+        (room.decided().map(|(kind, path)| format!("{kind} {path}")).unwrap_or_default(), room.classes())
+    };
+    let told = |decided: &str, classes: &str| (decided.to_owned(), classes.to_owned());
+    // `return json.dumps(…)` in FastAPI, and in MLflow's pyfunc.
+    let (churn, stay) = (r#""{\"prediction\": \"churn\"}""#, r#""{\"prediction\": \"stay\"}""#);
+    assert_eq!(told("class $.prediction", "churn=1 stay=1"), read(&[churn, stay]));
+    let rows = r#"{"predictions": "[\"a\", \"b\"]"}"#;
+    assert_eq!(told("class $", "a=2 b=2"), read(&[rows, rows]));
+    assert_eq!(told("class $", "a=2"), read(&[r#"{"result": "[\"a\", \"a\"]"}"#]));
+    // Also once it is settled where it is, and where the settings say it.
+    for settings in [json!(null), json!({"kind": "probabilities", "path": "$.probabilities"})] {
+        let mut room = Room::new(&settings);
+        for _ in 0..40 {
+            room.answer(r#"{"probabilities": "[0.25, 0.75]"}"#);
+        }
+        assert_eq!("1=40", room.classes(), "{settings}");
+    }
+    // However many texts there are.
+    let many = (0..3000).map(|_| r#""class": "[]""#).collect::<Vec<_>>().join(", ");
+    assert_eq!(told("class $.prediction", "a=1"), read(&[&format!("{{{many}, \"prediction\": \"a\"}}")]));
+    // What a class is called is no list, nor is a range.
+    let mut room = Room::new(&json!({"kind": "class", "path": "$", "classes": [{"value": "[1]", "name": "one"}]}));
+    assert_eq!("one=1", room.answer(r#"{"predictions": "[1]"}"#).classes());
+    let mut room = Room::new(&json!({"kind": "class", "path": "$"}));
+    room.answer(r#"{"predictions": ["[0,10)"]}"#).answer(r#"{"predictions": "[0,10)"}"#);
+    assert_eq!("[0,10)=2", room.classes());
+}
+
+#[test]
+fn what_elsewhere_acknowledges_is_a_class_of_a_model_that_answers_with_classes() {
+    let mut room = Room::new(&json!(null));
+    room.answer("\"defect\"");
+    for _ in 0..10 {
+        room.answer("\"ok\"").answer("\"defect\"");
+    }
+    assert_eq!("defect=11 ok=10", room.classes());
+    let mut room = Room::new(&json!({"kind": "class", "path": "$"}));
+    assert_eq!("done=1", room.answer("\"done\"").classes());
+}
+
+#[test]
+fn embeddings_of_a_language_model_are_no_unknown_shape() {
+    let mut room = Room::new(&json!(null));
+    room.answer(r#"{"object": "list", "data": [{"embedding": [0.1, 0.2], "index": 0}], "usage": {"total_tokens": 3}}"#);
+    assert_eq!(0.0, room.value("modelship_exporter_exchanges_skipped_total{reason=\"unknown_shape\"}"));
+}
+
+#[test]
 fn bare_texts_are_classes_unless_they_are_sentences_or_acknowledge() {
     for (body, classes) in [("yes", "yes=1"), ("Iris-setosa\n", "Iris-setosa=1"), ("True", "True=1")] {
         let mut room = Room::new(&json!(null));

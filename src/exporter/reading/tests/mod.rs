@@ -24,6 +24,7 @@ mod class;
 mod door;
 mod finding;
 mod formats;
+mod likeness;
 mod profile;
 mod properties;
 mod reference;
