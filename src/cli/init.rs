@@ -2,18 +2,18 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
 use crate::{api::names::NAME_MAX, images::Repository};
 
+mod repository;
+
 const WORKFLOW: (&str, &str) = (".github/workflows/model.yml", include_str!("init/model.yml"));
 const DEPLOYMENT: (&str, &str) = ("modeldeployment.yaml", include_str!("init/modeldeployment.yaml"));
 
 /// What a training depends on, when it is there. Reports, notebooks and READMEs train nothing.
-const WATCHED: [(&str, &str); 8] = [
-    ("MLproject", "MLproject"),
+const WATCHED: [(&str, &str); 7] = [
     ("conda.yaml", "conda.yaml"),
     ("python_env.yaml", "python_env.yaml"),
     ("requirements.txt", "requirements.txt"),
@@ -30,6 +30,12 @@ In the training, write
   mlflow.sklearn.log_model(model, name="model", serialization_format="cloudpickle")
 or keep skops, and name the types that the error lists: skops_trusted_types=["sklearn.tree._tree.Tree"]
 "#;
+
+/// What becomes of a workflow that does the same.
+const OTHERS: &str = "\
+On a push they would run beside model.yml: take their triggers away, or delete them, once it works. What they do besides, such as
+the options of their mlflow run, goes into its inputs: train-command, or entry-point, parameters and experiment.
+";
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -54,8 +60,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), String> {
-    let told = init(arguments)?;
-    std::io::stdout().write_all(told.as_bytes()).map_err(|error| error.to_string())
+    super::print(&init(arguments)?)
 }
 
 /// Writes the files; what is left to do.
@@ -69,7 +74,11 @@ fn init(arguments: &Arguments) -> Result<String, String> {
 /// What lies in the repository.
 #[derive(Debug, Default)]
 struct Found {
-    watched: Vec<&'static str>,
+    watched: Vec<String>,
+    /// The files of MLflow Projects; several when none can be told from the others.
+    projects: Vec<String>,
+    /// Workflows of the team's own that train or publish, each with the line that says so.
+    workflows: Vec<(String, String)>,
     /// The port of the team's own server; none without a Dockerfile.
     port: Option<u16>,
     /// Whether MLflow is in the game at all.
@@ -87,17 +96,38 @@ impl Found {
         let there = |name: &str| directory.join(name).exists();
         let text = |name: &str| fs::read_to_string(directory.join(name)).unwrap_or_default();
         let said = |files: &[&str], word: &str| files.iter().any(|name| text(name).contains(word));
+        let projects = repository::projects(directory);
         let mlflow = said(&["modelling.py", "train.py", "requirements.txt"], "mlflow");
+        let scripts = scripts(&projects);
+        let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
+        let fixed = WATCHED.iter().filter(|(name, _)| there(name)).map(|(_, pattern)| (*pattern).to_owned());
+        let mut workflows = repository::workflows(directory);
+        // That one is ours, or refused as being there.
+        workflows.retain(|(file, _)| file != WORKFLOW.0);
         Ok(Self {
-            watched: WATCHED.iter().filter(|(name, _)| there(name)).map(|(_, pattern)| *pattern).collect(),
+            watched: projects.iter().map(|project| watched(project)).chain(fixed).collect(),
             port: there("Dockerfile").then(|| exposed(&text("Dockerfile")).unwrap_or(8080)),
-            mlflow: mlflow || there("MLproject"),
-            trains: there("MLproject") || there("modelling.py") || there("train.py"),
-            names_format: ["serialization_format", "skops_trusted_types"]
-                .iter()
-                .any(|word| said(&["modelling.py", "train.py"], word)),
+            mlflow: mlflow || !projects.is_empty(),
+            trains: projects.len() == 1 || (projects.is_empty() && (there("modelling.py") || there("train.py"))),
+            names_format: ["serialization_format", "skops_trusted_types"].iter().any(|word| said(&scripts, word)),
+            projects,
+            workflows,
         })
     }
+}
+
+/// The pattern of what a project depends on: all of its folder, or its file at the root. In a pattern, and in YAML, only plain
+/// characters mean themselves.
+fn watched(project: &str) -> String {
+    let folder = repository::folder_of(project);
+    let plain = |path: &str| path.replace(|c: char| !c.is_alphanumeric() && !"-_./ ".contains(c), "*");
+    if folder.is_empty() { project.to_owned() } else { plain(folder) + "**" }
+}
+
+/// Scripts that may train, at the root and beside the projects.
+fn scripts(projects: &[String]) -> Vec<String> {
+    let folders = std::iter::once("").chain(projects.iter().map(|project| repository::folder_of(project)));
+    folders.flat_map(|folder| ["modelling.py", "train.py"].map(|name| format!("{folder}{name}"))).collect()
 }
 
 /// The first port that a Dockerfile exposes.
@@ -119,7 +149,7 @@ fn files(arguments: &Arguments, found: &Found) -> Result<Vec<(&'static str, Stri
             "--name: '{name}' must start with a letter and hold only lower-case letters, digits and '-', {NAME_MAX} at the most"
         ));
     }
-    let paths = ["**.py", WORKFLOW.0].iter().chain(&found.watched);
+    let paths = ["**.py", WORKFLOW.0].into_iter().chain(found.watched.iter().map(String::as_str));
     let paths: Vec<String> = paths.map(|pattern| format!("      - \"{pattern}\"")).collect();
     let server =
         found.port.map(|port| format!("  server:\n    type: http\n    port: {port}\n    # healthPath: /health\n"));
@@ -165,10 +195,17 @@ fn inputs(arguments: &Arguments, found: &Found) -> Result<String, String> {
         (false, true) => put("# tracking-uri", "https://mlflow.example.org, or dagshub-repository: owner/name"),
         (true, _) => {}
     }
-    if !found.trains {
+    if found.projects.len() > 1 {
+        put("# train-command", &format!("mlflow run FOLDER --env-manager=local # of {}", plain(&found.projects)));
+    } else if !found.trains {
         put("# train-command", "python your_script.py");
     }
     Ok(inputs)
+}
+
+/// Paths in a comment, whose line they must not end.
+fn plain(paths: &[String]) -> String {
+    paths.join(", ").replace(char::is_control, "?")
 }
 
 /// A name for objects, of an image's path: `alice/Credit_model` is `credit-model`.
@@ -216,6 +253,13 @@ fn told(arguments: &Arguments, found: &Found, files: &[(&str, String)]) -> Strin
     secret("PAT", "may write contents and pull requests here, for the pull request with the reports");
     if found.mlflow && !found.names_format {
         told.push_str(FORMAT);
+    }
+    if !found.workflows.is_empty() {
+        told.push_str("\nWorkflows of yours that train or publish already:\n");
+        for (file, line) in &found.workflows {
+            told.push_str(&format!("  {file}: {line}\n"));
+        }
+        told.push_str(OTHERS);
     }
     told.push_str("\nThen commit and push, and once: kubectl apply -f modeldeployment.yaml\n");
     told

@@ -13,7 +13,8 @@ import subprocess
 import mlflow
 import numpy
 import pytest
-from actions import TOP, git
+import yaml
+from actions import TOP, WORKFLOW, git
 from conftest import PASSWORD, REGISTRY_PASSWORD, USER
 from sklearn.linear_model import LogisticRegression
 
@@ -173,6 +174,83 @@ def test_a_project_s_model_that_the_default_format_refuses_is_told_what_to_write
     assert "::error title=train::the project did not end well. " + REFUSED in words
 
 
+PROJECT = """name: churn
+entry_points:
+  main:
+    command: python {script}
+"""
+SCORED = """import mlflow
+{before}
+with mlflow.start_run():
+    mlflow.log_metric("f1_score", 0.5)
+    mlflow.log_text("", "model/MLmodel")
+"""
+
+
+def project(steps, file, before="", script="modelling.py"):
+    """An MLflow Project in the shape that many teams' repositories have."""
+    file = steps.folder / file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(PROJECT.format(script=script))
+    (file.parent / script).write_text(SCORED.format(before=before))
+
+
+@pytest.mark.parametrize(
+    "files, found",
+    [
+        (["MLproject"], ["MLproject"]),
+        (["MLProject"], ["MLProject"]),
+        (["MLProject/MLProject", "README.md"], ["MLProject/MLProject"]),
+        (["MLProject/MLproject", "MLProject/conda.yaml"], ["MLProject/MLproject"]),
+        (["Workflow-CI/MLProject/MLProject", "Workflow-CI/README.md"], ["Workflow-CI/MLProject/MLProject"]),
+        (["A model/mlproject"], ["A model/mlproject"]),
+        # The nearest.
+        (["mlproject", "old/MLproject"], ["mlproject"]),
+        (["old/MLproject", "Workflow-CI/MLProject/MLProject"], ["old/MLproject"]),
+        (["b/MLproject", "a/MLproject"], ["a/MLproject", "b/MLproject"]),
+        (["MLproject", "MLProject"], ["MLProject", "MLproject"]),
+        # Of no team: ours, a tool's, or too deep.
+        (["modelship-out/artifacts/MLproject", ".venv/MLproject", ".modelship/MLproject", "a/b/c/MLproject"], []),
+        (["MLproject.md", "notes/MLproject.txt"], []),
+    ],
+)
+def test_a_project_is_found_in_every_spelling_of_mlflow_s_and_in_folders_below(steps, files, found):
+    for file in files:
+        (steps.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (steps.folder / file).write_text("name: churn\n")
+    done = steps.good("/bin/bash", "-c", f". {SCRIPTS}/common.sh; projects")
+    assert done.splitlines() == found
+
+
+def test_of_several_projects_the_one_to_train_is_asked_for(steps):
+    project(steps, "a/MLproject")
+    project(steps, "b/MLproject")
+    words = steps.bad("train")
+    assert "say in train-command which one is trained: mlflow run FOLDER" in words and "a/MLproject, b/MLproject" in words
+
+
+def test_a_project_in_a_folder_is_trained_and_its_requirements_are_installed(on_server):
+    project(on_server, "MLProject/MLProject")
+    (on_server.folder / "MLProject/requirements.txt").touch()
+    assert "pip install --requirement MLProject/requirements.txt" in on_server.good("prepare")
+    on_server.good("train")
+    assert chosen_metrics(on_server) == {"f1_score": 0.5}
+
+
+def test_a_run_of_a_team_s_own_mlflow_run_is_this_training_s(on_server):
+    project(on_server, "MLProject/MLProject")
+    on_server.good("train", MODEL_TRAIN="mlflow run MLProject --env-manager=local 2>&1 | cat")
+    assert chosen_metrics(on_server) == {"f1_score": 0.5}
+
+
+def test_a_script_that_names_another_experiment_than_its_project_s_run_is_told_where_to_say_it(on_server):
+    project(on_server, "MLproject", before='mlflow.set_experiment("of the script")')
+    words = refused(on_server)
+    assert "say that name in experiment" in words and "or leave set_experiment out" in words
+    on_server.good("train", MODEL_EXPERIMENT="of the script")
+    assert chosen_metrics(on_server) == {"f1_score": 0.5}
+
+
 def test_a_training_that_leaves_a_server_behind_is_not_waited_for(steps):
     said = "sleep 300 & echo $! >left-behind; echo on standard error >&2; echo on standard output"
     log = steps.folder.parent / "log"
@@ -233,7 +311,65 @@ def test_a_bound_is_held_against_the_run_that_was_named(on_server, run_with_mode
     assert "f1_score is 0.75, and at least 0.8 is asked for" in words
     assert "at most 0.5" in on_server.bad("choose-run", **asked, MODEL_AT_MOST="0.5")
     assert "'much', but must be a number" in on_server.bad("choose-run", **asked, MODEL_AT_LEAST="much")
+    # Nothing is lower than NaN: every run would pass.
+    for bound in ("nan", "-inf", "1e999"):
+        assert f"at-least is '{bound}', but must be a number" in on_server.bad("choose-run", **asked, MODEL_AT_LEAST=bound)
     assert not (on_server.out / "told/run-id").exists(), "of an earlier choice"
+
+
+# A model as servers show it that know no more of it than its folder.
+SEVERAL = """import mlflow
+
+def log(**scores):
+    mlflow.log_metrics(scores)
+    mlflow.log_text("", "model/MLmodel")
+
+mlflow.set_experiment("several")
+"""
+TRIALS = """
+for score in (1.0, 0.67, 0.33):
+    with mlflow.start_run():
+        log(f1_score=score, loss=1 - score)
+with mlflow.start_run():
+    mlflow.log_metric("f1_score", 2.0)
+"""
+NESTED = """
+with mlflow.start_run():
+    {parent}
+    for score in (0.5, 0.25):
+        with mlflow.start_run(nested=True):
+            log(f1_score=score)
+"""
+
+
+def chosen_metrics(steps, **asked):
+    steps.good("choose-run", **asked)
+    return json.loads((steps.out / "run.json").read_text())["metrics"]
+
+
+def test_of_several_runs_with_a_model_none_is_taken_unless_a_metric_tells_which(on_server):
+    (on_server.folder / "train.py").write_text(SEVERAL + TRIALS)
+    on_server.good("train")
+    words = on_server.bad("choose-run")
+    assert "the training has logged several runs with a model" in words
+    assert "say in metric which number tells the best (there is f1_score, loss)" in words
+    assert not (on_server.out / "told/run-id").exists()
+    assert chosen_metrics(on_server, MODEL_METRIC="f1_score") == {"f1_score": 1.0, "loss": 0.0}
+    assert chosen_metrics(on_server, MODEL_METRIC="loss", MODEL_GOAL="min", MODEL_AT_MOST="0.5")["f1_score"] == 1.0
+    words = on_server.bad("choose-run", MODEL_METRIC="auc")
+    assert "has the metric auc; there is f1_score, loss" in words
+    assert "goal is 'most', but must be max or min" in on_server.bad("choose-run", MODEL_METRIC="loss", MODEL_GOAL="most")
+
+
+def test_a_search_s_own_model_is_taken_before_those_of_its_trials_and_these_are_told_apart_by_a_metric(on_server):
+    train = on_server.folder / "train.py"
+    train.write_text(SEVERAL + NESTED.format(parent="log(f1_score=0.75)"))
+    on_server.good("train")
+    assert chosen_metrics(on_server) == {"f1_score": 0.75}
+    train.write_text(SEVERAL + NESTED.format(parent="pass"))
+    on_server.good("train")
+    assert "several runs with a model" in on_server.bad("choose-run")
+    assert chosen_metrics(on_server, MODEL_METRIC="f1_score") == {"f1_score": 0.5}
 
 
 @pytest.mark.parametrize("bound", ["MODEL_AT_LEAST", "MODEL_AT_MOST"])
@@ -669,8 +805,45 @@ def test_a_python_without_mlflow_is_told(steps):
 def test_a_report_stays_within_the_repository(steps):
     (steps.out / "artifacts").mkdir()
     steps.environment["MODEL_IMAGE"] = "alice/model"
-    assert "must be a folder of the repository" in steps.bad("report", MODEL_REPORT="../elsewhere")
-    assert "must be a folder of the repository" in steps.bad("report", MODEL_REPORT="/etc")
+    for folder in ("../elsewhere", "/etc", ".", "./", "././/.", ".git", "./.git/hooks"):
+        # Before the training, not after the push.
+        for arguments in (["check"], []):
+            assert "must be a folder of the repository" in steps.bad("report", *arguments, MODEL_REPORT=folder), folder
+    assert not list(steps.folder.iterdir())
+    (steps.folder / "notes").touch()
+    assert "which is a file here: name a folder" in steps.bad("report", "check", MODEL_REPORT="notes")
+    steps.good("report", "check")
+
+
+def test_only_what_an_earlier_report_laid_there_is_taken_away_again(steps):
+    artifacts, docs = steps.out / "artifacts", steps.folder / "docs"
+    (artifacts / "plots").mkdir(parents=True)
+    (docs / "guide").mkdir(parents=True)
+    for file in (docs / "index.md", docs / "guide/logo.png", steps.folder / "mine.txt", artifacts / "a.png", artifacts / "plots/b.png"):
+        file.write_text(file.name)
+    (steps.out / "run.json").write_text('{"metrics": {}}')
+    steps.environment.update({"MODEL_IMAGE": "alice/model", "MODEL_REPORT": "./docs/"})
+
+    def laid():
+        return sorted(str(file.relative_to(docs)) for file in docs.rglob("*") if file.is_file())
+
+    steps.good("report")
+    assert laid() == [".modelship-report", "a.png", "guide/logo.png", "index.md", "plots/b.png"]
+    assert steps.told("report") == "docs"
+    # What was moved elsewhere, and what leads out of the folder, is no file of a report.
+    with (docs / ".modelship-report").open("a") as written:
+        written.write("../mine.txt\ngone.png\n")
+    (artifacts / "plots/b.png").unlink()
+    steps.good("report")
+    assert laid() == [".modelship-report", "a.png", "guide/logo.png", "index.md"]
+    assert not (docs / "plots").exists() and (steps.folder / "mine.txt").exists()
+
+
+def test_a_report_s_folder_is_asked_for_before_the_training():
+    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["publish"]["steps"]
+    (check,) = [number for number, step in enumerate(steps) if step.get("run", "").endswith("scripts/model/report check")]
+    assert check < [step.get("name") for step in steps].index("Train")
+    assert steps[check]["env"] == {"MODEL_REPORT": "${{ inputs.report-folder }}"}
 
 
 SERVES = {"status": "True", "reason": "Available", "message": "at least one replica answers"}

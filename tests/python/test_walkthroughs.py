@@ -111,6 +111,7 @@ def test_an_mlflow_project_that_knows_nothing_of_modelship_is_described_and_repo
     assert f"{team.registry.host}/{team.image}@{job.outputs['digest']}" in pull_request["body"]
     assert "| `f1_score` |" in pull_request["body"]
     assert {file.name for file in (team.folder / "model-report").iterdir()} == {
+        ".modelship-report",
         "classification_report.txt",
         "confusion_matrix.png",
         "metrics.json",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import pathlib
 import sys
-from typing import Optional
+from typing import Iterator, Optional
 
 PAGE = 1000
 
@@ -87,7 +88,7 @@ def of_server() -> dict:
 
 
 def of_this_training(client) -> tuple:
-    """The newest run of this training that has a model; a parent before its children."""
+    """The one run of this training that has a model, or of several the best by a metric; a parent before its children."""
     mark = training()
     if not mark:
         fail("there was no training here: run train first, or choose best or a run's id")
@@ -98,33 +99,58 @@ def of_this_training(client) -> tuple:
             "the training has logged no run on this tracking server. Does the script start one (mlflow.start_run), and on "
             "the server that tracking-uri names?"
         )
-    runs.sort(key=lambda run: ("mlflow.parentRunId" in run.data.tags, -run.info.start_time))
-    for run in runs:
-        model = model_of(client, run)
-        if model:
-            refuse_unfinished(run)
-            return run, model
-    refuse_unfinished(runs[0])
-    fail(f"the run {runs[0].info.run_id} has logged no model: mlflow.sklearn.log_model(model, name='model', input_example=…)")
+    nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    for level in (parents, nested):
+        # Two are enough to know that there are several.
+        found = list(itertools.islice(with_model(client, level), 2))
+        if len(found) > 1:
+            return best_of_several(client, level)
+        if found:
+            refuse_unfinished(found[0][0])
+            return found[0]
+    newest = (parents or nested)[0]
+    refuse_unfinished(newest)
+    fail(f"the run {newest.info.run_id} has logged no model: mlflow.sklearn.log_model(model, name='model', input_example=…)")
+
+
+def best_of_several(client, runs: list) -> tuple:
+    """No order of time tells which of a training's trials is meant."""
+    finished = [run for run in runs if run.info.status == "FINISHED"]
+    if not said("METRIC"):
+        fail(
+            f"the training has logged several runs with a model: say in metric which number tells the best (there is "
+            f"{metrics_of(finished)}), and in goal whether max or min; or name a run's id in run"
+        )
+    return best_of(client, finished)
 
 
 def best(client) -> tuple:
-    metric, goal = said("METRIC"), said("GOAL") or "max"
-    if not metric:
+    if not said("METRIC"):
         fail("the best run by which metric? Name it in metric")
+    return best_of(client, search(client, [experiment_id(client)], "attributes.status = 'FINISHED'"))
+
+
+def best_of(client, runs: list) -> tuple:
+    """Of finished runs the one with a model that is best by the metric; the newest of equals."""
+    metric, goal = said("METRIC"), said("GOAL") or "max"
     if goal not in ("max", "min"):
         fail(f"goal is {goal!r}, but must be max or min")
-    runs = search(client, [experiment_id(client)], "attributes.status = 'FINISHED'")
     measured = [run for run in runs if math.isfinite(run.data.metrics.get(metric, math.nan))]
     if not measured:
-        known = sorted({name for run in runs for name in run.data.metrics})[:20]
-        fail(f"none of {len(runs)} finished runs has the metric {metric}; there is {', '.join(known) or 'none at all'}")
+        fail(f"none of {len(runs)} finished runs has the metric {metric}; there is {metrics_of(runs)}")
     measured.sort(key=lambda run: run.data.metrics[metric], reverse=goal == "max")
-    for run in measured:
-        model = model_of(client, run)
-        if model:
-            return run, model
-    fail(f"none of {len(measured)} runs with the metric {metric} has a model")
+    found = next(with_model(client, measured), None)
+    return found or fail(f"none of {len(measured)} runs with the metric {metric} has a model")
+
+
+def with_model(client, runs: list) -> Iterator[tuple]:
+    """Those that have a model, each with its name; asks the server for one run after another."""
+    return ((run, model) for run in runs for model in [model_of(client, run)] if model)
+
+
+def metrics_of(runs: list) -> str:
+    return ", ".join(sorted({name for run in runs for name in run.data.metrics})[:20]) or "none at all"
 
 
 def experiment_id(client) -> str:
@@ -165,10 +191,16 @@ def refuse_bounds(instead: str) -> None:
 
 def bound(name: str) -> Optional[float]:
     text = said(name)
+    if not text:
+        return None
     try:
-        return float(text) if text else None
+        number = float(text)
     except ValueError:
+        number = math.nan
+    # Nothing is below NaN, and nothing above infinity: such a bound would let everything pass.
+    if not math.isfinite(number):
         fail(f"{name.lower().replace('_', '-')} is {text!r}, but must be a number")
+    return number
 
 
 def refuse_unfinished(run) -> None:

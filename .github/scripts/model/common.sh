@@ -48,6 +48,20 @@ told() {
 
 py() { "${MODEL_PYTHON:-python3}" "$@"; }
 
+# projects: the files that MLflow takes for an MLproject, in whatever letters, one a line: those of this folder, or else of the
+# nearest folders below that have any, down to two. A folder may have the name, too: it is none.
+projects() {
+    local file files slashes found=
+    files=$(find . -maxdepth 3 \( -name '.?*' -o -path ./modelship-out \) -prune -o -iname mlproject -print | LC_ALL=C sort)
+    for slashes in / // ///; do
+        while IFS= read -r file; do
+            [ "${file//[!\/]/}" != "$slashes" ] || [ ! -f "$file" ] || found+=${file#./}$'\n'
+        done <<<"$files"
+        [ -z "$found" ] || break
+    done
+    printf %s "$found"
+}
+
 # The tracking server, and who we are there. Teams on DagsHub have one pair of secrets for both.
 tracking() {
     if [ -n "${MODEL_TRACKING_URI:-}" ]; then

@@ -1,7 +1,4 @@
-"""Runs the MLproject of this folder and marks its run: run_project.py MARK.
-
-`mlflow run` itself does not add the tags of MLFLOW_RUN_CONTEXT to the run that it makes.
-"""
+"""Runs the MLproject of a folder: run_project.py FOLDER."""
 
 import os
 import sys
@@ -20,11 +17,11 @@ def parameters(text: str) -> dict:
     return given
 
 
-def main(mark: str) -> None:
+def main(folder: str) -> None:
     # Started as a subprocess by MLflow, and with the variables of this one.
     try:
-        run = mlflow.projects.run(
-            ".",
+        mlflow.projects.run(
+            folder,
             entry_point=os.environ.get("MODEL_ENTRY_POINT") or "main",
             parameters=parameters(os.environ.get("MODEL_PARAMETERS", "")),
             experiment_name=os.environ.get("MODEL_EXPERIMENT") or None,
@@ -32,7 +29,6 @@ def main(mark: str) -> None:
         )
     except MlflowException as error:
         sys.exit(f"train: the project failed: {error.message.splitlines()[0]}")
-    mlflow.MlflowClient().set_tag(run.run_id, "modelship.training", mark)
 
 
 if __name__ == "__main__":

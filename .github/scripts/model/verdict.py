@@ -17,6 +17,9 @@ def verdict(deployment: dict, digest: str) -> str:
     status, image = deployment.get("status", {}), deployment.get("spec", {}).get("image", {})
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     stable, candidate = ((status.get(name) or {}).get("digest") for name in ("stable", "candidate"))
+    if status.get("sameImage") == digest:
+        # The tag holds the wanted version's image under another digest.
+        digest = candidate or stable or digest
     # A newer version may be on its way: users get this one all the same.
     if stable == digest and any(conditions.get(kind, {}).get("status") == "True" for kind in ("Ready", "Available")):
         return "serving"

@@ -21,7 +21,9 @@ fn arguments(directory: &Path, image: &str) -> Arguments {
 fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        fs::write(directory.path().join(name), text).unwrap();
+        let file = directory.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
     }
     directory
 }
@@ -49,6 +51,76 @@ fn a_project_gets_a_workflow_and_a_deployment_that_are_valid() {
     let deployment = written(directory.path(), DEPLOYMENT.0);
     assert_eq!(deployment["metadata"]["name"], "churn-model");
     ValidSpec::parse("churn-model", &deployment["spec"]).unwrap();
+}
+
+#[test]
+fn a_project_is_found_in_every_spelling_of_mlflow_s_and_in_folders_below() {
+    for (files, found) in [
+        (&["MLproject"][..], &["MLproject"][..]),
+        (&["MLProject"], &["MLProject"]),
+        (&["MLProject/MLProject", "README.md"], &["MLProject/MLProject"]),
+        (&["MLProject/MLproject", "MLProject/conda.yaml"], &["MLProject/MLproject"]),
+        (&["Workflow-CI/MLProject/MLProject", "Workflow-CI/README.md"], &["Workflow-CI/MLProject/MLProject"]),
+        (&["A model/mlproject"], &["A model/mlproject"]),
+        (&["mlproject", "old/MLproject"], &["mlproject"]),
+        (&["old/MLproject", "Workflow-CI/MLProject/MLProject"], &["old/MLproject"]),
+        (&["b/MLproject", "a/MLproject"], &["a/MLproject", "b/MLproject"]),
+        (&["modelship-out/artifacts/MLproject", ".venv/MLproject", ".modelship/MLproject", "a/b/c/MLproject"], &[]),
+        (&["MLproject.md", "notes/MLproject.txt"], &[]),
+    ] {
+        let named: Vec<(&str, &str)> = files.iter().map(|file| (*file, "name: churn")).collect();
+        assert_eq!(repository::projects(repository(&named).path()), found, "{files:?}");
+    }
+}
+
+#[test]
+fn a_project_in_a_folder_is_trained_and_watched_as_a_whole() {
+    let directory = repository(&[
+        ("MLProject/MLProject", "name: churn"),
+        ("MLProject/modelling.py", "mlflow.sklearn.log_model(model, serialization_format='cloudpickle')"),
+    ]);
+    let told = init(&arguments(directory.path(), "alice/churn")).unwrap();
+    let workflow = written(directory.path(), WORKFLOW.0);
+    assert_eq!(workflow["jobs"]["model"]["with"], serde_json::json!({"image": "alice/churn"}));
+    assert_eq!(workflow["on"]["push"]["paths"], serde_json::json!(["**.py", WORKFLOW.0, "MLProject/**"]));
+    assert!(!told.contains("skops") && !told.contains("Workflows of yours"), "{told}");
+}
+
+#[test]
+fn of_several_projects_the_workflow_says_where_to_name_one() {
+    let directory = repository(&[("a/MLproject", ""), ("b\"{$\n/MLproject", "")]);
+    init(&arguments(directory.path(), "alice/churn")).unwrap();
+    let text = fs::read_to_string(directory.path().join(WORKFLOW.0)).unwrap();
+    assert!(text.contains("# train-command: mlflow run FOLDER --env-manager=local # of a/MLproject, b"), "{text}");
+    let paths = &written(directory.path(), WORKFLOW.0)["on"]["push"]["paths"];
+    assert_eq!(paths, &serde_json::json!(["**.py", WORKFLOW.0, "a/**", "b****/**"]));
+}
+
+#[test]
+fn a_team_s_own_workflow_that_trains_or_publishes_is_named_with_the_line_that_does() {
+    let directory = repository(&[
+        (
+            ".github/workflows/main.yml",
+            "jobs:\n  # mlflow run .\n      - run: mlflow run MLProject --env-manager=local\n",
+        ),
+        (".github/workflows/image.yaml", "      - uses: docker/build-push-action@v6\n"),
+        (".github/workflows/lint.yml", "      - run: ruff check\n"),
+        (
+            ".github/workflows/ours.yml",
+            "    uses: modelship/modelship/.github/workflows/publish-model.yml@v1 # mlflow run\n",
+        ),
+        ("MLProject/MLproject", "name: churn"),
+    ]);
+    let told = init(&arguments(directory.path(), "alice/churn")).unwrap();
+    let named: Vec<&str> = told.lines().filter(|line| line.contains("  .github/workflows/")).collect();
+    assert_eq!(
+        named,
+        [
+            "  .github/workflows/image.yaml: docker/build-push-action@v6",
+            "  .github/workflows/main.yml: mlflow run MLProject --env-manager=local",
+        ]
+    );
+    assert!(told.contains("take their triggers away"), "{told}");
 }
 
 #[test]
