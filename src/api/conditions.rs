@@ -39,28 +39,39 @@ pub const AWAITING_METRICS: &str = "AwaitingMetrics";
 /// The API server refuses longer messages (`metav1.Condition`: 32768); readers do long before.
 const MESSAGE_MAX: usize = 2048;
 
-/// One judgement: true or false, with the reason (CamelCase) and a sentence for people.
+/// One judgement: true, false or unknown, with the reason (CamelCase) and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub kind: &'static str,
-    pub holds: bool,
+    /// `None`: it cannot be known.
+    pub holds: Option<bool>,
     pub reason: String,
     pub message: String,
 }
 
 impl Judgement {
-    pub fn new(kind: &'static str, holds: bool, reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind, holds, reason: reason.into(), message: message.into() }
+    pub fn new(
+        kind: &'static str,
+        holds: impl Into<Option<bool>>,
+        reason: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { kind, holds: holds.into(), reason: reason.into(), message: message.into() }
     }
 
     /// What a condition says already.
     pub fn as_before(kind: &'static str, known: &Condition) -> Self {
-        Self::new(kind, known.status == "True", &known.reason, &known.message)
+        let holds = match known.status.as_str() {
+            "True" => Some(true),
+            "False" => Some(false),
+            _ => None,
+        };
+        Self::new(kind, holds, &known.reason, &known.message)
     }
 
     /// The same reason and words under another condition type.
     pub fn also(&self, kind: &'static str, holds: bool) -> Self {
-        Self { kind, holds, ..self.clone() }
+        Self { kind, holds: Some(holds), ..self.clone() }
     }
 }
 
@@ -86,7 +97,11 @@ pub fn conclude(judgements: &[Judgement], before: &[Condition], generation: i64,
     judgements
         .iter()
         .map(|judgement| {
-            let status = if judgement.holds { "True" } else { "False" };
+            let status = match judgement.holds {
+                Some(true) => "True",
+                Some(false) => "False",
+                None => "Unknown",
+            };
             let since = before
                 .iter()
                 .find(|old| old.type_ == judgement.kind && old.status == status)

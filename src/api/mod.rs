@@ -5,6 +5,7 @@ mod bounds;
 pub mod conditions;
 mod findings;
 mod idle;
+pub(crate) mod labels;
 pub mod meaning;
 pub mod mlflow;
 pub mod monitoring;

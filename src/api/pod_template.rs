@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{findings::Findings, names};
+use super::{findings::Findings, labels, names};
 
 /// `podTemplate` may add and change anything but what Modelship must be able to rely on.
 pub fn check(template: &Value, port: u16, findings: &mut Findings) {
@@ -19,9 +19,12 @@ pub fn check(template: &Value, port: u16, findings: &mut Findings) {
     check_shape(template, findings);
     for kind in ["labels", "annotations"] {
         let keys = template.pointer(&format!("/metadata/{kind}")).and_then(Value::as_object);
-        for key in keys.into_iter().flatten().map(|(key, _)| key) {
+        for (key, value) in keys.into_iter().flatten() {
+            let at = format!("{AT}.metadata.{kind}");
             if key.starts_with("modelship.dev/") || *key == names::MANAGED_BY {
-                findings.add(format!("{AT}.metadata.{kind}"), format!("'{key}' is Modelship's own; leave it out"));
+                findings.add(at, format!("'{key}' is Modelship's own; leave it out"));
+            } else if let Some(fault) = wrong_entry(kind, key, value) {
+                findings.add(at, fault);
             }
         }
     }
@@ -37,6 +40,14 @@ pub fn check(template: &Value, port: u16, findings: &mut Findings) {
             check_container(&format!("{AT}.spec.{list}[{index}]"), container, port, findings);
         }
     }
+}
+
+fn wrong_entry(kind: &str, key: &str, value: &Value) -> Option<String> {
+    if kind == "annotations" {
+        return labels::wrong_annotation(key);
+    }
+    // A null takes a label away, and what else is no text the API server tells.
+    labels::wrong_name(key).or_else(|| labels::wrong_value(value.as_str().unwrap_or_default()))
 }
 
 /// What is merged takes the place of what is rendered unless both are objects.

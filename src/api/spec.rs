@@ -322,6 +322,10 @@ pub struct Service {
     /// Default ClusterIP.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<ServiceType>,
+    /// Of each node, for type NodePort or LoadBalancer. Default: a free one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub node_port: Option<i32>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('modelship.dev/'))")
@@ -333,7 +337,7 @@ pub struct Service {
     #[x_kube(validation = Rule::new("self.all(path, path.startsWith('/') && path.size() <= 256 && self[path].startsWith('/'))")
         .message("maps paths to paths: both start with '/' and have at most 256 characters"))]
     pub aliases: BTreeMap<String, String>,
-    /// true: a NetworkPolicy admits all to predictions; Prometheus, the operator and the model's own pods to metrics; and nothing else. Default false.
+    /// true: a NetworkPolicy admits all to predictions; Prometheus, the operator and the model's pods to metrics; nothing else. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<bool>,
 }

@@ -35,6 +35,9 @@ pub struct ModelDeploymentStatus {
     /// The tag that was resolved last.
     #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// What the tag holds, where that is the wanted version's image under another digest.
+    #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
+    pub same_image: Option<String>,
     /// The version that users get.
     #[serde(default, deserialize_with = "or_none", skip_serializing_if = "Option::is_none")]
     pub stable: Option<Version>,
@@ -61,11 +64,12 @@ pub struct ModelDeploymentStatus {
 
 impl ModelDeploymentStatus {
     /// The names of all fields.
-    pub const FIELDS: [&str; 11] = [
+    pub const FIELDS: [&str; 12] = [
         "observedGeneration",
         "conditions",
         "url",
         "tag",
+        "sameImage",
         "stable",
         "candidate",
         "replicas",
@@ -102,7 +106,7 @@ fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String,
 pub struct Version {
     /// The full name: docker.io/alice/model.
     pub repository: String,
-    /// What is pinned in the pod template.
+    /// As a push prints it.
     pub digest: String,
     /// The digest's first twelve digits.
     pub short: String,

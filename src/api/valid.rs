@@ -14,7 +14,7 @@ pub use super::findings::Invalid;
 use super::{
     bounds,
     findings::Findings,
-    idle,
+    idle, labels,
     mlflow::{self, Training},
     monitoring::{self, valid::Monitoring},
     names, pod_template, predictions,
@@ -101,6 +101,8 @@ pub struct Server {
 pub struct Service {
     pub port: u16,
     pub kind: ServiceType,
+    /// `None`: none, or one that the API server chooses.
+    pub node_port: Option<u16>,
     pub annotations: BTreeMap<String, String>,
     pub aliases: BTreeMap<String, String>,
     /// Whether the pods' ports are closed to whom they are not for.
@@ -141,14 +143,7 @@ impl ValidSpec {
         if !exceeded.is_empty() {
             return Err(exceeded);
         }
-        let spec = ModelDeploymentSpec::deserialize(stored).map_err(|error| {
-            vec![Invalid {
-                field: "spec".into(),
-                message: format!(
-                    "does not have the shape of a ModelDeployment ({error}); see kubectl explain mdl.spec"
-                ),
-            }]
-        })?;
+        let spec = ModelDeploymentSpec::deserialize(stored).map_err(|error| misshapen(stored, &error))?;
         let mut findings = Findings::default();
         let idle = idle::settings(&spec);
         check_name(name, &mut findings);
@@ -190,6 +185,16 @@ impl ValidSpec {
             idle,
         })
     }
+}
+
+/// The fields whose shape is wrong; where the schema does not tell, what the parser says.
+fn misshapen(stored: &Value, error: &serde_json::Error) -> Vec<Invalid> {
+    let found = bounds::misshapen(stored);
+    if !found.is_empty() {
+        return found;
+    }
+    let message = format!("does not have the shape of a ModelDeployment ({error}); see kubectl explain mdl.spec");
+    vec![Invalid { field: "spec".into(), message }]
 }
 
 fn check_name(name: &str, findings: &mut Findings) {
@@ -286,15 +291,34 @@ fn server(server: spec::Server, findings: &mut Findings) -> Server {
 fn check_resources(at: &str, resources: &spec::Resources, findings: &mut Findings) {
     for (list, amounts) in [("requests", &resources.requests), ("limits", &resources.limits)] {
         for (name, amount) in amounts {
-            findings.take(&format!("{at}.{list}.{name}"), amount.millis(), 0);
+            let field = format!("{at}.{list}.{name}");
+            if let Some(fault) = wrong_resource(name) {
+                findings.add(&field, fault);
+            }
+            findings.take(&field, amount.millis(), 0);
         }
     }
 }
 
+/// Why there is no resource of a node by that name.
+///
+/// Source: `ValidateResourceName` of Kubernetes, which the API server holds containers to.
+fn wrong_resource(name: &str) -> Option<String> {
+    let standard = ["cpu", "memory", "ephemeral-storage"].contains(&name) || name.starts_with("hugepages-");
+    let device = name.contains('/') && labels::wrong_name(name).is_none();
+    (!standard && !device).then(|| {
+        format!("'{name}' is no resource of a node; write cpu, memory, ephemeral-storage, hugepages-2Mi, or a device with its domain: nvidia.com/gpu")
+    })
+}
+
 fn exporter(exporter: spec::Exporter, findings: &mut Findings) -> Option<Exporter> {
+    // Without it they reach no container, and specs that say them were taken before.
+    if exporter.enabled == Some(false) {
+        return None;
+    }
     let resources = exporter.resources.unwrap_or_default();
     check_resources("spec.exporter.resources", &resources, findings);
-    exporter.enabled.unwrap_or(true).then_some(Exporter { resources })
+    Some(Exporter { resources })
 }
 
 /// MLflow starts one worker for every core of the *node*; each holds the whole model in memory. The container's own
@@ -318,8 +342,10 @@ fn check_env(env: &[spec::EnvVar], findings: &mut Findings) {
     let mut seen = BTreeSet::new();
     for (index, variable) in env.iter().enumerate() {
         let field = format!("spec.server.env[{index}]");
-        if variable.name.is_empty() || variable.name.contains('=') {
-            findings.add(&field, "needs a name without '='");
+        // Source: `IsRelaxedEnvVarName` of Kubernetes' apimachinery; before 1.34 it takes less.
+        if variable.name.is_empty() || !variable.name.chars().all(|c| matches!(c, ' '..='~') && c != '=') {
+            findings
+                .add(&field, format!("'{}' is no name of a variable; write letters, digits and '_'", variable.name));
         }
         if !seen.insert(variable.name.as_str()) {
             findings.add(&field, format!("'{}' is set twice; keep one", variable.name));
@@ -333,21 +359,37 @@ fn check_env(env: &[spec::EnvVar], findings: &mut Findings) {
             }
             for key in [&source.secret_key_ref, &source.config_map_key_ref].into_iter().flatten() {
                 findings.object_name(format!("{field}.valueFrom"), &key.name);
+                if !is_key(&key.key) {
+                    let words = "is no key that a Secret or ConfigMap can have: letters, digits, '-', '_' and '.'";
+                    findings.add(format!("{field}.valueFrom"), format!("'{}' {words}", key.key));
+                }
             }
         }
     }
+}
+
+/// Source: `IsConfigMapKey` of Kubernetes' apimachinery.
+fn is_key(key: &str) -> bool {
+    let within = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !key.is_empty() && key.len() <= 253 && key.chars().all(within) && key != "." && !key.starts_with("..")
 }
 
 fn service(service: spec::Service, findings: &mut Findings) -> Service {
     if let Some(key) = service.annotations.keys().find(|key| key.starts_with("modelship.dev/")) {
         findings.add("spec.service.annotations", format!("'{key}' is Modelship's own; choose another prefix"));
     }
+    if let Some(fault) = service.annotations.keys().find_map(|key| labels::wrong_annotation(key)) {
+        findings.add("spec.service.annotations", fault);
+    }
     if service.aliases.iter().any(|(path, other)| !path.starts_with('/') || !other.starts_with('/')) {
         findings.add("spec.service.aliases", "maps paths to paths, and both start with '/': {/predict: /invocations}");
     }
+    let kind = service.kind.unwrap_or(ServiceType::ClusterIP);
+    let node_port = service.node_port.map(|port| findings.port("spec.service.nodePort", Some(port), SERVICE_PORT));
     Service {
         port: findings.port("spec.service.port", service.port, SERVICE_PORT),
-        kind: service.kind.unwrap_or(ServiceType::ClusterIP),
+        kind,
+        node_port: node_port.filter(|_| kind != ServiceType::ClusterIP),
         annotations: service.annotations,
         aliases: service.aliases,
         network_policy: service.network_policy.unwrap_or(false),

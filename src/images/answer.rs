@@ -81,6 +81,11 @@ fn absent(subject: Subject<'_>, endpoint: &Endpoint) -> Failure {
              images from there, it says so, too, while it cannot reach {registry}: look into its log. If images are pushed \
              to it, push this one there"
         );
+        let reason = match subject.want {
+            Want::Tag(_) => reason,
+            // Whoever concludes from the absence of a digest must know whose word it is.
+            Want::Digest(_) => reason::NOT_IN_MIRROR,
+        };
         let kind = FailureKind::NotInMirror;
         return Failure { problem: Problem::new(reason, message), retry_after: None, kind };
     }
@@ -154,11 +159,14 @@ pub(super) fn hollow(subject: Subject<'_>, child: Failure) -> Failure {
     if !child.kind.is_absence() {
         return child;
     }
+    let (reason, holder, why) = match child.kind {
+        FailureKind::NotInMirror => (reason::NOT_IN_MIRROR, "mirror", "it cannot reach its registry"),
+        _ => (reason::DIGEST_NOT_FOUND, "registry", "the push was cut off"),
+    };
     let message = format!(
-        "the registry holds the index {subject} but not the images in it (it has collected them, or the push was cut \
-         off): push it again"
+        "the {holder} holds the index {subject} but not the images in it (it has collected them, or {why}): push it again"
     );
-    Failure { problem: Problem::new(reason::DIGEST_NOT_FOUND, message), ..child }
+    Failure { problem: Problem::new(reason, message), ..child }
 }
 
 /// A host name that makes no URL.

@@ -56,10 +56,12 @@ pub struct Follow {
     /// What was stored of digests when they were first seen, so that a restart asks no registry for it again. Believed for
     /// these credentials alone: whoever may write what is stored must not tell other namespaces what an image holds.
     pub stored: Vec<Arc<ImageDetails>>,
-    /// The digest that users get now: looked for once a day, since registries collect what no tag points to.
+    /// What pods of the version that users get now pull: looked for once a day, since registries collect what no tag points to.
     pub serving: Option<Digest>,
     /// The images in that digest that nodes run, where it is an index: a registry may hold the index and not them.
     pub serving_images: BTreeSet<Digest>,
+    /// The images that nodes would run of a version that may be introduced, where it is an index: looked for before it is.
+    pub introducing: BTreeSet<Digest>,
     /// How often a tag is looked at. Of several owners of one tag the most impatient decides.
     pub interval: Duration,
     /// With which pull secrets.
@@ -77,6 +79,8 @@ pub struct Observation {
     pub unconfirmed: bool,
     /// What became of each of [`Follow::details_of`]; those not asked yet are absent.
     pub details: BTreeMap<Digest, Result<ImageDetails, Problem>>,
+    /// Whether each of [`Follow::introducing`] is there; those not asked yet are absent.
+    pub images: BTreeMap<Digest, Result<(), Problem>>,
     /// Why the newest poll failed; `None` after a success, and before the first poll ended.
     pub problem: Option<Problem>,
     /// Whether a node could pull [`Follow::serving`] now. Only a registry's clear word that it is gone makes it

@@ -201,10 +201,15 @@ impl Index {
     /// A new follower may be more impatient, or need what nobody needed before.
     fn hurry(&mut self, key: &TargetKey, sooner: bool, now: Instant) -> bool {
         let Some(target) = self.targets.get(key) else { return false };
-        if target.polling || target.failures > 0 {
+        if target.polling {
             return false;
         }
-        let wanted = if target.lacks_details() {
+        let wanted = if target.failures > 0 {
+            // What nobody waited for is looked for ever more seldom: whoever begins to wait does not wait that long.
+            let wait = self.schedule.after_failure(target.failures, target.interval(), None, (self.dice)());
+            let soon = target.last_poll.map_or(now, |last| last + wait).max(now);
+            sooner.then(|| target.not_before.map_or(soon, |allowed| soon.max(allowed)))
+        } else if target.lacks_details() {
             Some(now)
         } else if sooner || target.due.is_none() {
             let wait = target.after_success(&self.schedule, (self.dice)());
@@ -349,6 +354,12 @@ impl Index {
         }
     }
 
+    /// What the owner's version was seen to be last.
+    pub fn latest(&self, key: &OwnerKey) -> Option<Arc<ImageDetails>> {
+        let Owner { follow, .. } = self.owners.get(key)?;
+        self.targets.get(&TargetKey::of(follow, follow.want.clone()))?.good.clone()
+    }
+
     /// The next owner whose observation is not what it was told last.
     pub fn next_changed(&mut self) -> Option<OwnerKey> {
         self.changed.next()
@@ -364,10 +375,18 @@ impl Index {
             let known = target.good.clone().map(Ok).or_else(|| target.problem.clone().map(Err))?;
             Some((digest.clone(), known))
         });
+        let there = |image: &Digest| {
+            let target = target(Want::Digest(image.clone()))?;
+            match (target.there, &target.problem) {
+                (Some(true), _) => Some(Ok(())),
+                (_, problem) => problem.clone().map(Err),
+            }
+        };
         Seen {
             latest: wanted.and_then(|target| target.good.clone()),
             unconfirmed: wanted.is_some_and(Target::is_unconfirmed),
             details: details.collect(),
+            images: follow.introducing.iter().filter_map(|image| Some((image.clone(), there(image)?))).collect(),
             problem: wanted.and_then(|target| target.problem.clone()),
             pullable: follow.serving.clone().and_then(|digest| {
                 let there = |digest: Digest| target(Want::Digest(digest)).and_then(|target| target.there);
@@ -404,8 +423,12 @@ fn interests(follow: &Follow) -> HashMap<TargetKey, Interest> {
     for digest in &follow.details_of {
         interests.entry(key(Want::Digest(digest.clone()))).or_default().details = true;
     }
-    for digest in follow.serving.iter().chain(&follow.serving_images) {
+    for digest in follow.serving.iter().chain(&follow.serving_images).chain(&follow.introducing) {
         interests.entry(key(Want::Digest(digest.clone()))).or_default().serving = true;
+    }
+    // Until they are there a version waits for them.
+    for digest in &follow.introducing {
+        interests.entry(key(Want::Digest(digest.clone()))).or_default().wants = Some(follow.interval);
     }
     interests
 }

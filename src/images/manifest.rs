@@ -38,11 +38,15 @@ pub struct ImageDetails {
 impl ImageDetails {
     /// Whether the nodes would run the very same content, so that moving from one to the other changes nothing.
     ///
-    /// Only the children of the nodes' platforms count: a new attestation or another platform is not a new model. With
-    /// no nodes known, or when neither image has anything for them, all children count.
+    /// Only the children of the nodes' platforms count: a new attestation or another platform is not a new model. When
+    /// neither image has anything for them, all children count. With no nodes known, as while the last one is drained, one
+    /// child in common is enough: which of them counts is known again once there is a node.
     pub fn same_images_as(&self, other: &ImageDetails, nodes: &BTreeSet<Platform>) -> bool {
         if self.digest == other.digest {
             return true;
+        }
+        if nodes.is_empty() {
+            return self.platforms.iter().any(|child| other.platforms.contains(child));
         }
         let (mine, theirs) = (self.children_for(nodes), other.children_for(nodes));
         if mine.is_empty() && theirs.is_empty() {

@@ -18,6 +18,7 @@
 //! | `hosts` | what is remembered of a host: concurrency, its accounts, metrics |
 //! | `limits` | what it says of its limits to an account: holds after 429, of which there are two kinds, remaining pulls |
 //! | [`follow`] | [`Follow`] and [`Observation`]: what an owner wants, and what it is told |
+//! | [`once`] | one question, for programs that follow nothing |
 //! | [`poller`] | [`Images`]: one shared poll per reference, however many owners |
 //! | `index` | the poller's memory: plain and synchronous, its clock passed in |
 //! | `target` | one reference that is polled |
@@ -49,6 +50,7 @@ pub mod labels;
 mod limits;
 pub mod manifest;
 pub mod mirrors;
+pub mod once;
 mod pages;
 pub mod platform;
 pub mod poller;

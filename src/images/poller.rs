@@ -29,6 +29,7 @@ use super::{
     hosts::{self, Hosts, lock},
     index::{Effects, Index, Job, Outcome, TargetKey},
     keychains::{Keychains, Read},
+    manifest::ImageDetails,
     mirrors::Mirrors,
     problem::{Failure, FailureKind, Problem, reason},
     reference::{Digest, Repository},
@@ -195,6 +196,11 @@ impl Images {
         };
         self.poller.apply(effects);
         observation
+    }
+
+    /// What is known to be wanted by an owner that [follows](Images::follow) something already.
+    pub fn latest(&self, owner: &OwnerKey) -> Option<Arc<ImageDetails>> {
+        lock(&self.poller.index).latest(owner)
     }
 
     /// The owner is gone.

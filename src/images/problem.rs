@@ -36,6 +36,8 @@ pub mod reason {
     pub const TAG_NOT_FOUND: &str = "TagNotFound";
     /// No such digest: registries collect what no tag points to.
     pub const DIGEST_NOT_FOUND: &str = "DigestNotFound";
+    /// A mirror that is asked alone has no such digest: it was collected, or the mirror cannot reach its registry.
+    pub const NOT_IN_MIRROR: &str = "NotInMirror";
     /// The tag holds something that no node can run: an artifact, an empty index, the outdated schema 1.
     pub const NOT_AN_IMAGE: &str = "NotAnImage";
     /// A pull secret that is named does not exist.

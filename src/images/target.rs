@@ -27,6 +27,8 @@ pub(super) struct Target {
     /// Something changed while a poll was under way, whose answer may be older than that: when to ask again.
     pub again: Option<Instant>,
     pub failures: u32,
+    /// The registry that failed last allows no question before.
+    pub not_before: Option<Instant>,
     pub successes: u32,
     pub pace: u32,
     pub last_poll: Option<Instant>,
@@ -54,6 +56,7 @@ impl Target {
             polling: false,
             again: None,
             failures: 0,
+            not_before: None,
             successes: 0,
             pace: 1,
             last_poll: None,

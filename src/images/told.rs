@@ -18,6 +18,7 @@ pub(super) struct Seen {
     pub latest: Option<Arc<ImageDetails>>,
     pub unconfirmed: bool,
     pub details: BTreeMap<Digest, Result<Arc<ImageDetails>, Problem>>,
+    pub images: BTreeMap<Digest, Result<(), Problem>>,
     pub problem: Option<Problem>,
     pub pullable: Option<bool>,
 }
@@ -29,6 +30,7 @@ impl From<Seen> for Observation {
             latest: seen.latest.map(own),
             unconfirmed: seen.unconfirmed,
             details: seen.details.into_iter().map(|(digest, known)| (digest, known.map(own))).collect(),
+            images: seen.images,
             problem: seen.problem,
             pullable: seen.pullable,
         }

@@ -18,6 +18,8 @@ use crate::api::{names, valid::ValidSpec};
 
 /// What the Prometheus Operator and Prometheus' own chart call its pods.
 const PROMETHEUS: (&str, &str) = ("app.kubernetes.io/name", "prometheus");
+/// What the Prometheus Operator calls those of a PrometheusAgent.
+const AGENT: (&str, &str) = ("app.kubernetes.io/name", "prometheus-agent");
 
 pub fn build(owner: &Owner, spec: &ValidSpec) -> Option<Child> {
     // Without the exporter there is nothing to shield: the one port is for users.
@@ -35,7 +37,7 @@ pub fn build(owner: &Owner, spec: &ValidSpec) -> Option<Child> {
             policy_types: Some(vec!["Ingress".into()]),
             ingress: Some(vec![
                 rule(None, &[names::EXPORTER_HTTP]),
-                rule(Some(vec![anywhere(PROMETHEUS)]), &[names::EXPORTER_METRICS]),
+                rule(Some(vec![anywhere(PROMETHEUS), anywhere(AGENT)]), &[names::EXPORTER_METRICS]),
                 rule(Some(vec![operator, own]), &[names::EXPORTER_METRICS, names::EXPORTER_PROBES]),
             ]),
             egress: None,

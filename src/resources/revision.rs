@@ -10,7 +10,7 @@ use k8s_openapi::api::apps::v1::ControllerRevision;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::{Child, ChildKind, Owner};
+use super::{Child, ChildKind, Owner, template};
 use crate::{
     api::names,
     images::{Digest, ImageDetails, Labels, Platform},
@@ -36,7 +36,7 @@ pub struct Revision {
     pub name: String,
     pub number: i64,
     pub inputs_hash: String,
-    /// The image reference in the template, `repository@sha256:…`.
+    /// The version, `repository@sha256:…`: what a push or a pin calls it. Its pods may pull the image in an index.
     pub image: String,
     pub template: Value,
     /// The labels of the image, when they were known as this was made: what it means is known with the registry away.
@@ -85,6 +85,11 @@ impl Revision {
         self
     }
 
+    /// The image that its pods pull.
+    pub fn pulls(&self) -> &str {
+        template::pulled(&self.template).unwrap_or(&self.image)
+    }
+
     /// What was stored of the image with this digest; `None` where it is not complete.
     pub fn details(&self, digest: &str) -> Option<ImageDetails> {
         let labels = Arc::new(self.labels.clone().unwrap_or_default());
@@ -112,4 +117,21 @@ impl Revision {
 fn read_platforms(stored: &Value) -> Option<Vec<(Platform, Digest)>> {
     let stored: Vec<(String, Digest)> = Vec::deserialize(stored).ok()?;
     stored.into_iter().map(|(on, digest)| Some((on.parse().ok()?, digest))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As an earlier release stored it. Whoever deploys it says the track; nobody may be told one by the template.
+    #[test]
+    fn a_template_that_was_stored_with_a_track_is_read_without_and_sent_as_it_is() {
+        let owner = Owner { namespace: "cellar".into(), name: "grape".into(), uid: "1".into() };
+        let labels = json!({names::MODEL: "grape", names::TRACK: "stable"});
+        let data = json!({"inputsHash": "0a", "image": "x@y", "template": {"metadata": {"labels": labels}}});
+        let stored = json!({"metadata": {"name": "grape-0a"}, "revision": 1, "data": data});
+        let read = Revision::read(&serde_json::from_value(stored).unwrap()).unwrap();
+        assert_eq!(read.template, json!({"metadata": {"labels": {names::MODEL: "grape"}}}));
+        assert_eq!(read.child(&owner).body["data"], data);
+    }
 }

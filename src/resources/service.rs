@@ -27,6 +27,8 @@ pub fn build(owner: &Owner, spec: &ValidSpec) -> Child {
                 name: Some(names::HTTP_PORT.into()),
                 port: i32::from(spec.service.port),
                 protocol: Some("TCP".into()),
+                // Where nobody asks for one, that which the API server has chosen is left alone.
+                node_port: spec.service.node_port.map(i32::from),
                 // By name: the pod template decides which container bears it.
                 target_port: Some(IntOrString::String(names::HTTP_PORT.into())),
                 ..ServicePort::default()

@@ -69,6 +69,21 @@ pub fn pinned(spec: &ValidSpec, digest: &Digest) -> String {
     spec.image.repository.at(digest)
 }
 
+/// The image that the model's container in a template pulls.
+pub fn pulled(template: &Value) -> Option<&str> {
+    let containers = template.pointer("/spec/containers")?.as_array()?;
+    containers.iter().find(|container| container["name"] == names::MODEL_CONTAINER)?["image"].as_str()
+}
+
+/// Lets the model's container pull another image than its version is called by.
+pub fn pull(template: &mut Value, image: &str) {
+    let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+    let mut containers = containers.into_iter().flatten();
+    if let Some(model) = containers.find(|container| container["name"] == names::MODEL_CONTAINER) {
+        model["image"] = json!(image);
+    }
+}
+
 /// Renders the pod template for one version. `profile` is what it says itself of its predictions. It is no input: a digest
 /// says one thing for ever, and what is said of templates from before it was read reaches them with the next roll-out.
 pub fn render(

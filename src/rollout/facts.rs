@@ -180,6 +180,14 @@ impl PodFacts {
         self.started && !self.ready && !self.leaving && silent
     }
 
+    /// Whether its node has been told that the image of the model is not there.
+    pub fn lacks_image(&self) -> bool {
+        let absent = |trouble: &Trouble| {
+            trouble.kind == Kind::Pull(Pull::NotFound) && trouble.container == names::MODEL_CONTAINER
+        };
+        !self.leaving && self.trouble.as_ref().is_some_and(absent)
+    }
+
     /// What keeps it from serving, by its own status or else as its exporter tells.
     pub fn told(&self) -> Option<Trouble> {
         let unwell = || {

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::{
-    images::{ImageDetails, Platform},
+    images::{Digest, ImageDetails, Platform},
     resources::merge,
 };
 
@@ -97,6 +97,19 @@ pub fn steered(mut template: Value, image: Option<&ImageDetails>, nodes: &[&Node
         }
     }
     template
+}
+
+/// The image in an index that every node would run that the template admits, now and later: the only one, or the only one
+/// for what the template's nodeSelector names. Else a node of another platform may join, and would run another.
+pub fn only_image<'a>(template: &Value, index: &'a ImageDetails) -> Option<&'a Digest> {
+    let demands = Demands::of(template);
+    let demanded = |label: &str, part: &str| demands.labels.get(label).is_none_or(|wanted| wanted == part);
+    let may_run = |platform: &Platform| {
+        demanded(OPERATING_SYSTEM, platform.os()) && demanded(ARCHITECTURE, platform.architecture())
+    };
+    let mut images = index.platforms.iter().filter(|(platform, _)| may_run(platform)).map(|(_, image)| image);
+    let first = images.next().filter(|image| **image != index.digest)?;
+    images.all(|other| other == first).then_some(first)
 }
 
 impl Demands {

@@ -1,10 +1,10 @@
 //! How far the wanted version has got, with the reason when it does not get on.
 
 use super::{
-    facts::{DeploymentFacts, PodFacts},
+    facts::{DeploymentFacts, Kind, PodFacts},
     remedy,
 };
-use crate::api::valid::ValidSpec;
+use crate::api::{names, valid::ValidSpec};
 
 /// Where a roll-out stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,17 @@ pub fn trouble(spec: &ValidSpec, wanted: &str, pods: &[PodFacts]) -> Option<Reas
     // Of several in the same trouble always the same one, or the words would go to and fro.
     let (trouble, pod) = troubled.min_by(|(a, x), (b, y)| (&a.kind, &x.name).cmp(&(&b.kind, &y.name)))?;
     Some(remedy::of(spec, &trouble, pod))
+}
+
+/// Why a pod of that image waits for it: its node cannot pull it.
+pub fn unpulled(spec: &ValidSpec, wanted: &str, pods: &[PodFacts]) -> Option<Reason> {
+    let ours = pods.iter().filter(|pod| pod.image == wanted && !pod.leaving);
+    let waits = |pod: &&PodFacts| {
+        let trouble = pod.trouble.as_ref();
+        trouble.is_some_and(|it| matches!(it.kind, Kind::Pull(_)) && it.container == names::MODEL_CONTAINER)
+    };
+    let pod = ours.filter(waits).min_by_key(|pod| &pod.name)?;
+    Some(remedy::of(spec, pod.trouble.as_ref()?, pod))
 }
 
 /// The deadline has passed, and no pod that lives is in a trouble that has a name.

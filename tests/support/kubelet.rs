@@ -1,11 +1,11 @@
-//! Says of pods what a kubelet would say, where there are no nodes. Real pods run in tests/e2e; here the answers must be
+//! Says of pods what a kubelet would say, where none runs. Real pods run in tests/e2e; here the answers must be
 //! had at once, and be wrong on demand.
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
     runtime::{WatchStreamExt, watcher},
 };
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ pub type Fate = fn(&str) -> Value;
 pub fn serving(image: &str) -> Value {
     json!({
         "phase": "Running",
+        "startTime": "2020-01-01T00:00:00Z",
         "conditions": [
             {"type": "PodScheduled", "status": "True"},
             {"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"},
@@ -49,22 +50,37 @@ pub fn crashing(image: &str) -> Value {
 pub struct Kubelet(JoinHandle<()>);
 
 impl Kubelet {
+    /// Pods run as soon as they are there: nobody places them.
     pub fn start(world: &World, fate: Fate) -> Self {
+        Self::of(world, fate, false)
+    }
+
+    /// Pods run once a scheduler has placed them: see [`super::Nodes`].
+    pub fn of_nodes(world: &World, fate: Fate) -> Self {
+        Self::of(world, fate, true)
+    }
+
+    fn of(world: &World, fate: Fate, placed: bool) -> Self {
         let api: Api<Pod> = world.api();
         Self(tokio::spawn(async move {
             let events = watcher(api.clone(), watcher::Config::default()).default_backoff().applied_objects();
             let mut events = std::pin::pin!(events);
             while let Some(event) = events.next().await {
                 let Ok(pod) = event else { continue };
-                let image =
-                    pod.spec.as_ref().map_or("", |spec| spec.containers[0].image.as_deref().unwrap_or_default());
+                let spec = pod.spec.as_ref();
+                let image = spec.map_or("", |spec| spec.containers[0].image.as_deref().unwrap_or_default());
+                let has_node = spec.is_some_and(|spec| spec.node_name.is_some());
                 let known = pod.status.as_ref().is_some_and(|status| status.container_statuses.is_some());
-                if known || pod.metadata.deletion_timestamp.is_some() {
-                    continue;
+                // The pod may be gone by the time of either answer; another event tells.
+                if pod.metadata.deletion_timestamp.is_some() {
+                    if has_node {
+                        // The API server waits for the word of the node that its containers have ended.
+                        let _ = api.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await;
+                    }
+                } else if !known && (has_node || !placed) {
+                    let status = json!({"status": fate(image)});
+                    let _ = api.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await;
                 }
-                let status = json!({"status": fate(image)});
-                // The pod may be gone by now; another event tells.
-                let _ = api.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(&status)).await;
             }
         }))
     }

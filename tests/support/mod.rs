@@ -6,6 +6,7 @@ pub mod audit;
 pub mod door;
 pub mod kubelet;
 pub mod mlflow;
+pub mod nodes;
 pub mod operator;
 pub mod registry;
 pub mod rest;
@@ -14,6 +15,7 @@ pub mod world;
 
 pub use kubelet::Kubelet;
 pub use mlflow::Mlflow;
+pub use nodes::Nodes;
 pub use operator::{Operator, Options};
 pub use rest::at_rest;
 pub use tap::Tap;

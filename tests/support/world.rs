@@ -23,7 +23,7 @@ use modelship::{
 };
 use serde_json::{Value, json};
 
-/// Read by tests that rely on the CRD's rules, or on watches that nothing interrupts; written by the one that changes it.
+/// Read by tests that rely on the CRD's rules, or on watches that nothing interrupts; written by those that change it.
 pub static CRD_UNCHANGED: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
 
 /// How long anything may take before the test fails. Generous: it costs only failing tests.

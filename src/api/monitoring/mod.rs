@@ -1,5 +1,6 @@
 //! The monitoring of a model: what a user writes ([`spec`]), and the same with every default filled in ([`valid`]).
 
+mod extra;
 pub(super) mod query;
 pub mod spec;
 mod template;

@@ -10,18 +10,15 @@ use serde_json::Value;
 use super::{
     super::{
         findings::Findings,
-        names,
+        labels,
         spec::Predictions,
         units::{self, Traffic},
     },
-    query,
+    extra,
     spec::{self, Alert},
-    template,
 };
 
 const AT: &str = "spec.monitoring";
-/// Panels of the user's own, with those inside of rows; Modelship's board has a quarter of that.
-const MOST_PANELS: usize = 200;
 const JOB: &str = "ml_model_exporter";
 const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
 /// Prometheus' own default.
@@ -150,8 +147,7 @@ pub(in crate::api) fn parse(
     );
     let timeout = interval.min(LONGEST_SCRAPE);
     let job = monitoring.job.unwrap_or_else(|| JOB.to_owned());
-    let within = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !job.chars().all(within) || !job.starts_with(ends) || !job.ends_with(ends) {
+    if job.is_empty() || !labels::is_word(&job) {
         findings.add(
             format!("{AT}.job"),
             "may hold only letters, digits, '_', '.' and '-', and begins and ends with a letter or digit",
@@ -159,27 +155,12 @@ pub(in crate::api) fn parse(
     }
     let of_dashboard = monitoring.dashboard.as_ref().and_then(|dashboard| dashboard.labels.as_ref());
     for (field, labels) in [("labels", monitoring.labels.as_ref()), ("dashboard.labels", of_dashboard)] {
-        if let Some(fault) = labels.into_iter().flatten().find_map(|(name, value)| wrong_label(name, value)) {
+        if let Some(fault) = labels.into_iter().flatten().find_map(|(name, value)| labels::wrong(name, value)) {
             findings.add(format!("{AT}.{field}"), fault);
         }
     }
-    for (at, rule) in monitoring.extra_rules.iter().enumerate() {
-        if let Err(message) = extra_rule(rule) {
-            findings.add(format!("{AT}.extraRules[{at}]"), message);
-        }
-    }
-    let panels: usize = monitoring.extra_panels.iter().map(panels).sum();
-    if panels > MOST_PANELS {
-        findings.add(format!("{AT}.extraPanels"), format!("has {panels} panels; {MOST_PANELS} are the most"));
-    }
-    for (at, panel) in monitoring.extra_panels.iter().enumerate() {
-        if !panel["type"].is_string() || !panel["title"].is_string() {
-            findings.add(
-                format!("{AT}.extraPanels[{at}]"),
-                "is no panel: it needs type and title, as in a Grafana dashboard's JSON",
-            );
-        }
-    }
+    extra::rules(&format!("{AT}.extraRules"), &monitoring.extra_rules, findings);
+    extra::panels(&format!("{AT}.extraPanels"), &monitoring.extra_panels, findings);
     Some(Monitoring {
         job,
         scrape_interval: interval,
@@ -191,44 +172,6 @@ pub(in crate::api) fn parse(
         extra_rules: monitoring.extra_rules,
         extra_panels: monitoring.extra_panels,
     })
-}
-
-fn ends(c: char) -> bool {
-    c.is_ascii_alphanumeric()
-}
-
-/// Why an object cannot bear this label: the API server would refuse the whole object for it.
-fn wrong_label(name: &str, value: &str) -> Option<String> {
-    const OURS: [&str; 3] = ["app.kubernetes.io/name", "app.kubernetes.io/instance", names::MANAGED_BY];
-    if name.starts_with("modelship.dev/") || OURS.contains(&name) {
-        return Some(format!("'{name}' is Modelship's own; choose another"));
-    }
-    let (prefix, short) = name.rsplit_once('/').map_or((None, name), |(prefix, short)| (Some(prefix), short));
-    if short.is_empty() || !label_word(short) || !prefix.is_none_or(dns_name) {
-        return Some(format!(
-            "'{name}' is not a label's name: at most 63 letters, digits, '-', '_' and '.', which a domain and '/' may precede"
-        ));
-    }
-    (!label_word(value)).then(|| {
-        format!(
-            "'{value}' is not a label's value: at most 63 letters, digits, '-', '_' and '.', beginning and ending with a letter or digit"
-        )
-    })
-}
-
-/// A label's value, which may be empty.
-///
-/// Source: `IsValidLabelValue` of Kubernetes' apimachinery, and `IsQualifiedName` for what follows.
-fn label_word(text: &str) -> bool {
-    let within = |c: char| ends(c) || matches!(c, '-' | '_' | '.');
-    text.is_empty() || (text.len() <= 63 && text.chars().all(within) && text.starts_with(ends) && text.ends_with(ends))
-}
-
-fn dns_name(text: &str) -> bool {
-    let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let part =
-        |part: &str| part.starts_with(lower) && part.ends_with(lower) && part.chars().all(|c| lower(c) || c == '-');
-    text.len() <= 253 && text.split('.').all(part)
 }
 
 struct Scrape {
@@ -459,60 +402,6 @@ pub fn host_and_port(smarthost: &str) -> bool {
     smarthost.rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && !host.contains(['/', ' ']) && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
-}
-
-/// Of a panel: itself and those inside.
-fn panels(panel: &Value) -> usize {
-    1 + panel["panels"].as_array().into_iter().flatten().map(panels).sum::<usize>()
-}
-
-/// One rule that Prometheus refuses would take all of the model's rules with it.
-fn extra_rule(rule: &Value) -> Result<(), String> {
-    let (alert, record) = (rule["alert"].as_str(), rule["record"].as_str());
-    if alert.is_some() == record.is_some() {
-        return Err("has exactly one of alert and record".to_owned());
-    }
-    if record.is_some_and(|name| !metric_name(name)) {
-        return Err("record is no name of a metric: letters, digits, '_' and ':'".to_owned());
-    }
-    let expression = rule["expr"].as_str().ok_or("needs expr, the query")?;
-    query::check(expression)?;
-    let known = ["alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations"];
-    if let Some(field) = rule.as_object().and_then(|rule| rule.keys().find(|field| !known.contains(&field.as_str()))) {
-        return Err(format!("has a field {field}, which rules do not have; they have {}", known.join(", ")));
-    }
-    for field in ["for", "keep_firing_for"] {
-        match &rule[field] {
-            Value::Null => {}
-            Value::String(text) if record.is_none() => drop(units::duration(text)?),
-            _ => return Err(format!("{field} is a duration, such as 5m, and only alerts have it")),
-        }
-    }
-    for field in ["labels", "annotations"] {
-        let names = rule[field].as_object();
-        if names.is_some_and(|names| names.iter().any(|(name, value)| !label_name(name) || !value.is_string())) {
-            return Err(format!("{field} map names of letters, digits and '_' to text"));
-        }
-    }
-    if record.is_some() && !rule["annotations"].is_null() {
-        return Err("only alerts have annotations".to_owned());
-    }
-    let texts = ["labels", "annotations"].into_iter().filter_map(|field| rule[field].as_object()).flatten();
-    for (name, text) in texts.filter(|_| alert.is_some()) {
-        template::check(text.as_str().unwrap_or_default())
-            .map_err(|fault| format!("{name} is no template that Prometheus reads: it {fault}"))?;
-    }
-    Ok(())
-}
-
-fn metric_name(name: &str) -> bool {
-    let begins = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | ':');
-    name.starts_with(begins) && name.chars().all(|c| begins(c) || c.is_ascii_digit())
-}
-
-/// `__name__` is the metric's, which Prometheus lets no rule set.
-fn label_name(name: &str) -> bool {
-    metric_name(name) && !name.contains(':') && name != "__name__"
 }
 
 #[cfg(test)]

@@ -23,6 +23,18 @@ fn what_has_an_effect_is_not_told() {
         json!({"predictions": {"kind": "number", "bins": ["0", "1"]}}),
         json!({"predictions": {"kind": "probability", "threshold": "0.3"}}),
         json!({"predictions": {"classes": [{"value": "0", "name": "stay"}, {"value": "no", "name": "stay"}]}}),
+        json!({"monitoring": {"alerts": {"disabled": ["HighLatency", "PredictionDrift"], "errorRatio": "1%"}}}),
+        // Their windows shape the recorded series and the board, whether anybody is alerted or not.
+        json!({"monitoring": {"alerts": {"disabled": ["PredictionDrift"], "drift": {"window": "6h", "psi": "0.1"}}}}),
+        json!({"monitoring": {"alerts": {"disabled": ["HighTraffic"], "highTraffic": "5000/2h"}}}),
+        json!({"exporter": {"enabled": false}, "monitoring": {"labels": {"a": "b"}, "alerts": {"downFor": "5m", "restarts": 2}}}),
+        json!({"predictions": {"kind": "probability"}, "monitoring": {"alerts": {"classShare": [
+            {"scoreAbove": "0.9", "above": "10%"}, {"class": "churn", "above": "40%"},
+        ]}}}),
+        json!({"monitoring": {"alerts": {"classShare": [{"scoreAbove": "0.9", "above": "10%"}]}}}),
+        json!({"exporter": {"enabled": false}, "service": {"networkPolicy": false}}),
+        json!({"service": {"type": "LoadBalancer", "nodePort": 30080}}),
+        json!({"monitoring": {"extraPanels": [{"type": "stat", "title": "Grapes"}]}}),
     ] {
         assert_eq!(idle(fields.clone()), [""; 0], "{fields}");
     }
@@ -58,6 +70,73 @@ fn what_has_none_is_told_with_the_reason() {
             "spec.server.pythonMetrics:",
             "for the exporter",
         ),
+        (
+            json!({"exporter": {"enabled": false}, "service": {"networkPolicy": true}}),
+            "spec.service.networkPolicy:",
+            "for the exporter",
+        ),
+        (
+            json!({"exporter": {"enabled": false}, "monitoring": {"scrapeInterval": "30s"}}),
+            "spec.monitoring.scrapeInterval and job:",
+            "nothing is scraped",
+        ),
+        (
+            json!({"exporter": {"enabled": false}, "monitoring": {"alerts": {"latencyP95": "300ms"}}}),
+            "spec.monitoring.alerts.latencyP95:",
+            "what the exporter measures",
+        ),
+        (
+            json!({"monitoring": {"alerts": {"disabled": ["HighLatency"], "latencyP95": "300ms"}}}),
+            "spec.monitoring.alerts.latencyP95:",
+            "HighLatency is among spec.monitoring.alerts.disabled",
+        ),
+        (
+            json!({"monitoring": {"alerts": {"disabled": ["HighTraffic"], "highTraffic": "100/s"}}}),
+            "spec.monitoring.alerts.highTraffic:",
+            "HighTraffic is among",
+        ),
+        (
+            json!({"monitoring": {"alerts": {"disabled": ["PredictionDrift"], "drift": {"minimum": 20}}}}),
+            "spec.monitoring.alerts.drift:",
+            "PredictionDrift is among",
+        ),
+        (
+            json!({"exporter": {"enabled": false}, "monitoring": {"alerts": {"disabled": ["PredictionDrift"], "drift": {"window": "6h"}}}}),
+            "spec.monitoring.alerts.drift:",
+            "PredictionDrift is among",
+        ),
+        (
+            json!({"predictions": {"kind": "number"}, "monitoring": {"alerts": {"classShare": [{"class": "churn", "above": "40%"}]}}}),
+            "spec.monitoring.alerts.classShare[0]:",
+            "numbers have no classes",
+        ),
+        (
+            json!({"predictions": {"kind": "class"}, "monitoring": {"alerts": {"classShare": [{"scoreAbove": "0.9", "above": "10%"}]}}}),
+            "spec.monitoring.alerts.classShare[0]:",
+            "scoreAbove is for kind: probability",
+        ),
+        (
+            json!({"monitoring": {"dashboard": {"enabled": false}, "extraPanels": [{"type": "stat", "title": "Grapes"}]}}),
+            "spec.monitoring.extraPanels:",
+            "no",
+        ),
+        (json!({"monitoring": {"enabled": false, "job": "wine"}}), "spec.monitoring.job:", "enabled is false"),
+        (
+            json!({"monitoring": {"enabled": false, "labels": {"a": "b"}}}),
+            "spec.monitoring.labels:",
+            "enabled is false",
+        ),
+        (
+            json!({"predictions": {"kind": "number", "maxClasses": 3}}),
+            "spec.predictions.maxClasses:",
+            "numbers have no",
+        ),
+        (
+            json!({"predictions": {"maxClasses": 3, "classes": [{"value": "0", "name": "a"}]}}),
+            "spec.predictions.maxClasses:",
+            "declares them",
+        ),
+        (json!({"service": {"nodePort": 30080}}), "spec.service.nodePort:", "type NodePort or LoadBalancer"),
         (json!({"server": {"type": "http", "workers": 2}}), "spec.server.workers:", "MLflow"),
         (
             json!({"predictions": {"classes": [{"name": "stay"}, {"name": "stay"}]}}),

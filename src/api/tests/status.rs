@@ -26,6 +26,7 @@ fn whole() -> Value {
     };
     json!({
         "observedGeneration": 3, "conditions": [condition("Ready"), condition("Available")], "url": "http://churn", "tag": "latest",
+        "sameImage": "sha256:4",
         "stable": version("1"), "candidate": version("2"), "replicas": 2, "available": "1/2", "selector": "a=b",
         "predictions": {
             "digest": "sha256:1", "kind": "class", "path": "$.label", "requestPath": "/predict", "rows": 9, "certainty": 99, "settled": true,

@@ -33,7 +33,7 @@ fn every_wrong_field_is_named_with_its_remedy() {
     let image = json!({"repository": "alice/churn-model"});
     let pod = |template: Value| json!({"image": image, "podTemplate": template});
     let rows = [
-        (json!({}), "spec", "kubectl explain"),
+        (json!({}), "spec", "needs image"),
         (
             json!({"image": {"repository": "alice/churn:latest"}}),
             "spec.image.repository",
@@ -179,6 +179,88 @@ fn a_name_that_no_secret_or_service_account_can_have_is_refused() {
     }
     for name in ["dockerhub", "a", "team-a.smtp", "1"] {
         assert!(parse(json!({"image": {"repository": "a/b", "pullSecrets": [{"name": name}]}})).is_ok(), "{name}");
+    }
+}
+
+/// Written under an older schema, or none: what the API server would refuse of a child is told of the field that it comes from.
+#[test]
+fn what_no_child_could_hold_is_told_of_its_field_with_its_value() {
+    let image = json!({"repository": "a/b"});
+    let (long, key) = ("x".repeat(64), json!({"secretKeyRef": {"name": "a", "key": "a/b"}}));
+    for (fields, field, value) in [
+        (json!({"service": {"annotations": {"a b": "x"}}}), "spec.service.annotations", "'a b'"),
+        (json!({"service": {"annotations": {"x_y/z": "x"}}}), "spec.service.annotations", "'x_y/z'"),
+        (json!({"monitoring": {"labels": {"team": "a b"}}}), "spec.monitoring.labels", "'a b'"),
+        (json!({"monitoring": {"labels": {long.clone(): "a"}}}), "spec.monitoring.labels", &format!("'{long}'")),
+        (
+            json!({"podTemplate": {"metadata": {"labels": {"team": "a b"}}}}),
+            "spec.podTemplate.metadata.labels",
+            "'a b'",
+        ),
+        (json!({"podTemplate": {"metadata": {"labels": {"-a": "b"}}}}), "spec.podTemplate.metadata.labels", "'-a'"),
+        (
+            json!({"podTemplate": {"metadata": {"annotations": {"a/b/c": "x"}}}}),
+            "spec.podTemplate.metadata.annotations",
+            "'a/b/c'",
+        ),
+        (json!({"server": {"env": [{"name": "GRÖSSE", "value": "1"}]}}), "spec.server.env[0]", "'GRÖSSE'"),
+        (json!({"server": {"env": [{"name": "A", "valueFrom": key}]}}), "spec.server.env[0].valueFrom", "'a/b'"),
+        (json!({"server": {"resources": {"limits": {"gpu": 1}}}}), "spec.server.resources.limits.gpu", "'gpu'"),
+        (json!({"exporter": {"resources": {"requests": {"CPU": 1}}}}), "spec.exporter.resources.requests.CPU", "'CPU'"),
+    ] {
+        let mut spec = json!({"image": image});
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let found = parse(spec).expect_err(field);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].field == field && found[0].message.starts_with(value), "{found:?}");
+    }
+    let right = json!({
+        "image": image,
+        "service": {"annotations": {"Example.org/Internal": "any text, ü", "a": ""}},
+        "server": {
+            "env": [{"name": "a.b-c d", "valueFrom": {"secretKeyRef": {"name": "a", "key": "data.yaml"}}}],
+            "resources": {"limits": {"nvidia.com/gpu": 1, "hugepages-2Mi": "4Mi", "ephemeral-storage": "1Gi"}},
+        },
+        "podTemplate": {"metadata": {"labels": {"example.org/team": "", "gone": null}}},
+    });
+    assert!(parse(right.clone()).is_ok(), "{:?}", parse(right));
+}
+
+#[test]
+fn resources_of_an_exporter_that_is_off_reach_no_container_and_are_no_fault() {
+    let exporter = json!({"enabled": false, "resources": {"limits": {"gpu": 1}}});
+    let valid = parse(json!({"image": {"repository": "a/b"}, "exporter": exporter})).unwrap();
+    assert_eq!(valid.exporter, None);
+    assert!(valid.idle[0].starts_with("spec.exporter.resources:"), "{:?}", valid.idle);
+}
+
+#[test]
+fn a_field_of_a_wrong_shape_is_named_with_what_belongs_there() {
+    for (spec, field, words) in [
+        (json!({"image": {"repository": "a/b"}, "replicas": "2"}), "spec.replicas", "\"2\" must be a whole number"),
+        (json!({"image": "a/b"}), "spec.image", "\"a/b\" must be an object"),
+        (json!({"image": {"repository": "a/b", "pullSecrets": ["hub"]}}), "spec.image.pullSecrets[0]", "an object"),
+        (json!({"image": {"repository": "a/b", "pullSecrets": [{}]}}), "spec.image.pullSecrets[0]", "needs name"),
+        (json!({"image": {"repository": "a/b", "autoUpdate": "no"}}), "spec.image.autoUpdate", "true or false"),
+        (
+            json!({"image": {"repository": "a/b"}, "service": {"annotations": {"a": true}}}),
+            "spec.service.annotations.a",
+            "true must be text",
+        ),
+        (
+            json!({"image": {"repository": "a/b"}, "monitoring": {"alerts": {"disabled": ["Noise"]}}}),
+            "spec.monitoring.alerts.disabled[0]",
+            "'Noise' is none of HighTraffic, ",
+        ),
+        (
+            json!({"image": {"repository": "a/b"}, "mlflow": {"require": {"f1": {"least": 1}}}}),
+            "spec",
+            "unknown field `least`",
+        ),
+    ] {
+        let found = parse(spec).expect_err(field);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].field == field && found[0].message.contains(words), "{found:?}");
     }
 }
 

@@ -45,6 +45,7 @@ impl Index {
             }
             Err(failure) => {
                 target.failures = target.failures.saturating_add(1);
+                target.not_before = failure.retry_after.map(|wait| now + wait);
                 let interval = target.interval();
                 Some(self.schedule.after_failure(target.failures, interval, failure.retry_after, dice))
             }

@@ -85,6 +85,18 @@ async fn an_index_whose_images_are_gone_cannot_be_pulled() {
 }
 
 #[tokio::test]
+async fn what_a_mirror_that_is_asked_alone_lacks_of_an_index_is_not_called_collected() {
+    let fake = Fake::start().await;
+    let amd = fake.push_config("a", labelled("amd64", "amd"));
+    let index = fake.push_index("latest", &[(Some("amd64"), &amd)]);
+    fake.remove(&amd);
+    let client = client_with(&format!("docker.io=http://{}?upstream=never", fake.host));
+    let failure = details(&client, &hub(), &index).await.unwrap_err();
+    assert_failure(&failure, reason::NOT_IN_MIRROR, &["the mirror holds the index", "cannot reach its registry"]);
+    assert_eq!(failure.kind, FailureKind::NotInMirror);
+}
+
+#[tokio::test]
 async fn an_index_of_indexes_holds_the_images_of_all() {
     let fake = Fake::start().await;
     let (arm, amd) = (fake.push_config("b", labelled("arm64", "arm")), fake.push_config("a", labelled("amd64", "amd")));

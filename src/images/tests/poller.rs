@@ -166,6 +166,7 @@ fn latest() -> Follow {
         stored: Vec::new(),
         serving: None,
         serving_images: BTreeSet::new(),
+        introducing: BTreeSet::new(),
         interval: secs(60),
         credentials: credentials("default"),
         generation: 1,

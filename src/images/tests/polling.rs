@@ -505,3 +505,60 @@ async fn a_version_can_be_pulled_only_while_all_that_nodes_need_of_it_is_there()
     assert_eq!(rig.images.follow(&owner("churn"), serving).pullable, Some(false));
     assert_eq!(rig.registry.gets(), 0, "that they are there is asked by HEAD");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_images_of_a_version_to_come_are_looked_for_once_by_a_head() {
+    let mut rig = rig();
+    let (there, gone) = (digest(11), digest(12));
+    lock(&rig.registry.gone).insert(gone.clone());
+    let introducing = Follow { introducing: BTreeSet::from([there.clone(), gone.clone()]), ..latest() };
+    assert_eq!(rig.images.follow(&owner("churn"), introducing.clone()).images, BTreeMap::new());
+    rig.told().await;
+    let seen = rig.images.follow(&owner("churn"), introducing.clone());
+    assert_eq!(rig.images.latest(&owner("churn")).as_deref(), seen.latest.as_ref());
+    assert_eq!(seen.images[&there], Ok(()));
+    assert!(seen.images[&gone].is_err(), "{seen:?}");
+    // Pushed again, it is found as soon as a tag would be.
+    rig.pass(secs(3 * 60 * 60)).await;
+    lock(&rig.registry.gone).remove(&gone);
+    rig.pass(secs(61)).await;
+    assert_eq!(rig.told().await, ["churn"]);
+    assert_eq!(rig.images.follow(&owner("churn"), introducing).images[&gone], Ok(()));
+    // It runs now, and is looked for once a day.
+    let serving = Follow { serving: Some(digest(1)), serving_images: BTreeSet::from([there.clone()]), ..latest() };
+    assert_eq!(rig.images.follow(&owner("churn"), serving).pullable, Some(true));
+    rig.pass(secs(60 * 60)).await;
+    assert_eq!((rig.registry.heads(there.as_str()).len(), rig.registry.gets()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_looked_for_in_vain_is_asked_for_soon_once_a_version_waits_for_it_but_not_before_it_is_allowed() {
+    let mut rig = rig();
+    let serving = Follow {
+        serving: Some(digest(1)),
+        serving_images: BTreeSet::from([digest(12)]),
+        stored: vec![Arc::new(image(&digest(1)))],
+        ..latest()
+    };
+    let introducing = Follow { introducing: BTreeSet::from([digest(12)]), ..serving.clone() };
+    lock(&rig.registry.gone).insert(digest(12));
+    rig.images.follow(&owner("churn"), serving.clone());
+    rig.pass(secs(3 * 60 * 60)).await;
+    lock(&rig.registry.gone).remove(&digest(12));
+    assert!(rig.images.follow(&owner("churn"), introducing.clone()).images[&digest(12)].is_err());
+    rig.told().await;
+    rig.pass(secs(60)).await;
+    assert_eq!(rig.images.follow(&owner("churn"), introducing.clone()).images[&digest(12)], Ok(()));
+
+    let rig = self::rig();
+    let limited = failure(reason::REGISTRY_RATE_LIMITED, FailureKind::Unknown);
+    rig.registry.fail(Failure { retry_after: Some(secs(3600)), ..limited });
+    rig.images.follow(&owner("churn"), serving);
+    rig.settle().await;
+    rig.registry.fail(None);
+    rig.images.follow(&owner("churn"), introducing);
+    rig.pass(secs(3590)).await;
+    assert_eq!(rig.registry.heads(digest(12).as_str()).len(), 1);
+    rig.pass(secs(20)).await;
+    assert_eq!(rig.registry.heads(digest(12).as_str()).len(), 2);
+}

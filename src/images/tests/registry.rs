@@ -526,7 +526,7 @@ async fn what_a_mirror_lacks_that_is_asked_alone_may_only_be_out_of_its_reach() 
     assert_failure(&failure, reason::TAG_NOT_FOUND, &words);
     assert_eq!(failure.kind, FailureKind::NotInMirror);
     let failure = details(&client, &hub(), &Digest::of("x")).await.unwrap_err();
-    assert_failure(&failure, reason::DIGEST_NOT_FOUND, &words);
+    assert_failure(&failure, reason::NOT_IN_MIRROR, &words);
     assert!(!failure.problem.message.contains("registries remove"), "{failure:?}");
 }
 

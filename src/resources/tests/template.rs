@@ -86,6 +86,9 @@ fn replicas_are_spread_among_those_of_their_own_template_and_a_user_may_say_more
 fn the_inputs_are_the_users_words_and_the_image_and_nothing_else() {
     let hash = |fields| inputs_hash(&spec_json(fields), &image(1));
     let plain = hash(json!({}));
+    // One more would change the hash of every model, and restart its pods.
+    let none = json!({"image": image(1), "pullSecrets": null, "server": null, "podTemplate": null});
+    assert_eq!(inputs(&spec_json(json!({})), &image(1)), none);
     assert_ne!(plain, inputs_hash(&spec_json(json!({})), &image(2)));
     for shapes in ["server", "podTemplate", "exporter"] {
         assert_ne!(plain, hash(json!({shapes: {"x": 1}})), "{shapes}");

@@ -57,6 +57,7 @@ pub fn same_images(number: u8, other: &ImageDetails) -> ImageDetails {
 pub fn answered(latest: ImageDetails) -> Observation {
     Observation {
         details: (0..10).map(|number| (digest(number), Ok(pushed(number)))).collect(),
+        images: latest.platforms.iter().map(|(_, image)| (image.clone(), Ok(()))).collect(),
         latest: Some(latest),
         ..Observation::default()
     }

@@ -58,7 +58,7 @@ fn what_keeps_a_container_from_its_start_is_told_by_its_class() {
         (Start::Command, format!("{TASK}: exec: \"/serve\": stat /serve: no such file or directory")),
         (Start::Command, format!("{TASK}: exec: \"/serve\": permission denied")),
         (Start::Command, "failed to start containerd task: exec /serve.sh: no such file or directory".to_owned()),
-        (Start::WorkingDirectory, format!("{TASK}: error during container init: chdir to cwd (\"/work\") set in config.json failed: no such file or directory")),
+        (Start::WorkingDirectory, format!("{TASK}: error during container init: chdir to cwd (\"/srv/app\") set in config.json failed: no such file or directory")),
         (Start::Mount, "failed to prepare subPath for volumeMount \"cellar\" of container \"model\"".to_owned()),
         (Start::Mount, format!("{TASK}: error during container init: error mounting \"/x\" to rootfs at \"/etc/y\": mount /x:/etc/y (via /proc/self/fd/6), flags: 0x5001: not a directory: unknown: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type")),
         (Start::NodeFull, "failed to create containerd container: mkdir /var/lib/containerd/x: no space left on device".to_owned()),

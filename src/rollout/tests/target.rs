@@ -11,6 +11,9 @@ struct Question {
     stored: bool,
     /// Whether an image of another repository runs.
     elsewhere: bool,
+    /// Whether what runs can no longer be pulled, and whether it is this model's turn.
+    lost: bool,
+    in_turn: bool,
     seen: Observation,
     nodes: BTreeSet<Platform>,
 }
@@ -18,7 +21,16 @@ struct Question {
 impl Question {
     fn new(seen: Observation) -> Self {
         let nodes = BTreeSet::from([platform("linux/amd64")]);
-        Self { image: spec(json!({})).image, running: None, stored: false, elsewhere: false, seen, nodes }
+        Self {
+            image: spec(json!({})).image,
+            running: None,
+            stored: false,
+            elsewhere: false,
+            lost: false,
+            in_turn: true,
+            seen,
+            nodes,
+        }
     }
 
     fn image(mut self, fields: Value) -> Self {
@@ -38,7 +50,9 @@ impl Question {
 
     fn decide(&self) -> Target {
         let deployed = self.elsewhere || self.running.is_some();
-        decide(&self.image, self.running.as_ref(), self.stored, deployed, &self.seen, &self.nodes)
+        let Self { running, stored, lost, in_turn, .. } = self;
+        let running = Running { digest: running.as_ref(), stored: *stored, deployed, lost: *lost, in_turn: *in_turn };
+        decide(&self.image, running, &self.seen, &self.nodes)
     }
 }
 
@@ -98,22 +112,109 @@ fn a_push_for_a_platform_that_no_node_has_changes_nothing() {
 }
 
 #[test]
-fn while_nodes_are_unknown_all_platforms_count_and_none_is_refused() {
+fn while_no_node_takes_pods_no_platform_is_refused_and_a_push_is_what_shares_no_image_with_what_runs() {
     wants(&Question::new(answered(pushed(2))).running(1).nodes(&[]).decide(), 2, None);
     wants(&Question::new(answered(same_images(2, &pushed(1)))).running(1).nodes(&[]).decide(), 1, None);
     wants(&Question::new(answered(built_for(1, &["linux/s390x"]))).nodes(&[]).decide(), 1, None);
 }
 
 #[test]
-fn when_the_registry_has_collected_what_runs_the_tag_holds_something_else() {
+fn a_drained_last_node_makes_no_push_of_an_index_that_was_rightly_kept_out() {
+    let before = built_for(1, &["linux/amd64"]);
+    let mut after = built_for(2, &["linux/amd64", "linux/arm64"]);
+    after.platforms[0] = before.platforms[0].clone();
+    let mut seen = answered(after);
+    seen.details.insert(digest(1), Ok(before));
+    for nodes in [&["linux/amd64"][..], &[]] {
+        wants(&Question::new(seen.clone()).running(1).nodes(nodes).decide(), 1, None);
+    }
+}
+
+#[test]
+fn what_the_registry_collected_before_it_was_known_makes_room_for_the_tag_in_its_turn() {
     let mut seen = answered(pushed(2));
     seen.details.insert(digest(1), Err(Problem::new(reason::DIGEST_NOT_FOUND, "gone")));
-    wants(&Question::new(seen).running(1).decide(), 2, None);
+    let mut question = Question::new(seen).running(1);
+    wants(&question.decide(), 2, None);
+    assert_eq!(question.decide().replaces, Some(Replaces::Unknown));
+    question.in_turn = false;
+    wants(&question.decide(), 1, None);
+}
+
+#[test]
+fn what_can_no_longer_be_pulled_makes_room_for_the_same_image_in_its_turn() {
+    let turns = |lost, in_turn| {
+        let question = Question::new(answered(same_images(2, &pushed(1)))).running(1);
+        Question { lost, in_turn, ..question }.decide()
+    };
+    let replaced = turns(true, true);
+    wants(&replaced, 2, None);
+    assert_eq!(replaced.replaces, Some(Replaces::SameImage));
+    for (lost, in_turn) in [(true, false), (false, true), (false, false)] {
+        let kept = turns(lost, in_turn);
+        wants(&kept, 1, None);
+        assert_eq!(kept.replaces, None);
+    }
+    let mut kept = Question::new(answered(same_images(2, &pushed(1)))).image(json!({"autoUpdate": false})).running(1);
+    kept.lost = true;
+    wants(&kept.decide(), 1, None);
+    let push = Question { lost: true, in_turn: false, ..Question::new(answered(pushed(2))).running(1) };
+    wants(&push.decide(), 2, None);
+    assert_eq!(push.decide().replaces, None, "a push waits for no turn");
+}
+
+#[test]
+fn an_index_without_the_nodes_own_image_is_not_introduced() {
+    let index = built_for(2, &["linux/amd64", "linux/arm64"]);
+    let [(_, amd), (_, arm)] = &index.platforms[..] else { panic!() };
+    let gone = || Err(Problem::new(reason::DIGEST_NOT_FOUND, "no such manifest"));
+    let seen = |image: &Digest, there: Option<Result<(), Problem>>| {
+        let mut seen = answered(index.clone());
+        seen.images.remove(image);
+        seen.images.extend(there.map(|there| (image.clone(), there)));
+        Question::new(seen)
+    };
+    let lacks = seen(amd, Some(gone()));
+    assert_eq!(lacks.decide().digest, None);
+    let why = lacks.decide().unresolved.unwrap();
+    assert_eq!((why.reason.as_str(), why.pending), (reason::DIGEST_NOT_FOUND, false));
+    assert!(why.message.contains(amd.short()) && why.message.contains("push it again"), "{}", why.message);
+    wants(&lacks.running(1).decide(), 1, Some(reason::DIGEST_NOT_FOUND));
+    wants(&seen(amd, Some(gone())).running(2).decide(), 2, None);
+    wants(&seen(arm, Some(gone())).running(1).decide(), 2, None);
+    wants(
+        &seen(arm, Some(gone())).running(1).nodes(&["linux/amd64", "linux/arm64"]).decide(),
+        1,
+        Some("DigestNotFound"),
+    );
+    let unasked = seen(amd, None);
+    assert_eq!((unasked.decide().digest, unasked.decide().unresolved.unwrap().pending), (None, true));
+    wants(&unasked.running(1).decide(), 1, Some("Comparing"));
+    wants(&seen(amd, Some(Err(unreachable()))).running(1).decide(), 1, Some("RegistryUnreachable"));
+    let word = Problem::new(reason::NOT_IN_MIRROR, "the mirror has no such manifest");
+    let mirrored = seen(amd, Some(Err(word.clone()))).running(1);
+    wants(&mirrored.decide(), 1, Some(reason::NOT_IN_MIRROR));
+    assert_eq!(mirrored.decide().unresolved.unwrap().message, word.message, "nobody has asked the registry");
+}
+
+#[test]
+fn a_pin_to_an_index_without_the_nodes_own_image_replaces_nothing_that_runs() {
+    let pinned = |there: Option<Result<(), Problem>>| {
+        let mut seen = answered(pushed(5));
+        seen.images = there.map(|there| (pushed(5).platforms[0].1.clone(), there)).into_iter().collect();
+        Question::new(seen).image(json!({"pin": digest(5)}))
+    };
+    let gone = || Some(Err(Problem::new(reason::DIGEST_NOT_FOUND, "gone")));
+    wants(&pinned(gone()).running(1).decide(), 1, Some(reason::DIGEST_NOT_FOUND));
+    wants(&pinned(None).running(1).decide(), 1, Some("Comparing"));
+    wants(&pinned(Some(Ok(()))).running(1).decide(), 5, None);
+    wants(&pinned(Some(Err(unreachable()))).running(1).decide(), 5, Some("RegistryUnreachable"));
+    wants(&pinned(gone()).running(5).decide(), 5, None);
 }
 
 #[test]
 fn what_runs_is_kept_until_it_has_been_compared() {
-    let seen = Observation { latest: Some(pushed(2)), ..silent() };
+    let seen = Observation { details: std::collections::BTreeMap::new(), ..answered(pushed(2)) };
     let target = Question::new(seen).running(1).decide();
     wants(&target, 1, Some("Comparing"));
     assert!(target.unresolved.unwrap().pending);
@@ -121,7 +222,9 @@ fn what_runs_is_kept_until_it_has_been_compared() {
 
 #[test]
 fn what_runs_is_kept_while_it_cannot_be_compared_and_the_problem_is_told() {
-    for reason in [reason::REGISTRY_UNREACHABLE, reason::UNAUTHORIZED, reason::REGISTRY_RATE_LIMITED] {
+    for reason in
+        [reason::REGISTRY_UNREACHABLE, reason::UNAUTHORIZED, reason::REGISTRY_RATE_LIMITED, reason::NOT_IN_MIRROR]
+    {
         let mut seen = answered(pushed(2));
         seen.details.insert(digest(1), Err(Problem::new(reason, "no manifest for you")));
         let target = Question::new(seen).running(1).decide();
@@ -188,7 +291,7 @@ fn a_pin_that_ran_before_replaces_what_runs_once_the_registry_has_answered_or_is
 fn a_pin_that_is_known_to_be_missing_or_to_run_nowhere_never_replaces_what_runs() {
     let pinned = |seen: Observation| Question::new(seen).image(json!({"pin": digest(5)}));
     let problem = |reason| Observation { problem: Some(Problem::new(reason, "so it is")), ..silent() };
-    for reason in [reason::DIGEST_NOT_FOUND, reason::NOT_AN_IMAGE] {
+    for reason in [reason::DIGEST_NOT_FOUND, reason::NOT_IN_MIRROR, reason::NOT_AN_IMAGE] {
         let question = pinned(problem(reason));
         wants(&question.decide(), 5, Some(reason));
         let question = question.running(1);
@@ -225,6 +328,14 @@ fn an_image_for_no_node_is_named_with_the_remedy_and_what_runs_stays() {
         assert!(why.message.contains(part), "no '{part}' in: {}", why.message);
     }
     wants(&question.running(1).decide(), 1, Some("NoMatchingPlatform"));
+}
+
+#[test]
+fn that_the_nodes_of_what_runs_are_drained_refuses_no_push() {
+    let runs = Question::new(answered(built_for(1, &["linux/amd64"]))).running(1);
+    wants(&runs.nodes(&["linux/arm64"]).decide(), 1, None);
+    let pinned = Question::new(answered(pushed(5))).image(json!({"pin": digest(5)})).running(5);
+    wants(&pinned.nodes(&["linux/arm64"]).decide(), 5, Some("NoMatchingPlatform"));
 }
 
 #[test]
@@ -272,7 +383,9 @@ mod properties {
             if let Some(pin) = pin {
                 fields["pin"] = json!(digest(pin));
             }
-            let mut seen = Observation { latest: latest.map(pushed), problem: problem.clone(), ..Observation::default() };
+            let images = latest.map(|latest| answered(pushed(latest)).images).unwrap_or_default();
+            let mut seen =
+                Observation { latest: latest.map(pushed), images, problem: problem.clone(), ..Observation::default() };
             if let (Some(running), Some(compared)) = (running, compared.clone()) {
                 seen.details.insert(digest(running), compared.map(|()| pushed(running)));
             }
