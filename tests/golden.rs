@@ -251,3 +251,15 @@ fn an_unknown_digest_is_a_row_of_zeros_and_a_given_one_wins_over_a_pin() {
     let unknown = render(&model("{image: {repository: a/b}}"), None, "default", &sidecar(), &Map::new()).unwrap();
     assert!(unknown.contains(&format!("docker.io/a/b@sha256:{}", "0".repeat(64))));
 }
+
+#[test]
+fn who_closes_the_pipe_early_sees_no_error() {
+    let render = ["render", "-f", "manifests/samples/minimal.yaml", "--digest", DIGEST];
+    for arguments in [&render[..], &["crds"], &["alerts"], &["panels"], &["metrics"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_modelship"));
+        let output = command.args(arguments).current_dir(repository()).stdout(writer).output().unwrap();
+        assert_eq!((Some(0), ""), (output.status.code(), &*String::from_utf8_lossy(&output.stderr)), "{arguments:?}");
+    }
+}

@@ -154,11 +154,16 @@ impl Applier<'_> {
     /// Whether what the Deployment is to run would be found after a restart. Asked only when something is in the way: else it
     /// was just stored.
     fn template_is_stored(&self, plan: &Plan, applied: &Applied) -> bool {
+        applied.obstacles.is_empty() || self.is_stored(plan)
+    }
+
+    /// Whether the wanted template is there.
+    pub fn is_stored(&self, plan: &Plan) -> bool {
         let stored = |revision: &Child| {
             let live = self.caches.children(revision.kind).get(&(revision.namespace.clone(), revision.name.clone()));
             live.is_some_and(|live| live.belongs_to(self.owner))
         };
-        applied.obstacles.is_empty() || plan.workload.as_ref().is_some_and(|workload| stored(&workload.revision))
+        plan.workload.as_ref().is_some_and(|workload| stored(&workload.revision))
     }
 
     /// Whether the Service that is there selects the model's pods. Asked only when something is in the way: else it was just
@@ -305,7 +310,8 @@ impl Applier<'_> {
                 self.ledger.note(child, live, Outcome::Contested { field, manager });
                 return Ok(());
             }
-            applied.notes.push(remarks::put_back(child, &live.value(), &field));
+            let version_of = |image: &str| self.caches.version_of(self.owner, image);
+            applied.notes.push(remarks::put_back(child, &live.value(), &field, version_of));
         }
         self.send_over(child, live, applied).await
     }

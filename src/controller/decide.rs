@@ -1,6 +1,6 @@
 //! What should be, given what is. Pure: no cluster, no clock.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -16,6 +16,7 @@ use crate::{
         Meaning,
         conditions::Judgement,
         meaning, names,
+        spec::Strategy,
         valid::{Scale, ValidSpec},
     },
     images::{Digest, Labels, Observation},
@@ -27,7 +28,7 @@ use crate::{
         revision::{self, Revision},
         service, template,
     },
-    rollout::{Progress, Target, progress, target},
+    rollout::{Progress, Target, placement, progress, target},
 };
 
 /// Renders a pod template. A parameter, so that a test can stand in for a later release of Modelship.
@@ -80,7 +81,7 @@ impl Plan {
 /// The stored template and the Deployment around it.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// The image in the template, `repository@sha256:…`.
+    /// The version, `repository@sha256:…`; its pods may pull the image in it.
     pub image: String,
     /// What its labels say.
     pub meaning: Meaning,
@@ -106,13 +107,43 @@ impl Workload {
 
 /// What the registry and the spec want to run, whatever it was trained to.
 pub(super) fn target(spec: &ValidSpec, seen: &Observation, observed: &Observed) -> Target {
-    let running = observed.running(&spec.image.repository.to_string());
+    target_in(observed.in_turn, spec, seen, observed)
+}
+
+fn target_in(in_turn: bool, spec: &ValidSpec, seen: &Observation, observed: &Observed) -> Target {
+    let digest = observed.running(&spec.image.repository.to_string());
     let stored = spec.image.pin.as_ref().is_some_and(|pin| {
         let image = template::pinned(spec, pin);
         observed.revisions.iter().any(|revision| revision.image == image)
     });
-    let deployed = observed.deployment.is_some();
-    target::decide(&spec.image, running.as_ref(), stored, deployed, seen, &observed.platforms)
+    // The strategy Recreate would stop what serves, to run the very same again.
+    let spares = spec.strategy == Strategy::Rolling || !observed.serves();
+    let running = target::Running {
+        digest: digest.as_ref(),
+        stored,
+        deployed: observed.deployment.is_some(),
+        lost: spares && is_lost(spec, seen, observed),
+        in_turn,
+    };
+    target::decide(&spec.image, running, seen, &observed.platforms)
+}
+
+/// Whether no node could pull what runs, and could by another digest: by the registry's word, or by that of a node that tried.
+pub(super) fn is_lost(spec: &ValidSpec, seen: &Observation, observed: &Observed) -> bool {
+    let repository = spec.image.repository.to_string();
+    let running = observed.running(&repository);
+    // By another digest the same would be pulled.
+    if running != observed.pulled(&repository) {
+        return false;
+    }
+    let image = running.map(|digest| template::pinned(spec, &digest));
+    let tried = || observed.pods.iter().any(|pod| Some(&pod.image) == image.as_ref() && pod.lacks_image());
+    seen.pullable == Some(false) || tried()
+}
+
+/// Whether another digest would take the place of one that is lost, were it the model's turn.
+pub fn replaces(spec: &ValidSpec, seen: &Observation, observed: &Observed) -> bool {
+    target_in(true, spec, seen, observed).replaces.is_some()
 }
 
 /// Decides for a valid spec.
@@ -197,7 +228,11 @@ fn workload(
                 exporter::lead_python_path_of_image(&mut template, path);
             }
             let details = seen.details(digest);
-            let template = observed.steered(template, details);
+            let mut template = observed.steered(template, details);
+            // An index is collected once its tag moves on, even to one that holds the same image.
+            if let Some(only) = details.and_then(|index| placement::only_image(&template, index)) {
+                template::pull(&mut template, &spec.image.repository.at(only));
+            }
             let new = Revision::new(owner, newest + 1, hash, image.clone(), template).described(details);
             Revision { labels: labels.cloned(), ..new }
         }
@@ -219,15 +254,9 @@ fn hand_over(spec: &ValidSpec, observed: &Observed) -> Option<i32> {
 
 fn orphans(spec: &ValidSpec, observed: &Observed, workload: Option<&Workload>, parts: &[&Child]) -> Vec<Arc<Live>> {
     let wanted = workload.map(|workload| workload.revision.name.as_str());
-    // The wanted one is kept whatever its number; of the others the newest.
-    let kept: Vec<&str> = observed
-        .revisions
-        .iter()
-        .map(|revision| revision.name.as_str())
-        .filter(|name| Some(*name) != wanted)
-        .take(revision::LIMIT - 1)
-        .chain(wanted)
-        .collect();
+    // The wanted one is kept whatever its number, and those by which what runs has its name; of the others the newest.
+    let newest = observed.revisions.iter().map(|revision| revision.name.as_str()).filter(|name| Some(*name) != wanted);
+    let kept: Vec<&str> = newest.take(revision::LIMIT - 1).chain(wanted).chain(named_by(observed)).collect();
     let asked = |live: &Live| parts.iter().any(|child| (child.kind, &child.name) == (live.kind, &live.name));
     let made = |live: &Live| live.kind.is_name(&observed.owner.name, &live.name);
     let unwanted = |live: &&Arc<Live>| match live.kind {
@@ -251,6 +280,17 @@ fn orphans(spec: &ValidSpec, observed: &Observed, workload: Option<&Workload>, p
     observed.live.iter().filter(|live| !live.deleting).filter(unwanted).cloned().collect()
 }
 
+/// The templates that tell which version it is that users get, and that pods run: of each image that is pulled the newest.
+fn named_by(observed: &Observed) -> impl Iterator<Item = &str> {
+    let stable = observed.status.stable.as_ref().map(|stable| format!("{}@{}", stable.repository, stable.digest));
+    let running =
+        observed.deployment.iter().map(|facts| &facts.image).chain(observed.pods.iter().map(|pod| &pod.image));
+    let images: BTreeSet<String> = running.cloned().chain(stable).collect();
+    let mut pulled = BTreeSet::new();
+    let of_image = observed.revisions.iter().filter(move |revision| images.contains(&revision.image));
+    of_image.filter(move |revision| pulled.insert(revision.pulls())).map(|revision| revision.name.as_str())
+}
+
 #[cfg(test)]
 #[path = "tests/world.rs"]
 pub(super) mod world;
@@ -266,3 +306,7 @@ pub(super) mod labels;
 #[cfg(test)]
 #[path = "tests/health.rs"]
 mod health;
+
+#[cfg(test)]
+#[path = "tests/same_image.rs"]
+mod same_image;

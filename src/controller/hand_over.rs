@@ -140,6 +140,13 @@ fn written(labels: &Value) -> String {
 }
 
 fn conflict(child: &Child, possible: bool, body: &Value) -> Obstacle {
+    if is_the_operators(child, body) {
+        let (kind, name) = (child.kind, &child.name);
+        let message = format!(
+            "{kind} {name} is what watches the operator of Modelship itself, which runs in this namespace; it is left alone. Choose another metadata.name"
+        );
+        return Obstacle { reason: "NameConflict", message, passing: false };
+    }
     let owners = body["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let whose = owners
         .filter(|owner| owner["controller"] == true)
@@ -160,6 +167,12 @@ fn conflict(child: &Child, possible: bool, body: &Value) -> Obstacle {
         ),
         passing: false,
     }
+}
+
+/// Whether Modelship made it, and for no model: see `own_monitor`.
+fn is_the_operators(child: &Child, body: &Value) -> bool {
+    let labels = &body["metadata"]["labels"];
+    child.kind.optional().is_some() && labels[names::MANAGED_BY] == names::MODELSHIP && labels[names::MODEL].is_null()
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::{
         valid::{Scale, ValidSpec},
     },
     images::{Digest, problem::reason},
-    monitoring::{Bundle, bundle::Expectation, surroundings::Proof},
+    monitoring::{Bundle, bundle::Expectation, surroundings::Proof, verdict::OPERATOR_NOT_SCRAPED},
     rollout::{DeploymentFacts, PodFacts, Progress, Unresolved, progress, target::NO_MATCHING_PLATFORM},
 };
 
@@ -51,6 +51,10 @@ pub struct Situation<'a> {
     pub pullable: Option<bool>,
     /// What the tag holds, where that is another version than the wanted one.
     pub newer: Option<&'a Digest>,
+    /// What the tag holds, where that is the same image as the wanted one, which is lost, under another digest.
+    pub same: Option<&'a Digest>,
+    /// What is wanted is the same image as what users get, under another digest.
+    pub is_same: bool,
     /// A newer version may not run, for what is known of its training.
     pub held: bool,
     /// What `Ready` says of this very spec already, while the registry has not said yet what the tag holds.
@@ -63,6 +67,11 @@ pub const SERVES: &str = "the wanted version serves";
 pub const PINNED: &str = "Pinned";
 /// `spec.image.autoUpdate: false` keeps newer versions out.
 pub const UPDATES_OFF: &str = "UpdatesOff";
+
+/// The registry no longer has the digest that runs.
+const COLLECTED: &str = "DigestCollected";
+/// What runs makes room for the same image under another digest.
+pub const SAME_IMAGE: &str = "SameImage";
 
 /// Nothing answers because one version makes room for the next, as the spec asks: nobody needs to be warned.
 pub const RECREATING: &str = "Recreating";
@@ -102,20 +111,53 @@ pub fn judge(situation: &Situation) -> Vec<Judgement> {
     };
     let mut judgements =
         vec![ready.clone(), scalable(situation, available(situation, &way)), progressing, situation.resolved.clone()];
-    if situation.pullable == Some(false) {
-        judgements.push(Judgement::new(
-            IMAGE_PULLABLE,
-            false,
-            "DigestCollected",
-            "the registry no longer has the digest that runs: a new node could not pull it; push the image again or keep a tag on it",
-        ));
-    }
+    judgements.extend(unpullable(situation));
     match way {
         Way::There => {}
         Way::Going => judgements.push(ready.also(RECONCILING, true)),
         Way::Stuck => judgements.push(ready.also(STALLED, true)),
     }
     judgements
+}
+
+/// That no further replica could be started, or that one cannot. A version on its way is what `Ready` speaks of.
+fn unpullable(situation: &Situation) -> Option<Judgement> {
+    let serves = *situation.progress == Progress::Complete && situation.deployment.is_some_and(|it| it.available > 0);
+    let wanted = situation.wanted.filter(|_| serves);
+    let waits = wanted.and_then(|wanted| progress::unpulled(situation.spec, wanted, situation.pods));
+    let no =
+        |reason: &str, words: String| Some(Judgement::new(IMAGE_PULLABLE, false, reason, words + &lost(situation)));
+    match waits {
+        Some(why) => no(why.reason, format!("a replica cannot be started: {}", why.message)),
+        None if situation.pullable == Some(false) => {
+            no(COLLECTED, "the registry no longer has the digest that runs: a new node could not pull it".to_owned())
+        }
+        None => None,
+    }
+}
+
+/// What becomes of a digest that is lost.
+fn lost(situation: &Situation) -> String {
+    let image = &situation.spec.image;
+    match situation.same.map(Digest::short) {
+        None if situation.pullable == Some(false) => "; push the image again or keep a tag on it".to_owned(),
+        None => String::new(),
+        Some(same) if !image.auto_update => {
+            format!(
+                "; the tag {} holds the same image as {same}, which spec.image.autoUpdate: false keeps out",
+                image.tag
+            )
+        }
+        Some(same) if situation.spec.strategy == Strategy::Recreate => format!(
+            "; the tag {} holds the same image as {same}, which takes its place once no replica answers (spec.rollout.strategy \
+             Recreate)",
+            image.tag
+        ),
+        Some(same) => format!(
+            "; the tag {} holds the same image as {same}, which takes its place: one model after another",
+            image.tag
+        ),
+    }
 }
 
 fn ready(situation: &Situation) -> (Judgement, Way) {
@@ -144,6 +186,12 @@ fn ready(situation: &Situation) -> (Judgement, Way) {
 fn starting(situation: &Situation) -> Judgement {
     let serves = situation.deployment.is_some_and(|facts| facts.available > 0);
     match serves {
+        true if situation.is_same => Judgement::new(
+            READY,
+            false,
+            SAME_IMAGE,
+            "the same image starts under the digest that the tag holds now; what runs can no longer be pulled, and serves meanwhile",
+        ),
         true if situation.spec.strategy == Strategy::Recreate => {
             Judgement::new(READY, false, "RollingOut", "the wanted version starts once the one before it has stopped")
         }
@@ -170,7 +218,8 @@ fn complete(situation: &Situation, wanted: &str) -> (Judgement, Way) {
 /// What serves, and what keeps a newer version from taking its place: else nobody would look for it.
 fn serving(situation: &Situation) -> Judgement {
     let image = &situation.spec.image;
-    let refused = Some(&situation.resolved).filter(|said| !said.holds && said.reason == NO_MATCHING_PLATFORM);
+    let refused =
+        Some(&situation.resolved).filter(|said| said.holds == Some(false) && said.reason == NO_MATCHING_PLATFORM);
     let (reason, more) = match (&image.pin, &situation.newer) {
         (Some(_), _) => (PINNED, "; spec.image.pin keeps every push out".to_owned()),
         (None, Some(newer)) if !image.auto_update => (
@@ -185,6 +234,9 @@ fn serving(situation: &Situation) -> Judgement {
             (UPDATES_OFF, "; spec.image.autoUpdate: false keeps every push out".to_owned())
         }
         _ if refused.is_some() => ("Serving", "; the newest push is not taken, as ImageResolved says".to_owned()),
+        _ if unpullable(situation).is_some() => {
+            ("Serving", "; a further replica could not pull it, as ImagePullable says".to_owned())
+        }
         _ if situation.held => ("Serving", "; a newer one is held back, as VersionAccepted says".to_owned()),
         _ => ("Serving", String::new()),
     };
@@ -213,7 +265,9 @@ fn scalable(situation: &Situation, available: Judgement) -> Judgement {
     const WHAT: &str =
         "an HPA or KEDA may scale the Deployment of this name; to scale the ModelDeployment, set spec.replicas";
     match situation.spec.scale {
-        Scale::Unset if available.holds => Judgement { message: format!("{}; {WHAT}", available.message), ..available },
+        Scale::Unset if available.holds == Some(true) => {
+            Judgement { message: format!("{}; {WHAT}", available.message), ..available }
+        }
         _ => available,
     }
 }
@@ -260,11 +314,16 @@ pub fn resolved(
 
 const PICKED_UP: &str = "PickedUp";
 /// Reasons that only Prometheus itself can tell.
-const PROVEN: [&str; 4] = [PICKED_UP, "NotScraped", "ScrapeFails", "NotEvaluated"];
+const PROVEN: [&str; 5] = [PICKED_UP, "NotScraped", "ScrapeFails", "NotEvaluated", OPERATOR_NOT_SCRAPED];
+
+/// A controller that starts next knows by these words alone that somebody else scrapes.
+fn told<'a>(messages: impl Iterator<Item = &'a String>, bundle: &'a Bundle) -> String {
+    messages.chain(&bundle.elsewhere).map(String::as_str).collect::<Vec<_>>().join("; ")
+}
 
 /// Whether the model's monitoring is there and picked up. While that is not known, what was known before stands.
 pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condition>) -> Option<Judgement> {
-    let not = |reason: &str, words: Vec<&str>| Some(Judgement::new(MONITORING_READY, false, reason, words.join("; ")));
+    let not = |reason: &str, words: String| Some(Judgement::new(MONITORING_READY, false, reason, words));
     let shortcomings = bundle.shortcomings.iter().map(|shortcoming| (shortcoming.reason, &shortcoming.message));
     let in_the_way: Vec<(&str, &String)> =
         shortcomings.chain(obstacles.iter().map(|obstacle| (obstacle.reason, &obstacle.message))).collect();
@@ -273,14 +332,18 @@ pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condit
         return before.map(as_before);
     }
     if let Some((reason, _)) = in_the_way.first() {
-        return not(reason, in_the_way.iter().map(|(_, message)| message.as_str()).collect());
+        return not(reason, told(in_the_way.iter().map(|(_, message)| *message), bundle));
     }
     // A controller that has just started has asked nobody yet: what Prometheus said last stands.
     // And where there is nothing that it could be asked, nothing was said.
     let awaited = bundle.proof == Proof::Awaited && bundle.expectation != Expectation::default();
-    let said = before.filter(|known| awaited && PROVEN.contains(&known.reason.as_str()));
+    let wanted = |reason: &str| reason != OPERATOR_NOT_SCRAPED || bundle.expectation.told;
+    let said = before.filter(|known| awaited && PROVEN.contains(&known.reason.as_str()) && wanted(&known.reason));
     Some(match said {
         Some(known) if known.status == "False" => as_before(known),
+        _ if !bundle.unverified.is_empty() => {
+            Judgement::new(MONITORING_READY, None, "Unverified", told(bundle.unverified.iter(), bundle))
+        }
         Some(_) => Judgement::new(MONITORING_READY, true, PICKED_UP, &bundle.seen),
         None if bundle.proof == Proof::Seen => Judgement::new(MONITORING_READY, true, PICKED_UP, &bundle.seen),
         None => Judgement::new(MONITORING_READY, true, "Selected", &bundle.words),
@@ -288,14 +351,14 @@ pub fn monitored(bundle: &Bundle, obstacles: &[Obstacle], before: Option<&Condit
 }
 
 /// What the spec says without effect; `None` where all of it has one. `completed` is the spec with what the version says itself,
-/// once there is one.
-pub fn in_effect(spec: &ValidSpec, completed: Option<&ValidSpec>) -> Option<Judgement> {
+/// once there is one; `unscaled` is why its autoscaler does not scale.
+pub fn in_effect(spec: &ValidSpec, completed: Option<&ValidSpec>, unscaled: Option<&str>) -> Option<Judgement> {
     let drift = spec.monitoring.as_ref().is_some_and(|monitoring| monitoring.alerts.drift.said);
     let compared = completed.is_none_or(|completed| !completed.predictions["reference"].is_null());
     let without = "spec.monitoring.alerts.drift: there is nothing to compare predictions with; set spec.predictions.reference, \
                    or let modelship-profile write it into the image";
     let idle = spec.idle.iter().map(String::as_str).chain((drift && !compared).then_some(without));
-    let words = idle.collect::<Vec<_>>().join("; ");
+    let words = idle.chain(unscaled).collect::<Vec<_>>().join("; ");
     (!words.is_empty()).then(|| Judgement::new(SPEC_IN_EFFECT, false, "WithoutEffect", words))
 }
 

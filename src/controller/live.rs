@@ -10,14 +10,14 @@ use kube::{
     ResourceExt,
     core::{DynamicObject, PartialObjectMeta, TypeMeta},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::index::{Indexed, Key};
 use crate::{
     api::names,
     images::Platform,
-    monitoring::surroundings::Collector,
-    resources::{ChildKind, Owner, child, revision::Revision},
+    monitoring::{bindings::Binding, surroundings::Collector},
+    resources::{ChildKind, Owner, autoscaler, child, revision::Revision},
     rollout::{DeploymentFacts, PodFacts, placement},
 };
 
@@ -37,21 +37,29 @@ pub struct Live {
     pub deleting: bool,
     /// The hash of the intent that was last applied.
     pub intent: Option<String>,
+    /// What prometheus-operator says of it, where it says anything.
+    pub bindings: Box<[Binding]>,
     /// JSON text: a tree of values would take several times the memory.
     body: Box<str>,
 }
 
 impl Live {
-    /// Reduces an object to what is read of it: of a status only that of Deployments is.
+    /// Reduces an object to what is read of it: of a status that of Deployments, who has accepted what watches the model, and
+    /// why an autoscaler does not scale.
     pub fn of(kind: ChildKind, mut object: DynamicObject) -> Self {
         object.metadata.managed_fields = None;
         let version = version(&object.metadata.resource_version.take().unwrap_or_default());
         // Items of a list come without them, and they are compared like every other field.
         let resource = kind.api_resource();
         object.types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
+        let bindings = kind.optional().map(|_| Binding::read(&object)).unwrap_or_default();
         if let Some(body) = object.data.as_object_mut() {
             match kind {
                 ChildKind::Deployment => body.get_mut("status").into_iter().for_each(DeploymentFacts::reduce),
+                ChildKind::HorizontalPodAutoscaler => {
+                    let idle = body.remove("status").as_ref().and_then(autoscaler::Idle::of);
+                    body.extend(idle.map(|idle| ("status".to_owned(), json!(idle))));
+                }
                 _ => drop(body.remove("status")),
             }
         }
@@ -68,6 +76,7 @@ impl Live {
             owner: owner.map(|owner| owner.uid.clone()),
             deleting: object.metadata.deletion_timestamp.is_some(),
             intent: object.annotations().get(names::INTENT).cloned(),
+            bindings,
             body: serde_json::to_string(&object).unwrap_or_default().into_boxed_str(),
         }
     }
@@ -104,6 +113,11 @@ impl Live {
         serde_json::from_str::<Deployment>(&self.body).ok().map(|deployment| DeploymentFacts::of(&deployment))
     }
 
+    /// Of an autoscaler: that it does not scale.
+    pub fn idle(&self) -> Option<autoscaler::Idle> {
+        serde_json::from_value(self.value()["status"].take()).ok()
+    }
+
     pub fn revision(&self) -> Option<Revision> {
         serde_json::from_str::<ControllerRevision>(&self.body).ok().as_ref().and_then(Revision::read)
     }
@@ -135,10 +149,12 @@ impl Indexed for Live {
     // Any write moves the version, those of a status that is not read as well: an autoscaler's controller writes several a
     // minute.
     fn reads_as(&self, other: &Self) -> bool {
-        let Self { kind, namespace, name, uid, version: _, generation, model, owner, deleting, intent, body } = self;
+        let Self { kind, namespace, name, uid, version: _, generation, model, owner, deleting, intent, bindings, body } =
+            self;
         (kind, namespace, name, uid) == (&other.kind, &other.namespace, &other.name, &other.uid)
             && (generation, model, owner) == (&other.generation, &other.model, &other.owner)
-            && (deleting, intent, body) == (&other.deleting, &other.intent, &other.body)
+            && (deleting, intent) == (&other.deleting, &other.intent)
+            && (bindings, body) == (&other.bindings, &other.body)
     }
 }
 
@@ -169,7 +185,9 @@ pub struct NodeFacts {
 impl NodeFacts {
     pub fn of(node: &Node) -> Self {
         let unschedulable = node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
-        let info = node.status.as_ref().and_then(|status| status.node_info.as_ref()).filter(|_| !unschedulable);
+        let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
+        // Before its kubelet has said anything the API server has it in empty words.
+        let info = info.filter(|info| !unschedulable && !info.architecture.is_empty());
         Self {
             name: node.name_any(),
             place: info.map(|info| placement::Node {
@@ -244,8 +262,6 @@ impl Indexed for Collector {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn node(spec: Value, status: Value) -> NodeFacts {
@@ -261,7 +277,10 @@ mod tests {
         }});
         let platform = |spec, status| node(spec, status).place.map(|place| place.platform);
         assert_eq!(platform(json!({}), info.clone()), Some(Platform::new("linux", "arm64", None)));
-        assert_eq!(platform(json!({"unschedulable": true}), info), None);
+        assert_eq!(platform(json!({"unschedulable": true}), info.clone()), None);
         assert_eq!(platform(json!({}), json!({})), None, "it has reported nothing yet");
+        let mut silent = info.clone();
+        silent["nodeInfo"].as_object_mut().unwrap().values_mut().for_each(|word| *word = json!(""));
+        assert_eq!(platform(json!({}), silent), None, "and so the API server stores it");
     }
 }

@@ -32,7 +32,8 @@ pub mod pages;
 pub mod readings;
 pub mod reconcile;
 mod remarks;
-pub mod report;
+pub mod replacing;
+mod report;
 pub mod run;
 pub mod runs;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -15,10 +16,10 @@ use super::{
     unread::Answers,
 };
 use crate::{
-    api::{ModelDeploymentStatus, ValidSpec, status::FoundReading},
+    api::{ModelDeploymentStatus, ValidSpec, status::FoundReading, valid::Scale},
     images::{Digest, ImageDetails, Labels, Observation, Platform},
-    monitoring::{MailSecret, Surroundings},
-    resources::{ChildKind, Owner, revision::Revision},
+    monitoring::{MailSecret, Surroundings, bindings::Bound},
+    resources::{ChildKind, Owner, autoscaler::Idle, revision::Revision},
     rollout::{DeploymentFacts, PodFacts, placement},
 };
 
@@ -46,6 +47,13 @@ impl Caches {
         self.nodes.ready().await;
         self.namespaces.ready().await;
         self.ecosystem.settled().await;
+    }
+
+    /// The version of this model whose pods pull that image, as its stored templates tell.
+    pub fn version_of(&self, owner: &Owner, image: &str) -> Option<String> {
+        let stored = self.children(ChildKind::ControllerRevision).group(&(owner.namespace.clone(), owner.name.clone()));
+        let ours = stored.iter().filter(|live| live.belongs_to(owner) && !live.deleting);
+        version_of(&newest_first(ours.filter_map(|live| live.revision())), image)
     }
 
     /// What there is to monitor a model of that namespace with.
@@ -77,6 +85,8 @@ pub struct Observed {
     /// Whether they are read at all; filled in by who may ask.
     pub answers: Answers,
     pub deployment: Option<DeploymentFacts>,
+    /// That our autoscaler does not scale.
+    pub idle: Option<Idle>,
     pub pods: Vec<PodFacts>,
     /// Stored templates, the wanted one first.
     pub revisions: Vec<Revision>,
@@ -90,6 +100,8 @@ pub struct Observed {
     pub around: Surroundings,
     /// What the Secret of its mail says; filled in by who may ask for it.
     pub mail: MailSecret,
+    /// Whether it is this model's turn to replace a digest that is lost; filled in by who gives turns.
+    pub in_turn: bool,
     /// What MLflow has said of its versions; filled in by who may ask it.
     pub runs: Heard,
 }
@@ -103,18 +115,30 @@ impl Observed {
             .filter(|live| live.belongs_to(&owner))
             .collect();
         let of = |kind: ChildKind| live.iter().filter(move |live| live.kind == kind && !live.deleting);
-        let mut revisions: Vec<Revision> =
-            of(ChildKind::ControllerRevision).filter_map(|live| live.revision()).collect();
-        revisions.sort_by(|a, b| b.number.cmp(&a.number).then_with(|| a.name.cmp(&b.name)));
+        let revisions = newest_first(of(ChildKind::ControllerRevision).filter_map(|live| live.revision()));
         let nodes = caches.nodes.all();
+        let mut around = caches.surroundings(&owner.namespace);
+        around.bindings = live.iter().flat_map(|live| bound(live)).collect();
+        // From here on versions go by one name.
+        let name = |image: &mut String| {
+            if let Some(version) = version_of(&revisions, image) {
+                *image = version;
+            }
+        };
+        let mut deployment = of(ChildKind::Deployment).find_map(|live| live.deployment());
+        let mut pods: Vec<PodFacts> = caches.pods.group(&model).iter().map(|pod| PodFacts::clone(pod)).collect();
+        deployment.iter_mut().for_each(|facts| name(&mut facts.image));
+        pods.iter_mut().for_each(|facts| name(&mut facts.image));
         Self {
-            deployment: of(ChildKind::Deployment).find_map(|live| live.deployment()),
-            pods: caches.pods.group(&model).iter().map(|pod| PodFacts::clone(pod)).collect(),
+            deployment,
+            idle: of(ChildKind::HorizontalPodAutoscaler).find_map(|live| live.idle()),
+            pods,
             revisions,
             platforms: placement::platforms(None, &places(&nodes)),
             nodes,
-            around: caches.surroundings(&owner.namespace),
+            around,
             mail: MailSecret::None,
+            in_turn: false,
             runs: Heard::new(),
             live,
             owner,
@@ -123,6 +147,19 @@ impl Observed {
             answers: Answers::Unknown,
             status,
         }
+    }
+
+    /// Whether users are answered.
+    pub fn serves(&self) -> bool {
+        self.deployment.as_ref().is_some_and(|facts| facts.available > 0)
+    }
+
+    /// Why the autoscaler that the spec asks for does not scale, and from when on that is told, unless at once. What may pass
+    /// does not pass before a replica answers, and other conditions say why none does.
+    pub fn unscaled(&self, spec: &ValidSpec) -> Option<(String, Option<Timestamp>)> {
+        let idle = self.idle.as_ref().filter(|_| matches!(spec.scale, Scale::Auto { .. }))?;
+        let due = idle.due();
+        (self.serves() || due.is_none()).then(|| (idle.words(&self.owner), due))
     }
 
     /// Takes in what the spec demands of nodes.
@@ -153,6 +190,13 @@ impl Observed {
         (running == repository).then(|| Digest::parse(digest).ok()).flatten()
     }
 
+    /// What pods of the version that was wanted last pull: its digest, or that of the image in it.
+    pub fn pulled(&self, repository: &str) -> Option<Digest> {
+        let running = self.running(repository)?;
+        let pulls = self.revisions.first().and_then(|newest| newest.pulls().split_once('@'));
+        pulls.map_or(Some(running), |(_, digest)| Digest::parse(digest).ok())
+    }
+
     /// What the stored templates tell of the digests of this repository: the newest of each.
     pub fn stored(&self, repository: &str) -> Vec<Arc<ImageDetails>> {
         let mut known = BTreeMap::new();
@@ -176,6 +220,26 @@ impl Observed {
             seen.labels(&Digest::parse(digest).ok()?).filter(|_| of == repository)
         })
     }
+}
+
+/// What prometheus-operator says of an object.
+fn bound(live: &Live) -> impl Iterator<Item = Bound> {
+    let object = live.kind.optional().into_iter();
+    object.flat_map(move |object| {
+        live.bindings.iter().map(move |binding| Bound { object, name: live.name.clone(), binding: binding.clone() })
+    })
+}
+
+fn newest_first(revisions: impl Iterator<Item = Revision>) -> Vec<Revision> {
+    let mut revisions: Vec<Revision> = revisions.collect();
+    revisions.sort_by(|a, b| b.number.cmp(&a.number).then_with(|| a.name.cmp(&b.name)));
+    revisions
+}
+
+/// The version whose pods pull this image; of several the one that was wanted last.
+fn version_of(revisions: &[Revision], image: &str) -> Option<String> {
+    let of_image = revisions.iter().find(|revision| revision.pulls() == image);
+    of_image.map(|revision| revision.image.clone())
 }
 
 /// The nodes that take pods.

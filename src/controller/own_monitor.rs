@@ -24,7 +24,7 @@ use crate::{
     monitoring::{
         OptionalKind, Presence,
         rules::itself,
-        surroundings::{Collector, Labels, Picking, Selects, Surroundings},
+        surroundings::{Labels, Picking, Surroundings},
     },
     resources::{Child, ChildKind, Owner},
 };
@@ -141,23 +141,23 @@ fn monitor(service: &Service, around: &Surroundings) -> Child {
         service.labels().iter().filter(lasting).map(|(key, value)| (key.clone(), value.clone())).collect();
     let endpoint = json!({"port": names::METRICS_PORT, "path": "/metrics", "interval": "15s"});
     let spec = json!({"selector": {"matchLabels": selected}, "endpoints": [endpoint]});
-    let metadata = metadata(service, around, |collector| &collector.monitors);
+    let metadata = metadata(service, around, OptionalKind::ServiceMonitor);
     Child::seal(ChildKind::ServiceMonitor, json!({"metadata": metadata, "spec": spec}))
 }
 
 /// What is told of the operator.
 fn alerts(service: &Service, around: &Surroundings) -> Child {
     let groups = itself::groups(&service.namespace().unwrap_or_default(), &service.name_any());
-    let metadata = metadata(service, around, |collector| &collector.rules);
+    let metadata = metadata(service, around, OptionalKind::PrometheusRule);
     Child::seal(ChildKind::PrometheusRule, json!({"metadata": metadata, "spec": {"groups": groups}}))
 }
 
 /// The Service's name, the labels that are wanted, and an owner: it goes when the chart is uninstalled.
-fn metadata(service: &Service, around: &Surroundings, select: fn(&Collector) -> &Selects) -> ObjectMeta {
+fn metadata(service: &Service, around: &Surroundings, kind: OptionalKind) -> ObjectMeta {
     let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
     let own = Labels::from([(names::MANAGED_BY.to_owned(), names::MODELSHIP.to_owned())]);
-    let picking = Picking { namespace: &namespace, namespace_labels: &around.namespace_labels, select };
-    let labels = picking.adopt(&around.prometheuses, &own).into_iter().chain(own).collect();
+    let picking = Picking { kind, namespace: &namespace, namespace_labels: &around.namespace_labels };
+    let labels = picking.adopt(&around.pickers(kind), &own).into_iter().chain(own).collect();
     ObjectMeta {
         name: Some(name.clone()),
         namespace: Some(namespace),
@@ -178,7 +178,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::controller::{server::Server, writer};
+    use crate::{
+        controller::{server::Server, writer},
+        monitoring::surroundings::{Collector, Selects},
+    };
 
     fn service() -> Service {
         serde_json::from_value(json!({"metadata": {
@@ -227,7 +230,7 @@ mod tests {
             },
             ..Collector::default()
         };
-        let around = Surroundings { prometheuses: vec![Arc::new(prometheus)], ..Surroundings::default() };
+        let around = Surroundings { collectors: vec![Arc::new(prometheus)], ..Surroundings::default() };
         let child = monitor(&service, &around);
         assert_eq!((child.namespace.as_str(), child.name.as_str()), ("harbour", "harbour-metrics"));
         assert_eq!(child.body["metadata"]["labels"]["release"], "kps");

@@ -16,12 +16,13 @@ use kube::{
     },
 };
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     Error,
     apply::{Applied, Applier, Obstacle},
     backoff::Backoff,
-    decide::{Plan, Release, decide},
+    decide::{self, Plan, Release, decide},
     index::Key,
     ledger::Ledger,
     live::version,
@@ -29,6 +30,7 @@ use super::{
     model_metrics::ModelMetrics,
     observe::{Caches, Observed},
     readings::{self, Readings},
+    replacing::{self, Replacing},
     report,
     runs::Runs,
     sights::Sights,
@@ -39,8 +41,11 @@ use super::{
 };
 use crate::{
     api::{JsonText, ModelDeploymentStatus, StoredModelDeployment, ValidSpec, conditions},
-    images::{CredentialRef, Follow, Images, Observation, OwnerKey, Want},
-    monitoring::bundle::{Expectation, NO_CONTAINERS},
+    images::{CredentialRef, Follow, ImageDetails, Images, Observation, OwnerKey, Want},
+    monitoring::{
+        bundle::{Expectation, NO_CONTAINERS},
+        verdict::SOMEBODY_SCRAPES,
+    },
     resources::Owner,
     telemetry::Metrics,
 };
@@ -54,6 +59,7 @@ pub struct Context {
     pub writer: Writer,
     pub ledger: Ledger,
     pub backoff: Backoff,
+    pub replacing: Replacing,
     pub statuses: Statuses,
     pub specs: Specs,
     pub mail: MailSecrets,
@@ -110,6 +116,7 @@ impl Context {
         self.release.renderer.forget(&owner);
         self.images.forget(&OwnerKey { namespace: owner.namespace, name: owner.name, uid: owner.uid });
         self.backoff.clear(uid);
+        self.replacing.done(uid);
         self.specs.forget(uid);
         self.ledger.forget(&key.0, &key.1);
         self.mail.forget(uid);
@@ -201,6 +208,9 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
     };
     observed = observed.place(spec);
     let seen = follow(context, spec, &observed);
+    let replaces = decide::replaces(spec, &seen, &observed);
+    // Where nobody is answered nobody need be spared.
+    observed.in_turn = replaces && (!observed.serves() || context.replacing.may(&observed.owner.uid, Instant::now()));
     let mail = context.mail.look(&observed.owner, generation, spec, &context.release.mail).await;
     observed.mail = mail.secret;
     look_at_prometheus(context, &mut observed);
@@ -221,12 +231,26 @@ async fn turn(model: &StoredModelDeployment, context: &Context, generation: i64)
         Err(error) if error.is_farewell() || matches!(error, Error::LeaseLost) => return Err(error),
         Err(error) => (Applied { obstacles: vec![unanswered(&error)], ..Applied::default() }, Some(error)),
     };
-    let status = report::status(spec, &plan, &applied, &seen, &observed, Timestamp::now());
-    let again = applied.again.map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
+    let now = Timestamp::now();
+    let status = report::status(spec, &plan, &applied, &seen, &observed, now);
+    let moves = plan.target.replaces.is_some() && applier.is_stored(&plan);
+    if replacing::is_over(replaces, moves, &plan.progress) {
+        context.replacing.done(&observed.owner.uid);
+    }
+    let waits = (replaces && !observed.in_turn).then_some(replacing::AGAIN);
+    let again = applied.again.map(|at| at.saturating_duration_since(Instant::now()));
+    let due = observed.unscaled(spec).and_then(|(_, due)| due).filter(|due| *due > now);
+    let due = due.map(|due| now.duration_until(due).unsigned_abs());
     write(context, &observed, &stored_status, status, Some(spec), applied.notes).await?;
     match failure {
         Some(error) => Err(error),
-        None => Ok(again.into_iter().chain(mail.again).min().map_or_else(Action::await_change, Action::requeue)),
+        None => Ok(again
+            .into_iter()
+            .chain(due)
+            .chain(mail.again)
+            .chain(waits)
+            .min()
+            .map_or_else(Action::await_change, Action::requeue)),
     }
 }
 
@@ -236,13 +260,13 @@ fn look_at_prometheus(context: &Context, observed: &mut Observed) {
     let remembered = known.is_some_and(|known| known.message.contains(NO_CONTAINERS));
     let around = &mut observed.around;
     around.proof = context.sights.proof(&observed.owner.uid);
-    around.without_containers = context.sights.without_containers(around.prometheuses.iter(), remembered);
+    around.without_containers = context.sights.without_containers(around.prometheuses(), remembered);
+    around.scraped_by_others = known.is_some_and(|known| known.message.contains(SOMEBODY_SCRAPES));
 }
 
 /// What Prometheus should be seen to do. Of a model that does not run there is nothing to see.
 fn expectation(plan: &Plan, observed: &Observed) -> Option<Expectation> {
-    let serves = observed.deployment.as_ref().is_some_and(|facts| facts.available > 0);
-    plan.monitoring.as_ref().filter(|_| serves).map(|bundle| bundle.expectation.clone())
+    plan.monitoring.as_ref().filter(|_| observed.serves()).map(|bundle| bundle.expectation.clone())
 }
 
 /// Tells the poller what to look for, and hears what it knows.
@@ -260,22 +284,30 @@ fn follow(context: &Context, spec: &ValidSpec, observed: &Observed) -> Observati
         secrets: spec.image.pull_secrets.clone(),
     };
     let stored = observed.stored(&spec.image.repository.to_string());
-    let details = stored.iter().find(|details| Some(&details.digest) == running.as_ref());
-    let serving_images = details.map(|details| details.images_for(&observed.platforms)).unwrap_or_default();
-    context.images.follow(
-        &key,
-        Follow {
-            repository: spec.image.repository.clone(),
-            want,
-            details_of: running.iter().cloned().collect::<BTreeSet<_>>(),
-            stored,
-            serving: running,
-            serving_images,
-            interval: spec.image.poll_interval,
-            credentials,
-            generation: observed.generation,
-        },
-    )
+    let serving = observed.pulled(&spec.image.repository.to_string());
+    let known = stored.iter().find(|details| Some(&details.digest) == serving.as_ref());
+    let serving_images = known.map(|known| known.images_for(&observed.platforms)).unwrap_or_default();
+    let follow = |introducing| Follow {
+        repository: spec.image.repository.clone(),
+        want: want.clone(),
+        details_of: running.iter().cloned().collect::<BTreeSet<_>>(),
+        stored: stored.clone(),
+        serving: serving.clone(),
+        serving_images: serving_images.clone(),
+        introducing,
+        interval: spec.image.poll_interval,
+        credentials: credentials.clone(),
+        generation: observed.generation,
+    };
+    // What nodes would pull of a version is known only with the version itself.
+    let images = |latest: Option<&ImageDetails>| {
+        let new = latest.filter(|latest| Some(&latest.digest) != running.as_ref());
+        new.map(|latest| latest.images_for(&observed.platforms)).unwrap_or_default()
+    };
+    let known = images(context.images.latest(&key).as_deref());
+    let seen = context.images.follow(&key, follow(known.clone()));
+    let introducing = images(seen.latest.as_ref());
+    if introducing == known { seen } else { context.images.follow(&key, follow(introducing)) }
 }
 
 /// In words that do not change from try to try.

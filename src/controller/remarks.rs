@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::names,
-    resources::{Child, ChildKind},
+    resources::{Child, ChildKind, template},
 };
 
 /// That children which had lost their owner have it again.
@@ -89,19 +89,19 @@ pub fn telling(child: &Child, live: &Value) -> Option<Path> {
 
 /// The image of the model's container in a Deployment.
 fn model_image(body: &Value) -> Option<&str> {
-    let containers = body["spec"]["template"]["spec"]["containers"].as_array()?;
-    containers.iter().find(|container| container["name"] == names::MODEL_CONTAINER)?["image"].as_str()
+    template::pulled(&body["spec"]["template"])
 }
 
-/// That a change by hand was put back, and what to do instead.
-pub fn put_back(child: &Child, live: &Value, field: &str) -> Note {
+/// That a change by hand was put back, and what to do instead. `version_of` tells the version whose pods pull an image.
+pub fn put_back(child: &Child, live: &Value, field: &str, version_of: impl Fn(&str) -> Option<String>) -> Note {
     let (kind, name) = (child.kind, &child.name);
     let instead = match field {
         "spec.replicas" => format!("use kubectl scale mdl/{name}, or spec.autoscaling"),
         field if field.ends_with("[model].image") => {
-            let digest = |image: Option<&str>| Some(image?.split_once('@')?.1.to_owned());
-            match digest(model_image(live)) {
-                Some(digest) => {
+            // Pods pull the image in an index, and a version is called by the index.
+            let version = model_image(live).map(|image| version_of(image).unwrap_or_else(|| image.to_owned()));
+            match version.as_deref().and_then(|version| version.split_once('@')) {
+                Some((_, digest)) => {
                     format!("to run that version, set spec.image.pin: {digest} in the ModelDeployment {name}")
                 }
                 None => format!("to run a version, set spec.image.pin: sha256:… in the ModelDeployment {name}"),

@@ -3,7 +3,13 @@
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::{apply::Applied, decide::Plan, judge, observe::Observed, readings, training};
+use super::{
+    apply::Applied,
+    decide::{self, Plan},
+    judge,
+    observe::Observed,
+    readings, training,
+};
 use crate::{
     api::{
         Invalid, Meaning, ModelDeploymentStatus,
@@ -82,7 +88,9 @@ pub fn status(
         obstacles: &applied.obstacles,
         cut_off: applied.cut_off,
         pullable: seen.pullable.filter(|_| ran),
-        newer: newer(plan, seen, observed),
+        newer: tag_holds(false, plan, seen, observed),
+        same: tag_holds(true, plan, seen, observed).filter(|_| decide::is_lost(spec, seen, observed)),
+        is_same: is_same(spec, plan, stable.as_ref(), observed),
         held: held.is_some(),
         unheard: conditions::find(&before.conditions, READY)
             .filter(|_| seen.latest.is_none() && before.observed_generation == Some(observed.generation)),
@@ -97,13 +105,16 @@ pub fn status(
     }
     judgements.extend(training::resolved(spec, newest, seen, observed));
     judgements.extend(plan.accepted.clone());
-    judgements.extend(judge::in_effect(spec, plan.workload.as_ref().map(|_| plan.spec(spec))));
+    let unscaled = observed.unscaled(spec).filter(|(_, due)| due.is_none_or(|due| due <= now));
+    let completed = plan.workload.as_ref().map(|_| plan.spec(spec));
+    judgements.extend(judge::in_effect(spec, completed, unscaled.as_ref().map(|(why, _)| why.as_str())));
     ModelDeploymentStatus {
         observed_generation: Some(observed.generation),
         conditions: conclude(&judgements, observed, now),
         url: Some(service::url(&observed.owner, spec)),
         predictions: readings::shown(plan.spec(spec), observed.found.as_ref()),
         tag,
+        same_image: same_image(plan, seen, observed),
         history: history::record(before.history.clone(), stable.as_ref(), now),
         stable,
         candidate,
@@ -111,12 +122,43 @@ pub fn status(
     }
 }
 
-/// What the tag holds, where that is another image than the wanted one.
-fn newer<'a>(plan: &Plan, seen: &'a Observation, observed: &Observed) -> Option<&'a Digest> {
+/// What the tag holds, where that is another digest than the wanted one: of the same image, or of another.
+fn tag_holds<'a>(same: bool, plan: &Plan, seen: &'a Observation, observed: &Observed) -> Option<&'a Digest> {
     let (latest, wanted) = (seen.latest.as_ref()?, plan.target.digest.as_ref()?);
     let known = seen.details.get(wanted).and_then(|details| details.as_ref().ok());
-    let same = latest.digest == *wanted || known.is_some_and(|known| known.same_images_as(latest, &observed.platforms));
-    (!same).then_some(&latest.digest)
+    let is_same = known.is_some_and(|known| known.same_images_as(latest, &observed.platforms));
+    (latest.digest != *wanted && is_same == same).then_some(&latest.digest)
+}
+
+/// What the tag holds of the wanted version's image under another digest, for whoever waits for it: as before while the registry
+/// has not answered a controller that has just started.
+fn same_image(plan: &Plan, seen: &Observation, observed: &Observed) -> Option<String> {
+    if seen.latest.is_some() {
+        return tag_holds(true, plan, seen, observed).map(ToString::to_string);
+    }
+    let before = &observed.status;
+    let known = before.candidate.as_ref().or(before.stable.as_ref());
+    let wanted = known.is_some_and(|known| plan.target.digest.as_ref().map(Digest::as_str) == Some(&known.digest));
+    let asked = before.observed_generation == Some(observed.generation);
+    before.same_image.clone().filter(|_| wanted && asked)
+}
+
+/// Whether the wanted version is the image that users get under another digest, since that is lost, and no person has asked
+/// for it.
+fn is_same(spec: &ValidSpec, plan: &Plan, stable: Option<&Version>, observed: &Observed) -> bool {
+    let repository = spec.image.repository.to_string();
+    let stable = stable.filter(|stable| stable.repository == repository && spec.image.pin.is_none());
+    let (Some(stable), Some(wanted)) = (stable, plan.target.digest.as_ref()) else { return false };
+    if plan.target.replaces == Some(target::Replaces::SameImage) {
+        return true;
+    }
+    // While it starts. What a push has brought back after another version was not lost.
+    let before = conditions::find(&observed.status.conditions, READY);
+    let replaces = before.is_some_and(|before| before.reason == judge::SAME_IMAGE);
+    let stored = observed.stored(&repository);
+    let of = |digest: &str| stored.iter().find(|known| known.digest.as_str() == digest);
+    let both = of(&stable.digest).zip(of(wanted.as_str()));
+    replaces && stable.digest != wanted.as_str() && both.is_some_and(|(a, b)| a.same_images_as(b, &observed.platforms))
 }
 
 /// A version and what is known of it; where that was known before and is not now, it is what was known.
@@ -177,6 +219,7 @@ pub fn invalid_status(faults: &[Invalid], observed: &Observed, now: Timestamp) -
         url: before.url.clone(),
         predictions: before.predictions.clone(),
         tag: before.tag.clone(),
+        same_image: before.same_image.clone(),
         stable: before.stable.clone(),
         candidate: before.candidate.clone(),
         history: before.history.clone(),

@@ -38,6 +38,8 @@ const LARGEST_ANSWER: usize = 8 << 20;
 const SCRAPED: &str = r#"max by (namespace, model) (up{model!=""})"#;
 /// Any rule of a model will do: Prometheus takes or refuses them together.
 const EVALUATED: &str = "count by (namespace, model) (model:http_requests:rate5m)";
+/// What the operator tells of a model comes all together as well.
+const TOLD: &str = r#"count by (model_namespace, model) (modelship_model_condition{type="Ready"})"#;
 const CONTAINERS: &str = r#"count(container_memory_working_set_bytes{container!=""})"#;
 
 /// What one Prometheus said.
@@ -46,6 +48,8 @@ struct Answer {
     /// Whether the last scrape of at least one pod went well.
     scraped: HashMap<Key, bool>,
     evaluated: HashSet<Key>,
+    /// It has what the operator tells of them.
+    told: HashSet<Key>,
     containers: bool,
 }
 
@@ -56,6 +60,7 @@ impl Answer {
             *self.scraped.entry(model).or_default() |= up;
         }
         self.evaluated.extend(shard.evaluated);
+        self.told.extend(shard.told);
         self.containers |= shard.containers;
     }
 }
@@ -101,8 +106,9 @@ impl Book {
         }
     }
 
+    /// Nobody may be meant to scrape the operator, and that would be asked for ever.
     fn awaits(&self) -> bool {
-        self.entries.values().any(|entry| entry.proof != Proof::Seen)
+        self.entries.values().any(|entry| !matches!(entry.proof, Proof::Seen | Proof::OperatorNotScraped))
     }
 
     /// Who is to be asked at all.
@@ -148,15 +154,17 @@ impl Entry {
         let ups: Vec<bool> = scrapers.iter().filter_map(|answer| answer.scraped.get(&self.model)).copied().collect();
         let scraped = scrapers.is_empty() || ups.contains(&true);
         let evaluated = evaluators.is_empty() || evaluators.iter().any(|answer| answer.evaluated.contains(&self.model));
-        if scraped && evaluated {
+        let told = !self.expectation.told || evaluators.iter().any(|answer| answer.told.contains(&self.model));
+        if scraped && evaluated && told {
             self.misses = 0;
             return Some(Proof::Seen);
         }
         self.misses = self.misses.saturating_add(1);
-        let missing = match (scraped, ups.is_empty()) {
-            (false, true) => Proof::NotScraped,
-            (false, false) => Proof::ScrapeFails,
-            (true, _) => Proof::NotEvaluated,
+        let missing = match (scraped, ups.is_empty(), evaluated) {
+            (false, true, _) => Proof::NotScraped,
+            (false, false, _) => Proof::ScrapeFails,
+            (true, _, false) => Proof::NotEvaluated,
+            (true, _, true) => Proof::OperatorNotScraped,
         };
         Some(if self.misses >= MISSES { missing } else { self.proof })
     }
@@ -232,7 +240,7 @@ impl Sights {
 
     async fn ask_all(&self, caches: &Caches, asked: &HashSet<Key>) -> BTreeMap<Key, Answer> {
         let mut answers = BTreeMap::new();
-        for prometheus in caches.ecosystem.prometheuses().iter() {
+        for prometheus in caches.ecosystem.prometheuses() {
             let name = (prometheus.namespace.clone(), prometheus.name.clone());
             if !asked.contains(&name) {
                 continue;
@@ -258,10 +266,16 @@ impl Sights {
     async fn ask(&self, address: IpAddr, prefix: &str) -> Result<Answer, String> {
         // The port of prometheus-operator's pods.
         let url = format!("http://{}{}/api/v1/query", SocketAddr::new(address, 9090), prefix.trim_end_matches('/'));
-        let scraped = models(&self.query(&url, SCRAPED).await?);
-        let evaluated = models(&self.query(&url, EVALUATED).await?).into_keys().collect();
+        let scraped = models(&self.query(&url, SCRAPED).await?, "namespace");
+        let evaluated = models(&self.query(&url, EVALUATED).await?, "namespace").into_keys().collect();
+        let told = models(&self.query(&url, TOLD).await?, "model_namespace").into_keys().collect();
         let containers = self.query(&url, CONTAINERS).await?;
-        Ok(Answer { scraped, evaluated, containers: containers.as_array().is_some_and(|found| !found.is_empty()) })
+        Ok(Answer {
+            scraped,
+            evaluated,
+            told,
+            containers: containers.as_array().is_some_and(|found| !found.is_empty()),
+        })
     }
 
     async fn query(&self, url: &str, query: &str) -> Result<Value, String> {
@@ -272,12 +286,12 @@ impl Sights {
     }
 }
 
-/// Series by namespace and model, and whether their value is above 0.
-fn models(result: &Value) -> HashMap<Key, bool> {
+/// Series by namespace, under that label, and model, and whether their value is above 0.
+fn models(result: &Value, namespace: &str) -> HashMap<Key, bool> {
     let entry = |series: &Value| {
         let label = |name: &str| series["metric"][name].as_str().map(str::to_owned);
         let value: f64 = series["value"][1].as_str()?.parse().ok()?;
-        Some(((label("namespace")?, label("model")?), value > 0.0))
+        Some(((label(namespace)?, label("model")?), value > 0.0))
     };
     result.as_array().into_iter().flatten().filter_map(entry).collect()
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{
-    judge::{PINNED, RECREATING, SERVES, UPDATES_OFF},
+    judge::{PINNED, RECREATING, SAME_IMAGE, SERVES, UPDATES_OFF},
     training::ASKING,
     writer::Note,
 };
@@ -63,8 +63,8 @@ fn monitoring(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, not
     let (then, now) = (find(&before.conditions, MONITORING_READY), find(&after.conditions, MONITORING_READY));
     let (Some(then), Some(now)) = (then, now) else { return };
     match (then.status.as_str(), now.status.as_str()) {
-        ("False", "True") => notes.push(note(false, "Monitored", &now.message)),
-        ("True", "False") => notes.push(note(true, "NotMonitored", &now.message)),
+        ("False" | "Unknown", "True") => notes.push(note(false, "Monitored", &now.message)),
+        ("True" | "Unknown", "False") => notes.push(note(true, "NotMonitored", &now.message)),
         _ => {}
     }
 }
@@ -104,7 +104,15 @@ fn introduction(
                 }
                 _ => format!("users get {old} until it is available"),
             };
-            note(false, "RollingOut", format!("introducing {new}{of}; {meanwhile}"))
+            let same = find(&after.conditions, READY).is_some_and(|ready| ready.reason == SAME_IMAGE);
+            match same {
+                true => note(
+                    false,
+                    SAME_IMAGE,
+                    format!("introducing {new}{of}, the same image as {old}, which can no longer be pulled; {meanwhile}"),
+                ),
+                false => note(false, "RollingOut", format!("introducing {new}{of}; {meanwhile}")),
+            }
         }
     });
 }
@@ -151,22 +159,23 @@ fn training(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes
     }
 }
 
-/// The digest that runs is gone from the registry, or is there again.
+/// The digest that runs is gone from the registry, or a replica cannot be started for want of it.
 fn pullability(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
     let (then, now) = (find(&before.conditions, IMAGE_PULLABLE), find(&after.conditions, IMAGE_PULLABLE));
-    if let (None, Some(gone)) = (then, now) {
-        notes.push(note(true, &gone.reason, &gone.message));
+    if let Some(now) = now.filter(|now| then.is_none_or(|then| then.reason != now.reason)) {
+        notes.push(note(true, &now.reason, &now.message));
     }
 }
 
 /// Trouble on the way, once for each reason: as soon as it is seen, not only when the deadline has passed.
 fn trouble(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus, notes: &mut Vec<Note>) {
     // What metrics are awaited for, RunResolved has told.
-    const NO_TROUBLE: [&str; 8] = [
+    const NO_TROUBLE: [&str; 9] = [
         "Resolving",
         "Comparing",
         "Deploying",
         "RollingOut",
+        SAME_IMAGE,
         "Unavailable",
         "WaitingForDeletion",
         "HandingOver",

@@ -1,6 +1,9 @@
 //! What versions were trained to, as their images and MLflow say it, and whether a new one may be introduced. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -15,7 +18,7 @@ use crate::{
         conditions::{AWAITING_METRICS, Judgement, RUN_RESOLVED, STALLED, VERSION_ACCEPTED, find},
         meaning,
         mlflow::{Requirement, RunOf, Tracking, Training},
-        status::{PastVersion, Version},
+        status::{Origin, PastVersion, Version},
     },
     images::{Digest, Labels, Observation, labels::RUN_ID},
     mlflow::{Run, Which, problem::reason::RUN_FAILED},
@@ -23,6 +26,7 @@ use crate::{
     rollout::{
         Target, Unresolved,
         gate::{self, Beside, Known, Metrics, Verdict},
+        target::Replaces,
     },
 };
 
@@ -94,6 +98,24 @@ impl<'a> View<'a> {
         history.find(|past| past.repository == repository && past.digest == digest.as_str())
     }
 
+    /// Where another digest of the same image came from, under which users had it.
+    fn same_image(&self, digest: &Digest) -> Option<&'a Origin> {
+        let repository = self.repository();
+        let stored = self.observed.stored(&repository);
+        let details = |digest: &str| {
+            let of_digest = stored.iter().map(Arc::as_ref).find(|known| known.digest.as_str() == digest);
+            of_digest.or_else(|| self.seen.details(&Digest::parse(digest).ok()?))
+        };
+        let mine = details(digest.as_str())?;
+        let history = self.observed.status.history.iter().filter(|past| past.repository == repository);
+        let history = history.map(|past| (&past.digest, &past.origin));
+        let had = self.stable().map(|stable| (&stable.digest, &stable.origin)).into_iter().chain(history);
+        let is_same = |other: &str| details(other).is_some_and(|it| it.same_images_as(mine, &self.observed.platforms));
+        had.filter(|(other, origin)| *other != digest.as_str() && origin.run_id.is_some() && is_same(other))
+            .map(|(_, origin)| origin)
+            .next()
+    }
+
     /// The runs of other versions.
     fn taken(&self, digest: &Digest) -> BTreeSet<String> {
         let status = &self.observed.status;
@@ -109,16 +131,17 @@ impl<'a> View<'a> {
         find(&status.conditions, kind).filter(|_| status.observed_generation == Some(self.observed.generation))
     }
 
-    /// The run that is to be asked for, if the image or the spec names one. What runs or ran was judged by its own run: an
-    /// alias may have moved on since.
+    /// The run that is to be asked for, if the image or the spec names one. What runs or ran was judged by its own run, be it
+    /// under another digest: an alias may have moved on since.
     fn asked(&self, tracking: &Tracking, digest: &Digest, runs: bool) -> Option<Asked> {
         let labelled = self.labels(digest).and_then(meaning::run_id);
         let (shown, past) = (self.in_status(digest), self.past(digest));
-        let known = shown.map(|version| &version.origin).or(past.map(|past| &past.origin));
-        let known = labelled.clone().or_else(|| known.and_then(|origin| origin.run_id.clone()));
+        let same = self.same_image(digest);
+        let known = [shown.map(|version| &version.origin), past.map(|past| &past.origin), same];
+        let known = labelled.clone().or_else(|| known.into_iter().flatten().find_map(|origin| origin.run_id.clone()));
         let which = match &tracking.run_of {
             RunOf::ImageLabel => Which::Run(labelled.clone()?),
-            _ if (runs || past.is_some()) && known.is_some() => Which::Run(known?),
+            _ if (runs || past.is_some() || same.is_some()) && known.is_some() => Which::Run(known?),
             RunOf::Version { model, version } => Which::Version { model: model.clone(), version: version.clone() },
             RunOf::Alias { model, alias } => Which::Alias { model: model.clone(), alias: alias.clone() },
         };
@@ -226,7 +249,7 @@ pub fn admit(
     let before = view.before(VERSION_ACCEPTED);
     let held = |target: Target, digest: Digest, accepted: Judgement, passing: bool| {
         let why = Unresolved { reason: accepted.reason.clone(), message: accepted.message.clone(), pending: passing };
-        let target = Target { digest: running.cloned(), ..target };
+        let target = Target { digest: running.cloned(), replaces: None, ..target };
         Admission { target, held: Some(Held { digest, why }), accepted: Some(accepted) }
     };
     // What was said of a version stands while the registry, or MLflow, has not answered a controller that has just started.
@@ -238,7 +261,9 @@ pub fn admit(
         let words = format!("{} is pinned by spec.image.pin, and a person's choice is not judged", pin.short());
         return Admission { target, held: None, accepted: yes("Pinned", words) };
     }
-    let candidate = target.digest.clone().filter(|digest| Some(digest) != running);
+    // The same image was judged when it was introduced.
+    let judged = target.replaces != Some(Replaces::SameImage);
+    let candidate = target.digest.clone().filter(|digest| judged && Some(digest) != running);
     let Some(digest) = candidate else {
         let silent = seen.latest.is_none() || target.unresolved.as_ref().is_some_and(|unresolved| unresolved.pending);
         let shown = observed.status.candidate.as_ref().and_then(|shown| Digest::parse(&shown.digest).ok());
@@ -347,8 +372,10 @@ fn resolve(version: Version, spec: &ValidSpec, seen: &Observation, observed: &Ob
     let uri = Some(tracking.uri.to_string());
     let mut known = version.clone();
     if let Some(Ok(run)) = observed.runs.get(&version.digest) {
+        let same = || view.same_image(&Digest::parse(&version.digest).ok()?);
+        let same = || same().filter(|same| same.run_id.as_ref() == Some(&run.id))?.model_version.clone();
         known.origin.run_id = Some(run.id.clone());
-        known.origin.model_version = run.version.clone().or(known.origin.model_version);
+        known.origin.model_version = run.version.clone().or(known.origin.model_version).or_else(same);
         known.origin.metrics = run.metrics.iter().map(|(name, value)| (name.clone(), meaning::shown(*value))).collect();
         known.tracking_uri = uri;
         return known;

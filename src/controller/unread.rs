@@ -8,7 +8,7 @@ use crate::api::conditions::{Judgement, PREDICTIONS_READ};
 /// With fewer answers it may be an odd path that was asked, and not the model.
 const ANSWERS: f64 = 20.0;
 /// Reasons for which an answer is not read though it could be.
-const NO_FAULT: [&str; 3] = ["queue_full", "failed", "other_path"];
+const NO_FAULT: [&str; 4] = ["queue_full", "failed", "other_path", "stream"];
 
 /// Most answers of a version are not read; one of them stands for all.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,14 +1,17 @@
 //! All that watches one model, as far as the cluster has a place for it.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
 use super::{
-    MailDefaults, MailSecret, Renderer, Shortcoming, Subject, mail,
+    MailDefaults, MailSecret, Renderer, Shortcoming, Subject,
+    kinds::{OptionalKind, Presence},
+    mail,
     rules::{self, Sources},
     service_monitor,
-    surroundings::{Collector, Labels, OptionalKind, Picking, Presence, Proof, Selects, Surroundings},
+    surroundings::{Proof, Surroundings},
+    verdict::NOTHING_SELECTS,
 };
 use crate::{
     api::{monitoring::valid::Email, valid::ValidSpec},
@@ -24,10 +27,14 @@ pub struct Bundle {
     pub words: String,
     /// The same once Prometheus itself says that it does.
     pub seen: String,
+    /// By whose word somebody scrapes the model whom nobody sees, in a sentence.
+    pub elsewhere: Option<String>,
     /// What Prometheus should be seen to do.
     pub expectation: Expectation,
     /// What Prometheus itself says.
     pub proof: Proof,
+    /// What may be, by means of others that cannot be seen, a sentence each.
+    pub unverified: Vec<String>,
     /// Something is not known yet, so that nothing can be said.
     pub pending: bool,
 }
@@ -37,6 +44,8 @@ pub struct Bundle {
 pub struct Expectation {
     pub scraped_by: Vec<(String, String)>,
     pub evaluated_by: Vec<(String, String)>,
+    /// Some of the rules stand on series that only the operator has.
+    pub told: bool,
 }
 
 /// What `monitoring` leads to; `None` when it is switched off.
@@ -50,8 +59,15 @@ pub fn bundle(
 ) -> Option<Bundle> {
     let monitoring = spec.monitoring.as_ref()?;
     let subject = Subject { owner, spec, monitoring };
-    let mut work =
-        Work { renderer, subject, around, bundle: Bundle::default(), promised: Vec::new(), seen: Vec::new() };
+    let mut work = Work {
+        renderer,
+        subject,
+        around,
+        bundle: Bundle::default(),
+        promised: Vec::new(),
+        seen: Vec::new(),
+        needed: BTreeSet::new(),
+    };
     if spec.exporter.is_some() {
         work.monitor();
     }
@@ -81,59 +97,36 @@ pub fn everything(owner: &Owner, spec: &ValidSpec, defaults: &MailDefaults, secr
 /// By these words a controller that has just started knows what one before it found.
 pub const NO_CONTAINERS: &str = "has no container_memory_working_set_bytes";
 
-const NOTHING_SELECTS: &str = "NothingSelects";
-
-struct Work<'a> {
+pub(super) struct Work<'a> {
     renderer: &'a Renderer,
-    subject: Subject<'a>,
-    around: &'a Surroundings,
-    bundle: Bundle,
-    promised: Vec<String>,
-    seen: Vec<String>,
-}
-
-/// Who picks an object up.
-struct Pickers {
-    labels: Labels,
-    by: Vec<Arc<Collector>>,
-}
-
-impl Pickers {
-    fn names(&self) -> Vec<(String, String)> {
-        self.by.iter().map(|collector| (collector.namespace.clone(), collector.name.clone())).collect()
-    }
-
-    fn words(&self) -> String {
-        self.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
-    }
-}
-
-type Select = fn(&Collector) -> &Selects;
-
-/// What a collector that selects an object of ours may be said to do.
-struct Does {
-    promised: &'static str,
-    seen: &'static str,
+    pub subject: Subject<'a>,
+    pub around: &'a Surroundings,
+    pub bundle: Bundle,
+    pub promised: Vec<String>,
+    pub seen: Vec<String>,
+    /// Kinds without which something is missing.
+    pub needed: BTreeSet<OptionalKind>,
 }
 
 impl Work<'_> {
     fn monitor(&mut self) {
-        let picked = self.pickers(&self.around.prometheuses, |collector| &collector.monitors);
+        let picked = self.pickers(OptionalKind::ServiceMonitor);
         if self.usable(OptionalKind::ServiceMonitor)
             && let Some(child) = service_monitor::build(&self.subject, &picked.labels)
         {
             self.bundle.children.push(child);
-            let does = Does { promised: "selects its ServiceMonitor", seen: "scrapes it" };
-            self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.monitors, &does);
-            self.bundle.expectation.scraped_by = picked.names();
+            self.judge(OptionalKind::ServiceMonitor, &picked, "scrapes it");
+            self.bundle.expectation.scraped_by = picked.prometheuses();
         }
     }
 
     fn rules(&mut self) {
-        let picked = self.pickers(&self.around.prometheuses, |collector| &collector.rules);
+        let picked = self.pickers(OptionalKind::PrometheusRule);
+        let asked = picked.prometheuses();
         let without = |name| self.around.without_containers.contains(name);
-        // One that has them is enough; while nobody can be asked, they are taken to be there.
-        let sources = Sources { cadvisor: picked.by.is_empty() || !picked.names().iter().all(without) };
+        // One that has them is enough; while somebody cannot be asked, they are taken to be there.
+        let sources =
+            Sources { cadvisor: asked.len() < picked.by.len() || asked.is_empty() || !asked.iter().all(without) };
         if !self.usable(OptionalKind::PrometheusRule) {
             return;
         }
@@ -147,20 +140,20 @@ impl Work<'_> {
                 self.bundle.children.push(Child::seal_reduced(ChildKind::PrometheusRule, body, groups.large));
             }
         }
-        let does = Does { promised: "selects its PrometheusRule", seen: "evaluates its rules" };
-        self.judge(&picked, OptionalKind::Prometheus, |collector| &collector.rules, &does);
+        self.judge(OptionalKind::PrometheusRule, &picked, "evaluates its rules");
         if !sources.cadvisor && rules::need_containers(&self.subject) {
             self.bundle.shortcomings.push(Shortcoming {
                 reason: "NoContainerMetrics",
                 message: format!(
-                    "Prometheus {} {NO_CONTAINERS}, so the alerts HighMemory and CpuThrottled are left out: have it scrape the kubelets' /metrics/cadvisor, or name both in spec.monitoring.alerts.disabled",
+                    "{} {NO_CONTAINERS}, so the alerts HighMemory and CpuThrottled are left out: have it scrape the kubelets' /metrics/cadvisor, or name both in spec.monitoring.alerts.disabled",
                     picked.words()
                 ),
             });
         }
         // It is told by a rule about requests, which only an exporter counts.
         if self.subject.spec.exporter.is_some() {
-            self.bundle.expectation.evaluated_by = picked.names();
+            self.bundle.expectation.told = !asked.is_empty() && !rules::told_by_the_operator(&self.subject).is_empty();
+            self.bundle.expectation.evaluated_by = asked;
         }
     }
 
@@ -181,14 +174,13 @@ impl Work<'_> {
     }
 
     fn mail(&mut self, email: &Email, defaults: &MailDefaults, secret: &MailSecret) {
-        let picked = self.pickers(&self.around.alertmanagers, |collector| &collector.configs);
+        let picked = self.pickers(OptionalKind::AlertmanagerConfig);
+        let usable = self.usable(OptionalKind::AlertmanagerConfig);
         match mail::config(&self.subject, email, defaults, secret, &picked.labels) {
             Err(shortcoming) => self.bundle.shortcomings.push(shortcoming),
-            Ok(child) if self.usable(OptionalKind::AlertmanagerConfig) => {
+            Ok(child) if usable => {
                 self.bundle.children.push(child);
-                // Whether it sends them nobody asks.
-                let does = Does { promised: "selects its AlertmanagerConfig", seen: "selects its AlertmanagerConfig" };
-                self.judge(&picked, OptionalKind::Alertmanager, |collector| &collector.configs, &does);
+                self.judge(OptionalKind::AlertmanagerConfig, &picked, "mails its alerts");
             }
             Ok(_) => {}
         }
@@ -198,136 +190,11 @@ impl Work<'_> {
         match self.around.presence(kind) {
             Presence::Ready => return true,
             Presence::Unknown => self.bundle.pending = true,
-            Presence::Missing | Presence::Failing | Presence::Forbidden => {}
+            Presence::Missing | Presence::Failing | Presence::Forbidden => {
+                self.needed.extend([kind].into_iter().chain(kind.pickers().first().copied()));
+            }
         }
         false
-    }
-
-    fn picking(&self, select: Select) -> Picking<'_> {
-        let (namespace, namespace_labels) = (self.subject.owner.namespace.as_str(), &self.around.namespace_labels);
-        Picking { namespace, namespace_labels, select }
-    }
-
-    fn pickers(&self, collectors: &[Arc<Collector>], select: Select) -> Pickers {
-        let picking = self.picking(select);
-        let own = self.subject.owner.labels();
-        let labels = match &self.subject.monitoring.labels {
-            Some(labels) => labels.clone(),
-            None => picking.adopt(collectors, &own),
-        };
-        let all: Labels = labels.clone().into_iter().chain(own).collect();
-        let by = collectors.iter().filter(|collector| picking.picks(collector, &all)).cloned().collect();
-        Pickers { by, labels }
-    }
-
-    /// Whether somebody picks up what was just added.
-    fn judge(&mut self, picked: &Pickers, who: OptionalKind, select: Select, does: &Does) {
-        match self.around.presence(who) {
-            Presence::Ready => {}
-            Presence::Unknown => {
-                self.bundle.pending = true;
-                return;
-            }
-            // Told of with all the others.
-            Presence::Missing | Presence::Failing | Presence::Forbidden => return,
-        }
-        if !picked.by.is_empty() {
-            let by = format!("{} {}", who.as_str(), picked.words());
-            self.promised.push(format!("{by} {}", does.promised));
-            self.seen.push(format!("{by} {}", does.seen));
-            return;
-        }
-        let collectors = match who {
-            OptionalKind::Alertmanager => &self.around.alertmanagers,
-            _ => &self.around.prometheuses,
-        };
-        let shortcoming = match collectors.is_empty() {
-            true => Shortcoming {
-                reason: NOTHING_SELECTS,
-                message: format!("there is no {} object in the cluster, so nobody {}", who.as_str(), does.seen),
-            },
-            false => {
-                let picking = self.picking(select);
-                let wants: Vec<String> = collectors.iter().map(|collector| picking.complaint(collector)).collect();
-                Shortcoming {
-                    reason: "NotSelected",
-                    message: format!(
-                        "no {} {}, for none selects the labels {}: {}; set spec.monitoring.labels, or mend its selectors",
-                        who.as_str(),
-                        does.seen,
-                        written(&picked.labels),
-                        wants.join(", and ")
-                    ),
-                }
-            }
-        };
-        if !self.bundle.shortcomings.contains(&shortcoming) {
-            self.bundle.shortcomings.push(shortcoming);
-        }
-    }
-
-    /// What Prometheus itself says of what it should do.
-    fn prove(&mut self) {
-        let Expectation { scraped_by, evaluated_by } = &self.bundle.expectation;
-        let names = |keys: &[(String, String)]| {
-            keys.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect::<Vec<_>>().join(" and ")
-        };
-        let (scrapers, evaluators) = (names(scraped_by), names(evaluated_by));
-        self.bundle.proof = self.around.proof;
-        let (reason, message) = match self.around.proof {
-            Proof::Awaited | Proof::Seen => return,
-            Proof::NotScraped => (
-                "NotScraped",
-                format!(
-                    "Prometheus {scrapers} selects the ServiceMonitor and still knows no target of the model; look at its log, and at what prometheus-operator says of the ServiceMonitor"
-                ),
-            ),
-            Proof::ScrapeFails => (
-                "ScrapeFails",
-                format!(
-                    "Prometheus {scrapers} cannot scrape the model's pods; look at its page of targets, and for a NetworkPolicy that keeps it from port 9801"
-                ),
-            ),
-            Proof::NotEvaluated => (
-                "NotEvaluated",
-                format!(
-                    "Prometheus {evaluators} selects the PrometheusRule and does not evaluate it; look at its log, and at what prometheus-operator says of the PrometheusRule"
-                ),
-            ),
-        };
-        self.bundle.shortcomings.push(Shortcoming { reason, message });
-    }
-
-    /// Kinds that are missing or cannot be read, all in one sentence each.
-    fn tell_of_missing(&mut self) {
-        use OptionalKind::{Alertmanager, AlertmanagerConfig, Prometheus, PrometheusRule, ServiceMonitor};
-        let mut needed = vec![PrometheusRule, Prometheus];
-        if self.subject.spec.exporter.is_some() {
-            needed.insert(0, ServiceMonitor);
-        }
-        if self.subject.monitoring.email.is_some() {
-            needed.extend([AlertmanagerConfig, Alertmanager]);
-        }
-        let with = |presence: Presence| {
-            let kinds = needed.iter().filter(|kind| self.around.presence(**kind) == presence);
-            kinds.map(|kind| kind.definition()).collect::<Vec<_>>()
-        };
-        let (missing, forbidden, failing) =
-            (with(Presence::Missing), with(Presence::Forbidden), with(Presence::Failing));
-        let mut tell = |kinds: Vec<String>, reason, words: &dyn Fn(&str) -> String| {
-            if !kinds.is_empty() {
-                self.bundle.shortcomings.insert(0, Shortcoming { reason, message: words(&kinds.join(", ")) });
-            }
-        };
-        tell(failing, "Unreadable", &|kinds| format!("{kinds} cannot be read at the moment"));
-        tell(forbidden, "Forbidden", &|kinds| {
-            format!("Modelship's role does not allow to list {kinds}; upgrade its chart, or grant it")
-        });
-        tell(missing, "NotInstalled", &|kinds| {
-            format!(
-                "CRD {kinds} is not installed; the Prometheus Operator (kube-prometheus-stack) brings it, and nothing has to be restarted then"
-            )
-        });
     }
 }
 
@@ -350,13 +217,6 @@ pub fn extra_rules_name(model: &str) -> String {
 /// The ConfigMap of the dashboard.
 pub fn dashboard_name(model: &str) -> String {
     format!("{model}-dashboard")
-}
-
-fn written(labels: &Labels) -> String {
-    if labels.is_empty() {
-        return "that it has".to_owned();
-    }
-    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -1,17 +1,21 @@
 //! The monitoring of one model: what Prometheus scrapes and evaluates, what Grafana draws, where alerts are sent. Pure.
 
+pub mod bindings;
 pub mod bundle;
 pub mod dashboard;
+pub mod kinds;
 pub mod mail;
 pub mod renderer;
 pub mod rules;
 pub mod service_monitor;
 pub mod surroundings;
+pub mod verdict;
 
 pub use bundle::{Bundle, bundle};
+pub use kinds::{OptionalKind, Presence, Reader};
 pub use mail::{MailDefaults, MailSecret};
 pub use renderer::Renderer;
-pub use surroundings::{OptionalKind, Presence, Surroundings};
+pub use surroundings::Surroundings;
 
 use crate::{
     api::{monitoring::valid::Monitoring, valid::ValidSpec},

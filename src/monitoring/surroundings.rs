@@ -5,76 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::{
     ResourceExt as _,
-    core::{ApiResource, DynamicObject, GroupVersionKind, Selector, SelectorExt as _},
+    core::{DynamicObject, Selector, SelectorExt as _},
 };
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// Kinds that a cluster may lack, and get or lose while Modelship runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum OptionalKind {
-    ServiceMonitor,
-    PrometheusRule,
-    AlertmanagerConfig,
-    Prometheus,
-    Alertmanager,
-}
-
-impl OptionalKind {
-    pub const ALL: [Self; 5] =
-        [Self::ServiceMonitor, Self::PrometheusRule, Self::AlertmanagerConfig, Self::Prometheus, Self::Alertmanager];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceMonitor => "ServiceMonitor",
-            Self::PrometheusRule => "PrometheusRule",
-            Self::AlertmanagerConfig => "AlertmanagerConfig",
-            Self::Prometheus => "Prometheus",
-            Self::Alertmanager => "Alertmanager",
-        }
-    }
-
-    pub fn plural(self) -> &'static str {
-        match self {
-            Self::ServiceMonitor => "servicemonitors",
-            Self::PrometheusRule => "prometheusrules",
-            Self::AlertmanagerConfig => "alertmanagerconfigs",
-            Self::Prometheus => "prometheuses",
-            Self::Alertmanager => "alertmanagers",
-        }
-    }
-
-    /// The name of its CustomResourceDefinition.
-    pub fn definition(self) -> String {
-        format!("{}.{GROUP}", self.plural())
-    }
-
-    pub fn api_resource(self) -> ApiResource {
-        let version = match self {
-            Self::AlertmanagerConfig => "v1alpha1",
-            _ => "v1",
-        };
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, version, self.as_str()), self.plural())
-    }
-}
-
-const GROUP: &str = "monitoring.coreos.com";
-
-/// How a kind stands in this cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Presence {
-    /// Not known yet.
-    #[default]
-    Unknown,
-    /// Its CustomResourceDefinition is not installed.
-    Missing,
-    /// It is there, and its objects are known.
-    Ready,
-    /// It is there, and Modelship may not read it.
-    Forbidden,
-    /// It is there, and could not be read for another reason.
-    Failing,
-}
+use super::{OptionalKind, Presence, Reader, bindings::Bound};
+use crate::api::labels;
 
 /// What one field pair of a Prometheus or Alertmanager object selects.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -85,19 +22,22 @@ pub struct Selects {
     pub namespaces: Option<LabelSelector>,
 }
 
-/// A Prometheus or an Alertmanager, reduced to what it picks up.
+/// An object of one of [`OptionalKind::PICKERS`], reduced to what it picks up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Collector {
+    pub kind: OptionalKind,
     pub namespace: String,
     pub name: String,
-    /// Of a Prometheus: which ServiceMonitors.
+    /// Of a Prometheus or a PrometheusAgent: which ServiceMonitors.
     pub monitors: Selects,
-    /// Of a Prometheus: which PrometheusRules.
+    /// Of a Prometheus or a ThanosRuler: which PrometheusRules.
     pub rules: Selects,
     /// Of an Alertmanager: which AlertmanagerConfigs.
     pub configs: Selects,
     /// The path that its pages lie under.
     pub prefix: String,
+    /// It looks for targets in EndpointSlices, which its own role must allow.
+    pub slices: bool,
 }
 
 /// The label by which prometheus-operator marks the pods of a Prometheus.
@@ -106,8 +46,8 @@ pub const INSTANCE_OF: &str = "operator.prometheus.io/name";
 pub const SHARD: &str = "operator.prometheus.io/shard";
 
 impl Collector {
-    /// Reduces a Prometheus or an Alertmanager to what it selects.
-    pub fn of(object: &DynamicObject) -> Self {
+    /// Reduces an object of that kind to what it selects.
+    pub fn of(kind: OptionalKind, object: &DynamicObject) -> Self {
         let selector = |field: &str| -> Option<LabelSelector> {
             let value: &Value = &object.data["spec"][field];
             Option::<LabelSelector>::deserialize(value).ok().flatten()
@@ -115,12 +55,23 @@ impl Collector {
         let selects =
             |objects: &str, namespaces: &str| Selects { objects: selector(objects), namespaces: selector(namespaces) };
         Self {
+            kind,
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             monitors: selects("serviceMonitorSelector", "serviceMonitorNamespaceSelector"),
             rules: selects("ruleSelector", "ruleNamespaceSelector"),
             configs: selects("alertmanagerConfigSelector", "alertmanagerConfigNamespaceSelector"),
             prefix: object.data["spec"]["routePrefix"].as_str().unwrap_or_default().to_owned(),
+            slices: object.data["spec"]["serviceDiscoveryRole"] == "EndpointSlice",
+        }
+    }
+
+    /// What it selects of that kind.
+    pub fn selects(&self, kind: OptionalKind) -> &Selects {
+        match kind {
+            OptionalKind::ServiceMonitor => &self.monitors,
+            OptionalKind::PrometheusRule => &self.rules,
+            _ => &self.configs,
         }
     }
 }
@@ -145,6 +96,8 @@ pub enum Proof {
     ScrapeFails,
     /// It scrapes the model, and does not evaluate its rules.
     NotEvaluated,
+    /// It evaluates the model's rules, and has no series of what the operator tells of the model.
+    OperatorNotScraped,
 }
 
 /// Labels, by name.
@@ -154,33 +107,50 @@ pub type Labels = BTreeMap<String, String>;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Surroundings {
     pub kinds: BTreeMap<OptionalKind, Presence>,
-    pub prometheuses: Vec<Arc<Collector>>,
-    pub alertmanagers: Vec<Arc<Collector>>,
+    /// In the order of [`OptionalKind::PICKERS`], those of one kind in the order of their names.
+    pub collectors: Vec<Arc<Collector>>,
+    /// Who else may read our objects.
+    pub readers: Vec<Reader>,
+    /// What prometheus-operator itself says of the model's objects.
+    pub bindings: Vec<Bound>,
     /// Labels of the model's namespace.
     pub namespace_labels: Labels,
     pub proof: Proof,
     /// Prometheus objects, by namespace and name, that have no metrics of containers.
     pub without_containers: Vec<(String, String)>,
+    /// What was told last, on Prometheus' own word: that somebody scrapes the model, whoever it is.
+    pub scraped_by_others: bool,
 }
 
 impl Surroundings {
     pub fn presence(&self, kind: OptionalKind) -> Presence {
         self.kinds.get(&kind).cloned().unwrap_or_default()
     }
+
+    /// Whoever may select objects of that kind.
+    pub fn pickers(&self, kind: OptionalKind) -> Vec<Arc<Collector>> {
+        let may = |collector: &&Arc<Collector>| kind.pickers().contains(&collector.kind);
+        self.collectors.iter().filter(may).cloned().collect()
+    }
+
+    /// Those that can be asked what they scrape and evaluate.
+    pub fn prometheuses(&self) -> impl Iterator<Item = &Arc<Collector>> {
+        self.collectors.iter().filter(|collector| collector.kind == OptionalKind::Prometheus)
+    }
 }
 
-/// One side of the matter: the objects of one namespace, and who might select them.
+/// One side of the matter: the objects of one kind and namespace, which somebody might select.
 #[derive(Clone, Copy)]
 pub struct Picking<'a> {
+    pub kind: OptionalKind,
     pub namespace: &'a str,
     pub namespace_labels: &'a Labels,
-    pub select: fn(&Collector) -> &Selects,
 }
 
 impl Picking<'_> {
     /// Whether that one looks into the namespace at all.
     fn admits(&self, collector: &Collector) -> bool {
-        match &(self.select)(collector).namespaces {
+        match &collector.selects(self.kind).namespaces {
             None => collector.namespace == self.namespace,
             Some(selector) => matches(selector, self.namespace_labels),
         }
@@ -188,19 +158,33 @@ impl Picking<'_> {
 
     /// Whether that one picks up an object with these labels.
     pub fn picks(&self, collector: &Collector, labels: &Labels) -> bool {
-        let objects = (self.select)(collector).objects.as_ref();
+        let objects = collector.selects(self.kind).objects.as_ref();
         self.admits(collector) && objects.is_some_and(|selector| matches(selector, labels))
     }
 
     /// Labels that make as many of them as possible pick an object up, beside the ones that it has anyway. Of two that
-    /// want different values of one label, the first has its way.
+    /// want different values of one label, the first has its way. While one of the first kind picks it up, no other kind is
+    /// asked: an agent that writes to a store that costs money, or a ruler, may be kept apart on purpose.
     pub fn adopt(&self, collectors: &[Arc<Collector>], own: &Labels) -> Labels {
+        let is_first = |collector: &&Arc<Collector>| self.kind.pickers().first() == Some(&collector.kind);
+        let first: Vec<Arc<Collector>> = collectors.iter().filter(is_first).cloned().collect();
+        let adopted = self.wanted(&first, own);
+        let all = adopted.clone().into_iter().chain(own.clone()).collect();
+        if first.iter().any(|collector| self.picks(collector, &all)) {
+            return adopted;
+        }
+        self.wanted(collectors, own)
+    }
+
+    fn wanted(&self, collectors: &[Arc<Collector>], own: &Labels) -> Labels {
         let mut adopted = Labels::new();
         for collector in collectors.iter().filter(|collector| self.admits(collector)) {
-            let Some(selector) = &(self.select)(collector).objects else { continue };
+            let Some(selector) = &collector.selects(self.kind).objects else { continue };
             let present = |key: &str| own.get(key).or_else(|| adopted.get(key));
             let wanted = asked_for(selector, present);
-            if wanted.iter().all(|(key, value)| present(key).is_none_or(|present| present == value)) {
+            // One label that no object can bear, and the API server would refuse the whole object.
+            let legal = wanted.iter().all(|(key, value)| labels::is_label(key, value));
+            if legal && wanted.iter().all(|(key, value)| present(key).is_none_or(|present| present == value)) {
                 adopted.extend(wanted.into_iter().filter(|(key, _)| !own.contains_key(key)));
             }
         }
@@ -209,7 +193,7 @@ impl Picking<'_> {
 
     /// Why that one does not pick the object up, in a few words.
     pub fn complaint(&self, collector: &Collector) -> String {
-        let selects = (self.select)(collector);
+        let selects = collector.selects(self.kind);
         match (&selects.objects, &selects.namespaces) {
             (None, _) => format!("{collector} selects nothing at all: its selector is not set"),
             _ if !self.admits(collector) => match &selects.namespaces {
@@ -276,7 +260,7 @@ mod tests {
     }
 
     fn picking(namespace_labels: &Labels) -> Picking<'_> {
-        Picking { namespace: "tasting-room", namespace_labels, select: |collector| &collector.monitors }
+        Picking { kind: OptionalKind::ServiceMonitor, namespace: "tasting-room", namespace_labels }
     }
 
     #[test]
@@ -286,15 +270,19 @@ mod tests {
                 .unwrap()
         };
         let kps = json!({"matchLabels": {"release": "kps"}});
-        let reduced = Collector::of(&object(json!({
-            "serviceMonitorSelector": {}, "ruleSelector": kps, "ruleNamespaceSelector": {},
-            "alertmanagerConfigSelector": null, "routePrefix": "/prometheus",
-        })));
+        let reduced = Collector::of(
+            OptionalKind::Prometheus,
+            &object(json!({
+                "serviceMonitorSelector": {}, "ruleSelector": kps, "ruleNamespaceSelector": {},
+                "alertmanagerConfigSelector": null, "routePrefix": "/prometheus", "serviceDiscoveryRole": "EndpointSlice",
+            })),
+        );
+        assert!(reduced.slices);
         assert_eq!((reduced.to_string().as_str(), reduced.prefix.as_str()), ("monitoring/main", "/prometheus"));
         assert_eq!(reduced.monitors, Selects { objects: Some(LabelSelector::default()), namespaces: None });
         assert_eq!(reduced.rules.objects, serde_json::from_value(kps).unwrap());
         assert_eq!(reduced.configs, Selects::default(), "what is null is not set");
-        assert_eq!(Collector::of(&object(json!({}))).rules, Selects::default());
+        assert_eq!(Collector::of(OptionalKind::Prometheus, &object(json!({}))).rules, Selects::default());
     }
 
     #[test]
@@ -359,6 +347,17 @@ mod tests {
         assert_eq!(found, labels(json!({"release": "kps", "team": "ml"})));
         assert!(!picking(&none).picks(&second, &found));
         assert_eq!(picking(&none).complaint(&second), "monitoring/team wants release=team");
+    }
+
+    #[test]
+    fn a_label_that_no_object_can_bear_is_not_adopted() {
+        let (none, long) = (Labels::new(), "x".repeat(64));
+        let right = prometheus("kps", json!({"matchLabels": {"release": "kps"}}), json!({}));
+        for wrong in [json!({"team": "a b"}), json!({long: "a"}), json!({"team": "ml", "a/b/c": "d"})] {
+            let wrong = prometheus("typo", json!({"matchLabels": wrong}), json!({}));
+            let found = picking(&none).adopt(&[wrong, right.clone()], &none);
+            assert_eq!(found, labels(json!({"release": "kps"})));
+        }
     }
 
     #[test]

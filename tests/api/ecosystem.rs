@@ -1,6 +1,8 @@
 //! The Prometheus Operator's kinds come late, go away, are forbidden, or are older than we know them. They belong to the
 //! whole cluster: `tests/run` runs these tests after all others, one at a time.
 
+use std::{path::PathBuf, process::Command};
+
 use k8s_openapi::{
     api::{
         core::v1::{Namespace, Secret, Service},
@@ -12,12 +14,17 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
-use modelship::{api::conditions, controller::own_monitor::OwnService, monitoring::OptionalKind, resources::ChildKind};
+use modelship::{
+    api::conditions,
+    controller::own_monitor::OwnService,
+    monitoring::{OptionalKind, Reader},
+    resources::ChildKind,
+};
 use serde_json::{Value, json};
 
 use crate::{
     lifecycle::{repository, spec},
-    support::{Kubelet, Operator, Options, World, eventually, kubelet, registry},
+    support::{Kubelet, Operator, Options, World, eventually, kubelet, registry, world::setting},
 };
 
 fn definitions(world: &World) -> Api<CustomResourceDefinition> {
@@ -56,11 +63,28 @@ async fn install_as(world: &World, kind: OptionalKind, schema: Value) {
     definitions(world).patch(&kind.definition(), &params, &Patch::Apply(&patch)).await.expect("the CRD is taken");
 }
 
+/// The definitions of prometheus-operator itself, of the version that tests/cluster builds.
+fn install_real(kinds: &[OptionalKind]) {
+    let folder = PathBuf::from(setting("MODELSHIP_TEST_MONITORING_CRDS"));
+    let mut kubectl = Command::new(PathBuf::from(setting("MODELSHIP_TEST_BIN")).join("kubectl"));
+    kubectl.args(["--kubeconfig", &setting("MODELSHIP_TEST_KUBECONFIG"), "apply", "--server-side"]);
+    for kind in kinds {
+        let file = folder.join(format!("monitoring.coreos.com_{}.yaml", kind.plural()));
+        kubectl.arg("--filename").arg(file);
+    }
+    let output = kubectl.output().expect("kubectl");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 async fn remove(world: &World, kind: OptionalKind) {
+    remove_named(world, &kind.definition()).await;
+}
+
+async fn remove_named(world: &World, name: &str) {
     let api = definitions(world);
-    let _ = api.delete(&kind.definition(), &DeleteParams::default()).await;
+    let _ = api.delete(name, &DeleteParams::default()).await;
     eventually("the CRD to be gone", || async {
-        let left = api.get_opt(&kind.definition()).await.expect("an answer");
+        let left = api.get_opt(name).await.expect("an answer");
         left.map_or(Ok(()), |left| Err(left.name_any()))
     })
     .await;
@@ -69,6 +93,9 @@ async fn remove(world: &World, kind: OptionalKind) {
 async fn remove_all(world: &World) {
     for kind in OptionalKind::ALL {
         remove(world, kind).await;
+    }
+    for name in Reader::ALL.into_iter().flat_map(Reader::definitions) {
+        remove_named(world, name).await;
     }
 }
 
@@ -222,6 +249,79 @@ where
     crate::support::eventually_within(std::time::Duration::from_secs(150), what, look).await
 }
 
+/// As VictoriaMetrics' operator installs it, but for its fields.
+async fn install_reader(world: &World) {
+    let schema = anything();
+    let names = json!({"kind": "VMServiceScrape", "plural": "vmservicescrapes"});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": Reader::VictoriaMetrics.definitions()[0]},
+        "spec": {
+            "group": "operator.victoriametrics.com", "scope": "Namespaced", "names": names,
+            "versions": [{"name": "v1beta1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    });
+    let params = PatchParams::apply("test").force();
+    let name = Reader::VictoriaMetrics.definitions()[0];
+    definitions(world).patch(name, &params, &Patch::Apply(&definition)).await.expect("the CRD is taken");
+}
+
+#[tokio::test]
+async fn agents_and_rulers_are_heard_and_so_is_what_prometheus_operator_says_and_others_are_not_denied() {
+    use OptionalKind::{PrometheusAgent, PrometheusRule, ServiceMonitor, ThanosRuler};
+    let (world, operator, _kubelet, digest) = serving("readers", Options::default()).await;
+    install_real(&[ServiceMonitor, PrometheusRule, PrometheusAgent, ThanosRuler]);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &digest).await;
+    let words = told(&world, "False", "NotInstalled").await;
+    assert!(words.contains("prometheuses.monitoring.coreos.com") && !words.contains("agents"), "{words}");
+
+    // Who reads by means of its own is not seen, and not denied; nothing of its definition needs to be read.
+    install_reader(&world).await;
+    let words = told(&world, "Unknown", "Unverified").await;
+    assert!(words.contains("VMServiceScrapes") && words.contains("VMRules"), "{words}");
+    remove_named(&world, Reader::VictoriaMetrics.definitions()[0]).await;
+    told(&world, "False", "NotInstalled").await;
+
+    let namespaces = json!({});
+    let selector = |role: &str| json!({"matchLabels": {"role": role}});
+    let agent = json!({"serviceMonitorSelector": selector("scraped"), "serviceMonitorNamespaceSelector": namespaces});
+    collector(&world, PrometheusAgent, agent).await;
+    let ruler = json!({"ruleSelector": selector("ruled"), "ruleNamespaceSelector": namespaces, "queryEndpoints": ["dns:+query"]});
+    collector(&world, ThanosRuler, ruler).await;
+    let words = told(&world, "True", "Selected").await;
+    for selects in ["/main selects its ServiceMonitor", "/main selects its PrometheusRule"] {
+        assert!(words.contains(selects), "{words}");
+    }
+    let role = |found: &Value| found["metadata"]["labels"]["role"].clone();
+    child(&world, ChildKind::ServiceMonitor, "the label that the agent wants", |found| role(found) == "scraped").await;
+    child(&world, ChildKind::PrometheusRule, "the label that the ruler wants", |found| role(found) == "ruled").await;
+
+    // As prometheus-operator writes it, with its feature gate on.
+    let accept = async |status: &str| {
+        let binding = json!({
+            "group": "monitoring.coreos.com", "resource": "prometheusagents", "namespace": world.namespace, "name": "main",
+            "conditions": [{
+                "type": "Accepted", "status": status, "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
+                "reason": "InvalidConfiguration", "message": "the port is not allowed",
+            }],
+        });
+        let patch = json!({"status": {"bindings": [binding]}});
+        let params = PatchParams { field_manager: Some("prometheus-operator".into()), ..PatchParams::default() };
+        let monitors = world.children(ChildKind::ServiceMonitor);
+        monitors.patch_status("churn", &params, &Patch::Merge(&patch)).await.expect("the status is taken");
+    };
+    accept("False").await;
+    let words = told(&world, "False", "NotAccepted").await;
+    assert!(words.contains("PrometheusAgent") && words.contains("the port is not allowed"), "{words}");
+    accept("True").await;
+    told(&world, "True", "Selected").await;
+    operator.stop().await;
+    remove_all(&world).await;
+    world.end().await;
+}
+
 #[tokio::test]
 async fn a_kind_that_the_operator_may_not_list_is_named_and_the_rest_works() {
     let world = World::new("forbidden").await;
@@ -338,6 +438,83 @@ async fn what_watches_the_operator_itself_is_made_anew_put_back_and_follows_its_
     until_of(rules, "its alerts", &|found| alert(found) == "ModelshipDown").await;
     world.patch(rules, NAME, json!({"spec": {"groups": []}})).await;
     until_of(rules, "its alerts to be put back", &|found| alert(found) == "ModelshipDown").await;
+    operator.stop().await;
+    remove_all(&world).await;
+    world.end().await;
+}
+
+/// Its ServiceMonitor and PrometheusRule would have the names of the operator's own.
+#[tokio::test]
+async fn a_model_called_as_the_operators_service_takes_nothing_of_the_operators_and_is_told() {
+    const NAME: &str = "harbour-metrics";
+    let (world, operator, _kubelet, _) = serving("alike", Options::default()).await;
+    install(&world, &[OptionalKind::ServiceMonitor, OptionalKind::PrometheusRule, OptionalKind::Prometheus]).await;
+    collector(&world, OptionalKind::Prometheus, selecting("kps")).await;
+    // The model comes first, and has its objects.
+    world.apply(NAME, spec(&world)).await;
+    let kinds = [ChildKind::ServiceMonitor, ChildKind::PrometheusRule];
+    let owner = async |kind, wanted: &str| {
+        eventually(wanted, || async {
+            let found = world.children(kind).get_opt(NAME).await.ok().flatten().map(|found| json!(found));
+            let owners = found.map(|found| found["metadata"]["ownerReferences"].clone()).unwrap_or_default();
+            let kinds: Vec<_> = owners.as_array().into_iter().flatten().map(|owner| owner["kind"].clone()).collect();
+            if kinds == [wanted] { Ok(()) } else { Err(owners) }
+        })
+        .await;
+    };
+    for kind in kinds {
+        owner(kind, "ModelDeployment").await;
+    }
+    operator.stop().await;
+    let _ = world.api::<Service>().delete(NAME, &DeleteParams::default()).await;
+    let service: Service = serde_json::from_value(json!({
+        "metadata": {"name": NAME, "labels": {"app.kubernetes.io/name": "modelship"}},
+        "spec": {"clusterIP": "None", "ports": [{"name": "metrics", "port": 8080}]},
+    }))
+    .expect("a Service");
+    eventually("the Service to be taken", || async {
+        world.api::<Service>().create(&PostParams::default(), &service).await.map(|_| ())
+    })
+    .await;
+    let own = || OwnService { namespace: world.namespace.clone(), name: NAME.into() };
+    let operator = Operator::start_with(&world, Options { own_service: Some(own()), ..Options::default() });
+    // The one is taken before the other.
+    let conflict = async || {
+        eventually("both conflicts to be told", || async {
+            let status = world.condition(NAME, conditions::MONITORING_READY, "False", "NameConflict").await;
+            let words = conditions::find(&status.conditions, conditions::MONITORING_READY).expect("it").message.clone();
+            let parts =
+                ["ServiceMonitor harbour-metrics is what watches", "PrometheusRule harbour-metrics is what watches"];
+            if parts.iter().all(|part| words.contains(part)) { Ok(()) } else { Err(words) }
+        })
+        .await;
+    };
+    conflict().await;
+    for kind in kinds {
+        owner(kind, "Service").await;
+    }
+    // The model's end takes nothing of it along.
+    let versions = async || {
+        let mut versions = Vec::new();
+        for kind in kinds {
+            let found = world.children(kind).get(NAME).await.expect("the operator's own");
+            versions.push((found.uid(), found.resource_version()));
+        }
+        versions
+    };
+    operator.at_rest(|| true).await;
+    let before = versions().await;
+    world.models().delete(NAME, &DeleteParams::foreground()).await.expect("the model is deleted");
+    eventually("the model to be gone", || async {
+        world.models().get_opt(NAME).await.expect("an answer").map_or(Ok(()), |left| Err(left.name_any()))
+    })
+    .await;
+    assert_eq!(versions().await, before);
+    // And a model that comes later finds them taken.
+    world.apply(NAME, spec(&world)).await;
+    conflict().await;
+    operator.at_rest(|| true).await;
+    assert_eq!(versions().await, before);
     operator.stop().await;
     remove_all(&world).await;
     world.end().await;

@@ -1,14 +1,17 @@
-//! Against a real kube-apiserver, etcd and controller-manager, without nodes: `tests/run` starts them.
+//! Against a real kube-apiserver, etcd and controller-manager: `tests/run` starts them. No pod runs.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod autoscaling;
 mod crash;
 mod ecosystem;
+mod helm;
 mod labels;
 mod lifecycle;
 mod mlflow;
 mod ownership;
+mod placement;
 mod readings;
 mod refused;
 mod rest;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     lifecycle::{repository, spec},
-    support::{Kubelet, Operator, World, eventually, kubelet, registry},
+    support::{Kubelet, Operator, World, audit, eventually, kubelet, registry},
 };
 
 #[tokio::test]
@@ -63,6 +63,80 @@ async fn a_change_by_hand_is_put_back_with_the_command_to_use_instead() {
     })
     .await;
     assert!(told.1.contains("[model].image") && told.1.contains("spec.image.pin"), "{told:?}");
+    operator.stop().await;
+    world.end().await;
+}
+
+/// The API server has chosen the first of two and keeps it: what nobody asks for is its own.
+#[tokio::test]
+async fn a_port_of_the_nodes_is_the_one_asked_for_or_the_api_servers_and_is_fought_over_by_nobody() {
+    let world = World::new("nodeport").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let user = format!("operator-{}", world.namespace);
+    let (mut chosen, mut changes) = (None, 0);
+    for (service, kind, asked) in [
+        (json!({}), "ClusterIP", None),
+        (json!({"type": "NodePort"}), "NodePort", None),
+        (json!({"type": "LoadBalancer"}), "LoadBalancer", None),
+        // Of those that the API server gives nobody who did not ask for one, while it has others.
+        (json!({"type": "NodePort", "nodePort": 30046}), "NodePort", Some(30046)),
+        (json!({"type": "NodePort"}), "NodePort", Some(30046)),
+        (json!({"type": "ClusterIP"}), "ClusterIP", None),
+    ] {
+        world
+            .apply("churn", {
+                let mut spec = spec(&world);
+                spec["service"] = service.clone();
+                spec
+            })
+            .await;
+        let generation = world.model("churn").await.metadata.generation;
+        let port = eventually("the Service", || async {
+            let live = world.child(ChildKind::Service, "churn").await.unwrap_or_default();
+            let port = live["spec"]["ports"][0]["nodePort"].as_i64();
+            let right = match asked {
+                Some(asked) => port == Some(asked),
+                None => port.is_some() == (kind != "ClusterIP"),
+            };
+            if right && live["spec"]["type"] == kind { Ok(port) } else { Err(live["spec"].clone()) }
+        })
+        .await;
+        let status = world.serves("churn", &digest).await;
+        assert_eq!(status.observed_generation, generation, "{service}");
+        if kind == "LoadBalancer" {
+            assert_eq!(port, chosen, "it stays with another type");
+        }
+        chosen = port;
+        changes += 1;
+    }
+    let of_service = |entry: &audit::Entry| entry.resource() == "services" && entry.name() == "churn";
+    let written = audit::entries(&user).iter().filter(|entry| entry.verb() == "patch" && of_service(entry)).count();
+    assert!(written <= changes, "{written} writes for {changes} changes");
+    let events = world.events("churn").await;
+    assert!(events.iter().all(|(reason, _)| !["PutBack", "Contested"].contains(&reason.as_str())), "{events:?}");
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_port_that_the_nodes_do_not_give_is_told_in_the_api_servers_words() {
+    let world = World::new("wrongnodeport").await;
+    let digest = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let with = |service: Value| {
+        let mut spec = spec(&world);
+        spec["service"] = service;
+        spec
+    };
+    world.apply("churn", with(json!({"type": "NodePort", "nodePort": 80}))).await;
+    let status = world.condition("churn", conditions::READY, "False", "Rejected").await;
+    let words = &conditions::find(&status.conditions, conditions::READY).expect("Ready").message;
+    assert!(words.contains("Service churn") && words.contains("valid ports"), "{words}");
+    world.apply("churn", with(json!({"type": "NodePort"}))).await;
+    world.serves("churn", &digest).await;
     operator.stop().await;
     world.end().await;
 }

@@ -1,5 +1,7 @@
 //! Which version runs, whatever happens meanwhile.
 
+use std::sync::OnceLock;
+
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams},
@@ -12,8 +14,9 @@ use modelship::{
 use serde_json::{Map, Value, json};
 
 use crate::{
+    autoscaling::unmeasured,
     lifecycle::{repository, spec},
-    support::{Kubelet, Operator, Options, Tap, World, eventually, kubelet, registry},
+    support::{Kubelet, Operator, Options, Tap, World, eventually, kubelet, registry, world::setting},
 };
 
 #[tokio::test]
@@ -35,6 +38,8 @@ async fn a_push_while_the_controller_is_down_is_rolled_out_at_its_start() {
 #[tokio::test]
 async fn a_restart_with_all_in_place_writes_nothing() {
     let world = World::new("restart").await;
+    // What the autoscaler says must be the same before and after.
+    let _alone = unmeasured(&world).await;
     let digest = registry::push(&repository(&world), "latest", "1");
     let _kubelet = Kubelet::start(&world, kubelet::serving);
     let operator = Operator::start(&world);
@@ -50,6 +55,7 @@ async fn a_restart_with_all_in_place_writes_nothing() {
         if available.as_deref() == Some("2/2") { Ok(()) } else { Err(available) }
     })
     .await;
+    world.condition("churn", conditions::SPEC_IN_EFFECT, "False", "WithoutEffect").await;
     operator.stop().await;
     let events = world.events("churn").await.len();
     let operator = Operator::start(&world);
@@ -137,6 +143,64 @@ async fn a_new_attestation_is_not_a_new_model() {
     world.serves("churn", &first).await;
     assert_eq!(world.replica_sets().await.len(), 1);
     operator.stop().await;
+    world.end().await;
+}
+
+/// The digest that no node can pull any more.
+static COLLECTED: OnceLock<String> = OnceLock::new();
+
+fn collected(image: &str) -> Value {
+    if !COLLECTED.get().is_some_and(|gone| image.ends_with(gone)) {
+        return kubelet::serving(image);
+    }
+    let words = format!("failed to pull and unpack image \"{image}\": failed to resolve reference: {image}: not found");
+    json!({
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}],
+        "containerStatuses": [{
+            "name": "model", "image": image, "imageID": "", "ready": false, "started": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ErrImagePull", "message": words}},
+        }],
+    })
+}
+
+#[tokio::test]
+async fn an_identical_rebuild_takes_the_place_of_what_a_replica_cannot_pull_any_more() {
+    let world = World::new("rebuilt").await;
+    let index = |answer: &str, platforms: &str, n: &str| {
+        let options = ["--answer", answer, "--platforms", platforms, "--attestation", n];
+        registry::push_to(&setting("MODELSHIP_TEST_REGISTRY"), &repository(&world), "latest", &options)
+    };
+    let digest = |pushed: &Value| pushed["digest"].as_str().expect("a digest").to_owned();
+    let first = digest(&index("1", "linux/amd64,linux/arm64", "1"));
+    let kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    world.apply("churn", spec(&world)).await;
+    world.serves("churn", &first).await;
+    let second = digest(&index("1", "linux/amd64,linux/arm64", "2"));
+    eventually("the same image to be known", || async {
+        let status = world.status("churn").await;
+        if status.same_image.as_ref() == Some(&second) { Ok(()) } else { Err(status.same_image) }
+    })
+    .await;
+    drop(kubelet);
+    COLLECTED.set(first.clone()).expect("set once");
+    let _kubelet = Kubelet::start(&world, collected);
+    let mut scaled = spec(&world);
+    scaled["replicas"] = json!(2);
+    world.apply("churn", scaled).await;
+    let status = world.serves("churn", &second).await;
+    assert!(conditions::find(&status.conditions, conditions::IMAGE_PULLABLE).is_none(), "{:?}", status.conditions);
+    // The only image in an index is pulled by its own digest, which outlives the index.
+    let third = index("2", "linux/amd64", "1");
+    world.serves("churn", &digest(&third)).await;
+    let deployment = world.child(ChildKind::Deployment, "churn").await.expect("a Deployment");
+    let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str().expect("an image");
+    assert!(image.ends_with(third["platforms"]["linux/amd64"].as_str().expect("a digest")), "{image} of {third}");
+    operator.stop().await;
+    let told = world.events("churn").await;
+    let moved = told.iter().find(|(reason, _)| reason == "SameImage");
+    assert!(moved.is_some_and(|(_, words)| words.contains("can no longer be pulled")), "{told:?}");
     world.end().await;
 }
 
@@ -242,7 +306,7 @@ async fn a_mistyped_pin_stops_nothing_and_its_correction_is_taken() {
     let second = registry::push(&repository(&world), "candidate", "2");
     pinned["image"]["pin"] = json!(format!("sha256:{}", "0".repeat(64)));
     world.apply("churn", pinned.clone()).await;
-    let status = world.condition("churn", conditions::READY, "False", "DigestNotFound").await;
+    let status = world.condition("churn", conditions::READY, "False", "NotInMirror").await;
     assert_eq!(status.stable.and_then(|stable| stable.tag).as_deref(), Some("latest"));
     assert_eq!(status.candidate, None);
     world.condition("churn", conditions::AVAILABLE, "True", "*").await;

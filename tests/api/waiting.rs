@@ -15,10 +15,20 @@ use crate::{
 };
 
 fn wait(world: &World, arguments: &[&str]) -> Child {
+    wait_by(world, arguments, &[])
+}
+
+fn wait_by(world: &World, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_modelship"));
     command.args(["wait", "churn", "--namespace", &world.namespace]).args(arguments);
-    command.env("KUBECONFIG", setting("MODELSHIP_TEST_KUBECONFIG"));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("modelship starts")
+    command.env("KUBECONFIG", setting("MODELSHIP_TEST_KUBECONFIG")).env("DOCKER_CONFIG", "/nowhere");
+    command
+        .envs(variables.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("modelship starts")
 }
 
 async fn end(child: Child) -> (i32, String) {
@@ -57,8 +67,28 @@ async fn it_ends_once_users_get_the_version_and_has_listed_the_model_once() {
     let (code, told) = end(wait(&world, &["--digest", &first, "--timeout", "1s"])).await;
     assert_eq!(code, 3, "{told}");
     assert!(told.contains("after 1s, churn does not serve"), "{told}");
-    let (code, told) = end(wait(&world, &[])).await;
+    let (code, told) = end(wait(&world, &["--tag", "latest"])).await;
     assert_eq!(code, 0, "{told}");
+    operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_push_that_the_cluster_has_not_seen_yet_is_what_is_waited_for() {
+    let world = World::new("pushed").await;
+    let host = setting("MODELSHIP_TEST_REGISTRY").trim_start_matches("http://").to_owned();
+    let first = registry::push(&repository(&world), "latest", "1");
+    let _kubelet = Kubelet::start(&world, kubelet::serving);
+    let operator = Operator::start(&world);
+    let mut spec = spec(&world);
+    spec["image"] = json!({"repository": format!("{host}/{}", repository(&world)), "pollInterval": "15s"});
+    world.apply("churn", spec).await;
+    world.serves("churn", &first).await;
+    let second = registry::push(&repository(&world), "latest", "2");
+    let (code, told) = end(wait(&world, &["--timeout", "90s"])).await;
+    assert_eq!(code, 0, "{told}");
+    let name = format!("{host}/{}:latest", repository(&world));
+    assert!(told.contains(&format!("churn serves {second}, which {name} holds")), "{told}");
     operator.stop().await;
     world.end().await;
 }
@@ -78,6 +108,20 @@ async fn a_version_that_is_stuck_ends_it_with_the_reason() {
     assert_eq!(code, 1, "{told}");
     assert!(told.contains(&format!("churn does not get {digest}: CrashLooping: ")), "{told}");
     operator.stop().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_cluster_is_asked_by_a_proxy_unless_it_is_excepted() {
+    let world = World::new("behind-a-proxy").await;
+    // Nothing listens there.
+    let proxy = ("HTTPS_PROXY", "http://127.0.0.1:9");
+    let (code, told) = end(wait_by(&world, &["--timeout", "2s"], &[proxy])).await;
+    assert_eq!(code, 3, "{told}");
+    assert!(told.contains("the cluster does not answer"), "{told}");
+    let (code, told) = end(wait_by(&world, &["--timeout", "60s"], &[proxy, ("NO_PROXY", "127.0.0.1")])).await;
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("there is no ModelDeployment 'churn'"), "{told}");
     world.end().await;
 }
 

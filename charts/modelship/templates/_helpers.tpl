@@ -33,6 +33,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 
 {{- define "modelship.image" -}}
+{{- if and .Values.image.digest .Values.image.tag -}}
+{{- fail (printf "image.tag is '%s' and image.digest is set as well: the digest alone would count. Unset one of them, such as with --set image.digest=" .Values.image.tag) -}}
+{{- end -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
 {{- else -}}

@@ -18,6 +18,11 @@ fn image_in(template: &Value) -> &str {
     template["spec"]["containers"][0]["image"].as_str().unwrap()
 }
 
+/// The image in the `number`th push, which its pods pull.
+fn image_within(number: u8) -> String {
+    format!("{REPOSITORY}@{}", pushed(number).platforms[0].1)
+}
+
 /// A later release of Modelship, whose pods have one label more.
 fn later_release(
     owner: &Owner,
@@ -64,7 +69,7 @@ fn the_template_that_is_stored_is_the_one_that_is_deployed_and_pinned_by_digest(
     let mut deployed = template_of(&workload).clone();
     let track = deployed["metadata"]["labels"].as_object_mut().unwrap().remove(names::TRACK);
     assert_eq!((track, &deployed), (Some(json!("stable")), &workload.revision.body["data"]["template"]));
-    assert_eq!(image_in(template_of(&workload)), image(1));
+    assert_eq!(image_in(template_of(&workload)), image_within(1));
     assert_eq!((number(&workload), workload.hand_over), (1, None));
 }
 
@@ -75,7 +80,7 @@ fn a_new_version_gets_the_next_number_and_the_same_one_keeps_its_own() {
     world.push(pushed(2));
     world.turn();
     let workload = world.plan().workload.unwrap();
-    assert_eq!((number(&workload), image_in(template_of(&workload))), (2, image(2).as_str()));
+    assert_eq!((number(&workload), image_in(template_of(&workload))), (2, image_within(2).as_str()));
     assert_eq!(world.names(ChildKind::ControllerRevision).len(), 2);
 }
 
@@ -218,9 +223,34 @@ fn five_templates_are_kept_and_always_the_wanted_one() {
         world.turn();
         let pruned = (push == 6).then_some(first.as_str());
         assert_eq!(world.names(ChildKind::ControllerRevision).contains(&first.as_str()), pruned.is_none(), "{push}");
+        world.serve(push);
     }
     assert_eq!(world.names(ChildKind::ControllerRevision).len(), revision::LIMIT);
     assert!(world.plan().orphans.is_empty());
+}
+
+#[test]
+fn the_template_of_what_users_get_is_kept_for_its_name_and_one_of_its_image_is_enough() {
+    let mut world = World::serving(json!({}));
+    let first = world.names(ChildKind::ControllerRevision)[0].to_owned();
+    for push in 2..=9 {
+        world.push(pushed(push));
+        world.turn();
+        world.rollout(&Rollout::introducing(1));
+        let mut serves = PodOf::ready(1).json("grape-scorer-0");
+        serves["spec"]["containers"][1]["image"] = json!(image_within(1));
+        world.pods_as_stored(vec![serves]);
+        let stable = world.turn().status.stable.unwrap();
+        assert_eq!(stable.digest, digest(1).as_str(), "{push}");
+    }
+    assert!(world.names(ChildKind::ControllerRevision).contains(&first.as_str()));
+    assert_eq!(world.names(ChildKind::ControllerRevision).len(), revision::LIMIT + 1);
+    for workers in 2..=9 {
+        world.change(json!({"server": {"workers": workers}}));
+        world.turn();
+        world.serve(9);
+    }
+    assert_eq!(world.names(ChildKind::ControllerRevision).len(), revision::LIMIT);
 }
 
 #[test]

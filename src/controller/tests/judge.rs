@@ -7,7 +7,8 @@ use crate::{
     api::{ModelDeploymentStatus, conditions::find},
     controller::decide::world::World,
     images::Observation,
-    rollout::fixtures::{PodOf, Rollout, built_for, digest, pushed, unreachable},
+    resources::ChildKind,
+    rollout::fixtures::{NAME, PodOf, Rollout, built_for, digest, pushed, unreachable},
 };
 
 const YES: Option<bool> = Some(true);
@@ -579,8 +580,8 @@ mod monitoring {
     };
 
     fn bundle(proof: Proof) -> Bundle {
-        let expectation =
-            Expectation { scraped_by: vec![("monitoring".into(), "main".into())], ..Expectation::default() };
+        let main = vec![("monitoring".into(), "main".into())];
+        let expectation = Expectation { scraped_by: main.clone(), evaluated_by: main, told: true };
         Bundle { proof, words: "all is selected".into(), seen: "all is well".into(), expectation, ..Bundle::default() }
     }
 
@@ -591,7 +592,7 @@ mod monitoring {
 
     fn judged(bundle: &Bundle, before: Option<&Condition>) -> (bool, String, String) {
         let judgement = monitored(bundle, &[], before).unwrap();
-        (judgement.holds, judgement.reason, judgement.message)
+        (judgement.holds == Some(true), judgement.reason, judgement.message)
     }
 
     #[test]
@@ -600,12 +601,43 @@ mod monitoring {
         let awaited = bundle(Proof::Awaited);
         assert_eq!(judged(&awaited, None), row(true, "Selected", "all is selected"));
         assert_eq!(judged(&awaited, Some(&before("PickedUp", true))), row(true, "PickedUp", "all is well"));
-        assert_eq!(judged(&awaited, Some(&before("NotScraped", false))), row(false, "NotScraped", "said before"));
+        for reason in ["NotScraped", "OperatorNotScraped"] {
+            assert_eq!(judged(&awaited, Some(&before(reason, false))), row(false, reason, "said before"));
+        }
         assert_eq!(judged(&awaited, Some(&before("NotInstalled", false))), row(true, "Selected", "all is selected"));
+        let mut untold = bundle(Proof::Awaited);
+        untold.expectation.told = false;
+        let said = judged(&untold, Some(&before("OperatorNotScraped", false)));
+        assert_eq!(said, row(true, "Selected", "all is selected"), "nothing of the operator's is wanted any more");
+        assert_eq!(judged(&untold, Some(&before("NotScraped", false))), row(false, "NotScraped", "said before"));
         let seen = bundle(Proof::Seen);
         assert_eq!(judged(&seen, Some(&before("NotScraped", false))), row(true, "PickedUp", "all is well"));
         let unasked = Bundle { expectation: Expectation::default(), ..awaited };
         assert_eq!(judged(&unasked, Some(&before("PickedUp", true))), row(true, "Selected", "all is selected"));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_neither_claimed_nor_denied() {
+        let unverified = Bundle { unverified: vec!["look there".into()], ..bundle(Proof::Seen) };
+        let judgement = monitored(&unverified, &[], Some(&before("PickedUp", true))).unwrap();
+        assert_eq!((judgement.holds, judgement.message.as_str()), (None, "look there"));
+        let condition = conclude(&[judgement], &[], 1, Timestamp::UNIX_EPOCH).remove(0);
+        assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("Unknown", "Unverified"));
+        assert_eq!(Judgement::as_before(MONITORING_READY, &condition).holds, None);
+        let shortcoming = Shortcoming { reason: "NotSelected", message: "nobody".into() };
+        let lacking = Bundle { shortcomings: vec![shortcoming], ..unverified };
+        assert_eq!(judged(&lacking, None), (false, "NotSelected".into(), "nobody".into()));
+    }
+
+    #[test]
+    fn that_somebody_else_scrapes_is_told_beside_what_is_wrong_for_the_next_controller_to_know() {
+        let elsewhere = Some("somebody scrapes it".to_owned());
+        let shortcoming = Shortcoming { reason: "EmailIncomplete", message: "nobody is named".into() };
+        let lacking = Bundle { shortcomings: vec![shortcoming], elsewhere: elsewhere.clone(), ..bundle(Proof::Seen) };
+        let words = "nobody is named; somebody scrapes it".to_owned();
+        assert_eq!(judged(&lacking, None), (false, "EmailIncomplete".into(), words));
+        let unverified = Bundle { unverified: vec!["look there".into()], elsewhere, ..bundle(Proof::Seen) };
+        assert_eq!(judged(&unverified, None).2, "look there; somebody scrapes it");
     }
 
     #[test]
@@ -634,6 +666,49 @@ fn what_the_spec_says_without_effect_is_told_and_nothing_else_changes() {
     let reference = json!({"classes": {"table": 3, "cru": 1}});
     world.change(json!({"monitoring": {"alerts": {"drift": {}}}, "predictions": {"reference": reference}}));
     assert!(find(&world.turn().status.conditions, SPEC_IN_EFFECT).is_none());
+}
+
+#[test]
+fn an_autoscaler_that_does_not_scale_is_told_unless_that_may_pass_by_itself() {
+    use crate::api::conditions::SPEC_IN_EFFECT;
+    let server = json!({"resources": {"requests": {"cpu": "1"}}});
+    let mut world = World::serving(json!({"server": server, "autoscaling": {"max": 3}}));
+    let mut told = |reason: &str, message: &str, since: &str| {
+        let condition = json!({"type": "ScalingActive", "status": "False", "reason": reason, "message": message, "lastTransitionTime": since});
+        let status = json!({"conditions": [condition], "currentReplicas": 1, "desiredReplicas": 0});
+        world.edit(ChildKind::HorizontalPodAutoscaler, NAME, |autoscaler| autoscaler["status"] = status);
+        let status = world.turn().status;
+        reads(&status, 1, SERVING);
+        find(&status.conditions, SPEC_IN_EFFECT).map(|condition| condition.message.clone())
+    };
+    // The world's clock has just begun to run.
+    let (now, long_ago) = ("1970-01-01T00:00:00Z", "1969-12-31T23:54:00Z");
+    let (unmeasured, failed) =
+        ("did not receive metrics for targeted pods (pods might be unready)", "FailedGetContainerResourceMetric");
+    assert_eq!(told(failed, unmeasured, now), None);
+    assert!(told(failed, unmeasured, long_ago).unwrap().contains("kubectl describe hpa grape-scorer -n tasting-room"));
+    let other = told("AmbiguousSelector", "controlled by multiple HPAs", now).unwrap();
+    assert!(other.starts_with("spec.autoscaling: another HorizontalPodAutoscaler"), "{other}");
+    world.edit(ChildKind::HorizontalPodAutoscaler, NAME, |autoscaler| autoscaler["status"] = json!({}));
+    assert!(find(&world.turn().status.conditions, SPEC_IN_EFFECT).is_none());
+}
+
+#[test]
+fn an_autoscaler_without_pods_to_measure_is_told_only_where_time_will_not_help() {
+    use crate::api::conditions::SPEC_IN_EFFECT;
+    let server = json!({"resources": {"requests": {"cpu": "1"}}});
+    let mut world = World::new(json!({"server": server, "autoscaling": {"max": 3}}));
+    world.push(pushed(1));
+    world.turn();
+    let mut told = |message: &str| {
+        let condition = json!({"type": "ScalingActive", "status": "False", "reason": "FailedGetContainerResourceMetric", "message": message, "lastTransitionTime": "1969-12-31T00:00:00Z"});
+        world.edit(ChildKind::HorizontalPodAutoscaler, NAME, |autoscaler| {
+            autoscaler["status"] = json!({"conditions": [condition], "desiredReplicas": 0})
+        });
+        find(&world.turn().status.conditions, SPEC_IN_EFFECT).is_some()
+    };
+    assert!(!told("no metrics returned from resource metrics API"));
+    assert!(told("the server could not find the requested resource (get pods.metrics.k8s.io)"));
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn deployment(image: &str, intent: &str) -> Value {
 fn told(wanted: Value, live: &Value) -> String {
     let child = Child::seal(ChildKind::Deployment, wanted);
     let field = telling(&child, live).unwrap().to_string();
-    put_back(&child, live, &field).text
+    let version_of = |image: &str| image.ends_with("@sha256:c").then(|| "docker.io/vintner/wine@sha256:i".to_owned());
+    put_back(&child, live, &field, version_of).text
 }
 
 #[test]
@@ -28,6 +29,9 @@ fn a_rollout_undo_is_answered_with_the_image_and_the_pin_that_does_the_same() {
     assert!(!words.contains(names::INTENT) && words.len() < 500, "{words}");
     let words = told(deployment("docker.io/vintner/wine@sha256:5", "of-now"), &deployment("busybox:latest", "of-now"));
     assert!(words.contains("set spec.image.pin: sha256:…"), "{words}");
+    let child = deployment("docker.io/vintner/wine@sha256:c", "of-then");
+    let words = told(deployment("docker.io/vintner/wine@sha256:5", "of-now"), &child);
+    assert!(words.contains("set spec.image.pin: sha256:i in"), "a version is called by its index: {words}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn main() -> Key {
 }
 
 fn expectation() -> Expectation {
-    Expectation { scraped_by: vec![main()], evaluated_by: vec![main()] }
+    Expectation { scraped_by: vec![main()], evaluated_by: vec![main()], told: true }
 }
 
 fn book() -> Book {
@@ -30,9 +30,17 @@ fn answer(up: Option<bool>, evaluated: bool) -> BTreeMap<Key, Answer> {
     let answer = Answer {
         scraped: up.map(|up| (model(), up)).into_iter().collect(),
         evaluated: evaluated.then(model).into_iter().collect(),
+        told: HashSet::from([model()]),
         containers: true,
     };
     BTreeMap::from([(main(), answer)])
+}
+
+/// Nobody scrapes the operator.
+fn untold() -> BTreeMap<Key, Answer> {
+    let mut answers = answer(Some(true), true);
+    answers.values_mut().for_each(|answer| answer.told.clear());
+    answers
 }
 
 fn proof(book: &Book) -> Proof {
@@ -55,6 +63,7 @@ fn what_is_missing_counts_only_when_it_has_been_missing_for_a_while() {
         (answer(None, true), Proof::NotScraped),
         (answer(Some(false), true), Proof::ScrapeFails),
         (answer(Some(true), false), Proof::NotEvaluated),
+        (untold(), Proof::OperatorNotScraped),
     ] {
         let mut book = book();
         book.take(&answer(Some(true), true));
@@ -66,6 +75,26 @@ fn what_is_missing_counts_only_when_it_has_been_missing_for_a_while() {
         assert_eq!(proof(&book), missing);
         assert_eq!(book.take(&answer(Some(true), true)), [Hint::Model(model())], "it heals at the first sight");
     }
+}
+
+#[test]
+fn an_operator_that_nobody_scrapes_is_not_asked_for_often() {
+    let mut book = book();
+    for _ in 0..MISSES {
+        assert!(book.awaits());
+        book.take(&untold());
+    }
+    assert!(!book.awaits(), "it may be meant so");
+    book.take(&answer(None, true));
+    assert!(book.awaits(), "what else is missing is waited for");
+}
+
+#[test]
+fn whose_rules_need_nothing_of_the_operators_does_not_wait_for_it() {
+    let mut book = Book::default();
+    book.follow("1", model(), Some(Expectation { told: false, ..expectation() }));
+    book.take(&untold());
+    assert_eq!(proof(&book), Proof::Seen);
 }
 
 #[test]
@@ -82,7 +111,8 @@ fn a_prometheus_that_does_not_answer_is_no_evidence() {
 fn of_two_that_select_a_model_one_is_enough() {
     let mut book = Book::default();
     let other = key("monitoring", "other");
-    let both = Expectation { scraped_by: vec![other.clone(), main()], evaluated_by: vec![other.clone(), main()] };
+    let both =
+        Expectation { scraped_by: vec![other.clone(), main()], evaluated_by: vec![other.clone(), main()], told: true };
     book.follow("1", model(), Some(both));
     let mut answers = answer(Some(true), true);
     answers.insert(other, Answer { containers: true, ..Answer::default() });
@@ -98,11 +128,13 @@ fn what_one_shard_knows_the_whole_prometheus_knows() {
             Answer {
                 scraped: HashMap::from([(model(), true), (merlot.clone(), false)]),
                 evaluated: HashSet::from([model()]),
+                told: HashSet::new(),
                 containers: false,
             },
             Answer {
                 scraped: HashMap::from([(merlot.clone(), true)]),
                 evaluated: HashSet::from([merlot.clone()]),
+                told: HashSet::from([model()]),
                 containers: true,
             },
             Answer { scraped: HashMap::from([(model(), false)]), ..Answer::default() },
@@ -111,6 +143,7 @@ fn what_one_shard_knows_the_whole_prometheus_knows() {
     let expected = Answer {
         scraped: HashMap::from([(model(), true), (merlot.clone(), true)]),
         evaluated: HashSet::from([model(), merlot.clone()]),
+        told: HashSet::from([model()]),
         containers: true,
     };
     let whole = |shards: Vec<Answer>| {
@@ -163,8 +196,11 @@ fn an_answer_is_read_by_namespace_and_model() {
         {"metric": {"model": "nowhere"}, "value": [1.0, "1"]},
         {"metric": {"namespace": "x", "model": "y"}, "value": [1.0, "NaN?"]},
     ]);
-    assert_eq!(models(&result), HashMap::from([(model(), true), (key("cellar", "merlot"), false)]));
-    assert_eq!(models(&json!(null)), HashMap::new());
+    assert_eq!(models(&result, "namespace"), HashMap::from([(model(), true), (key("cellar", "merlot"), false)]));
+    assert_eq!(models(&json!(null), "namespace"), HashMap::new());
+    // The operator's own series bear its own namespace under the other name.
+    let told = json!([{"metric": {"namespace": "harbour", "model_namespace": "cellar", "model": "merlot"}, "value": [1.0, "1"]}]);
+    assert_eq!(models(&told, "model_namespace"), HashMap::from([(key("cellar", "merlot"), true)]));
 }
 
 #[test]

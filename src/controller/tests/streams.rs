@@ -183,6 +183,16 @@ async fn what_nobody_reads_is_no_reason_for_a_turn() {
     server.put("poddisruptionbudgets", budget(2));
     server.put("deployments", deployment(2, 0, "2026-11-30T12:00:01Z"));
     assert!(silent(&mut hints).await, "a status that nobody reads is told");
+    let idle = |words: &str| {
+        let condition =
+            json!({"type": "ScalingActive", "status": "False", "reason": "AmbiguousSelector", "message": words});
+        let status = json!({"currentReplicas": 2, "conditions": [condition]});
+        child(ChildKind::HorizontalPodAutoscaler, "grape", json!({"spec": {"maxReplicas": 5}, "status": status}))
+    };
+    server.put("horizontalpodautoscalers", idle("[a b]"));
+    assert_eq!(next(&mut hints).await, grape, "that it does not scale is read");
+    server.put("horizontalpodautoscalers", idle("[b a]"));
+    assert!(silent(&mut hints).await, "other words for it are told");
     for change in
         [("horizontalpodautoscalers", autoscaler(2, 6)), ("deployments", deployment(2, 1, "2026-11-30T12:00:01Z"))]
     {

@@ -9,7 +9,7 @@ use crate::{
     },
     images::{ImageDetails, labels::PROFILE},
     mlflow::{Problem, problem::reason},
-    rollout::fixtures::{digest, pushed, unreachable},
+    rollout::fixtures::{built_for, digest, pushed, same_images, unreachable},
 };
 
 const URI: &str = "https://dagshub.com/vintner/wine.mlflow";
@@ -360,6 +360,27 @@ fn the_alias_is_asked_for_a_new_version_alone() {
     world.seen.details.insert(digest(1), Ok(pushed(1)));
     let asked = world.question().unwrap().versions;
     assert_eq!((&asked[digest(2).as_str()].which, asked[digest(2).as_str()].expected.as_deref()), (&alias, Some("r2")));
+}
+
+#[test]
+fn the_same_image_under_another_digest_keeps_its_run_wherever_the_alias_points() {
+    let image = built_for(1, &["linux/amd64", "linux/arm64"]);
+    let mut world = World::new(by_alias());
+    world.push(image.clone());
+    world.hears(1, Ok(Run { version: Some("7".into()), ..run(1, 0.9) }));
+    world.serve(1);
+    world.push(same_images(2, &image));
+    world.seen.details.insert(digest(1), Ok(image));
+    world.seen.pullable = Some(false);
+    let asked = |world: &World| world.question().unwrap().versions[digest(2).as_str()].which.clone();
+    assert_eq!(asked(&world), Which::Run("r1".into()));
+    assert_eq!(wants(&world.turn()), Some(digest(2)));
+    world.seen.pullable = Some(true);
+    let heard = world.hears(2, Ok(run(1, 0.9)));
+    assert_eq!(is(&heard, RUN_RESOLVED), "True Resolved");
+    let origin = world.serve(2).status.stable.unwrap().origin;
+    assert_eq!((origin.run_id.as_deref(), origin.model_version.as_deref()), (Some("r1"), Some("7")));
+    assert_eq!(asked(&world), Which::Run("r1".into()));
 }
 
 #[test]

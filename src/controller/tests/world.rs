@@ -40,6 +40,8 @@ pub struct World {
     pub obstacles: Vec<Obstacle>,
     pub cut_off: bool,
     pub nodes: Vec<&'static str>,
+    /// Whether it is the model's turn to replace a digest that is lost.
+    pub in_turn: bool,
     /// What MLflow has said.
     pub runs: Heard,
     /// What exporters have said.
@@ -78,6 +80,7 @@ impl World {
             obstacles: Vec::new(),
             cut_off: false,
             nodes: vec!["amd64"],
+            in_turn: true,
             runs: Heard::new(),
             answers: Answers::Unknown,
             pods: Vec::new(),
@@ -130,6 +133,10 @@ impl World {
         self.pods = pods.iter().enumerate().map(|(index, pod)| pod.json(&format!("{NAME}-{index}"))).collect();
     }
 
+    pub fn pods_as_stored(&mut self, pods: Vec<Value>) {
+        self.pods = pods;
+    }
+
     pub fn object(&self, kind: ChildKind, name: &str) -> &Value {
         &self.objects[&(kind, name.to_owned())]
     }
@@ -179,7 +186,7 @@ impl World {
         }
         let owner = Owner { namespace: NAMESPACE.into(), name: NAME.into(), uid: UID.into() };
         let read = Observed::read(&caches, owner, self.generation, self.status.clone());
-        Observed { runs: self.runs.clone(), answers: self.answers.clone(), ..read }
+        Observed { in_turn: self.in_turn, runs: self.runs.clone(), answers: self.answers.clone(), ..read }
     }
 
     fn release(&self) -> Release {

@@ -255,6 +255,9 @@ mod tests {
                     assert!(text.contains(part), "{name} lacks {part}");
                 }
                 assert!(text.contains(&format!("disabled: [{name}]")), "{name} does not say how to switch it off");
+                for command in ["logs deployment/", "exec deployment/"] {
+                    assert!(!text.contains(command), "{name}: of two pods kubectl would take the healthy one");
+                }
                 name
             })
             .collect();

@@ -92,5 +92,13 @@ pub fn need_containers(subject: &Subject) -> bool {
     count(true) != count(false)
 }
 
+/// The alerts that stand on series of the operator, which are silent where nobody scrapes it.
+pub fn told_by_the_operator(subject: &Subject) -> Vec<String> {
+    let scope = Scope::new(subject.owner, subject.monitoring);
+    let alerts = &subject.monitoring.alerts;
+    let rules = operator::rules(&scope, alerts, subject.spec).into_iter();
+    rules.filter(|rule| alerts.wants(rule.alert)).map(|rule| format!("{:?}", rule.alert)).collect()
+}
+
 #[cfg(test)]
 mod tests;

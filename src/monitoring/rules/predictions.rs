@@ -27,7 +27,7 @@ pub(super) fn rules(scope: &Scope, alerts: &Alerts) -> Vec<Rule> {
 /// Neither what came too fast nor what says that it failed is an answer that cannot be read.
 fn unread(scope: &Scope) -> Rule {
     let of = |series: &str, more: &str| increase(&scope.served(series, more), UNREAD_WINDOW);
-    let skipped = of("modelship_exporter_exchanges_skipped_total", "reason!~\"queue_full|failed|other_path\"");
+    let skipped = of("modelship_exporter_exchanges_skipped_total", "reason!~\"queue_full|failed|other_path|stream\"");
     let all = format!("({skipped} + {})", of("modelship_exporter_exchanges_read_total", ""));
     let info = quote(&format!("topk(1, {})", scope.served("modelship_exporter_unread_info", "")));
     let one = format!(

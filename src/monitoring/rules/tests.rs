@@ -104,6 +104,8 @@ fn every_alert_says_what_is_wrong_how_bad_and_where_to_read_on() {
         assert!(said("summary").starts_with("Model tasting-room/grape-scorer "), "{rule}");
         assert!(said("summary").ends_with('.') && !said("summary").contains(". "), "{rule}");
         assert!(said("description").contains("First: ") && !said("description").contains("  "), "{rule}");
+        // kubectl would choose one of its pods, and of two take the healthy one.
+        assert!(!said("description").contains(" deployment/"), "{rule}");
         assert!(said("runbook_url").ends_with(&format!("/{}.md", rule["alert"].as_str().unwrap())), "{rule}");
         // printf tasting-room/grape-scorer | sha256sum
         assert_eq!(said("dashboard"), "/d/ms-67e87b33240315dd93a4fa3ccca3f43a", "{rule}");

@@ -37,7 +37,7 @@ fn made(renderer: &Renderer, uid: &str, fields: Value, without: &[(String, Strin
     let prometheus = Collector { name: "main".into(), rules: all, ..Collector::default() };
     let around = Surroundings {
         kinds: OptionalKind::ALL.into_iter().map(|kind| (kind, Presence::Ready)).collect(),
-        prometheuses: vec![Arc::new(prometheus)],
+        collectors: vec![Arc::new(prometheus)],
         without_containers: without.to_vec(),
         ..Surroundings::default()
     };

@@ -1,11 +1,9 @@
-//! Kinds that a cluster may lack, get later, or lose: one watch of definitions starts and stops the watches of their
-//! objects. What cannot be watched is known as such, and holds nothing up.
+//! One watch of definitions starts and stops the watches of their objects.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
+    collections::{BTreeSet, HashMap},
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use futures::{Stream, StreamExt};
@@ -21,112 +19,26 @@ use kube::{
     },
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::{AbortHandle, JoinError, JoinSet},
 };
 
-use super::{
-    decoding::Item,
-    index::{Index, Indexed, Key},
-    live::Live,
-    observe::Caches,
-    streams::{self, Hint, News, Scope},
-};
+use super::instance::Instance;
 use crate::{
+    controller::{
+        decoding::Item,
+        index::{Index, Indexed},
+        live::Live,
+        observe::Caches,
+        streams::{self, Hint, News, Scope},
+    },
     monitoring::{
-        OptionalKind, Presence, Surroundings,
-        surroundings::{Collector, INSTANCE_OF, SHARD},
+        OptionalKind, Presence, Reader,
+        surroundings::{Collector, INSTANCE_OF},
     },
     resources::ChildKind,
     telemetry::Metrics,
 };
-
-/// What is known of the optional kinds.
-pub struct Ecosystem {
-    kinds: Mutex<BTreeMap<OptionalKind, Presence>>,
-    settled: watch::Sender<bool>,
-    /// Told of whatever changes but for single models: a kind, who selects what, what is the operator's own.
-    changes: watch::Sender<()>,
-    prometheuses: Arc<Index<Collector>>,
-    alertmanagers: Arc<Index<Collector>>,
-    instances: Arc<Index<Instance>>,
-}
-
-impl Default for Ecosystem {
-    fn default() -> Self {
-        Self {
-            kinds: Mutex::default(),
-            settled: watch::Sender::new(false),
-            changes: watch::Sender::new(()),
-            prometheuses: Arc::default(),
-            alertmanagers: Arc::default(),
-            instances: Arc::default(),
-        }
-    }
-}
-
-impl Ecosystem {
-    /// Waits until of each kind it is known whether it is there, and what of it, or that it cannot be known now.
-    pub async fn settled(&self) {
-        // The sender lives as long as `self`.
-        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
-    }
-
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
-    }
-
-    pub(super) fn changed(&self) {
-        self.changes.send_replace(());
-    }
-
-    /// In the order of their names.
-    pub fn prometheuses(&self) -> Vec<Arc<Collector>> {
-        in_order(&self.prometheuses)
-    }
-
-    /// Where a Prometheus, by namespace and name, can be asked: at a pod of each shard. `None` while one of its shards
-    /// cannot be: what is not seen may be there.
-    pub fn addresses_of(&self, prometheus: &Key) -> Option<Vec<IpAddr>> {
-        let mut shards: BTreeMap<String, Option<IpAddr>> = BTreeMap::new();
-        for instance in self.instances.group(prometheus) {
-            let address = shards.entry(instance.shard.clone()).or_default();
-            *address = address.or(instance.address);
-        }
-        shards.into_values().collect::<Option<Vec<_>>>().filter(|addresses| !addresses.is_empty())
-    }
-
-    /// All that is known, but for the model itself and its namespace.
-    pub fn surroundings(&self) -> Surroundings {
-        Surroundings {
-            kinds: self.lock().clone(),
-            prometheuses: self.prometheuses(),
-            alertmanagers: in_order(&self.alertmanagers),
-            ..Surroundings::default()
-        }
-    }
-
-    /// Notes how a kind stands; whether that is news.
-    fn note(&self, kind: OptionalKind, presence: Presence) -> bool {
-        let mut kinds = self.lock();
-        let news = kinds.insert(kind, presence.clone()).as_ref() != Some(&presence);
-        let known = |kind: &OptionalKind| kinds.get(kind).is_some_and(|presence| *presence != Presence::Unknown);
-        if OptionalKind::ALL.iter().all(known) {
-            self.settled.send_replace(true);
-        }
-        news
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<OptionalKind, Presence>> {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn in_order(index: &Index<Collector>) -> Vec<Arc<Collector>> {
-    let mut all = index.all();
-    all.sort_by_key(|collector| collector.key());
-    all
-}
 
 /// Keeps the optional kinds watched, for as long as it is polled.
 pub struct Watcher {
@@ -139,17 +51,30 @@ pub struct Watcher {
 impl Watcher {
     /// Never ends by itself; the watches that it has started end with it.
     pub async fn run(self) {
-        let this = Arc::new(self);
+        let api: Api<Definition> = Api::all(self.scope.client.clone());
+        let definitions = watcher(api, streams::config()).default_backoff().boxed();
+        Arc::new(self).follow(definitions).await;
+    }
+
+    async fn follow(self: Arc<Self>, mut definitions: impl Stream<Item = watcher::Result<Event<Definition>>> + Unpin) {
+        let this = self;
         let mut running = Running { tasks: JoinSet::new(), handles: HashMap::new() };
-        let api: Api<Definition> = Api::all(this.scope.client.clone());
-        let mut definitions = watcher(api, streams::config()).default_backoff().boxed();
         let mut listed: Vec<OptionalKind> = Vec::new();
+        let mut readers = BTreeSet::new();
         while let Some(event) = running.next(&mut definitions).await {
             match event {
-                Ok(Event::Init) => listed.clear(),
-                Ok(Event::InitApply(definition)) if !leaves(&definition) => listed.extend(kind_of(&definition)),
+                Ok(Event::Init) => {
+                    listed.clear();
+                    readers.clear();
+                }
+                Ok(Event::InitApply(definition)) if !leaves(&definition) => {
+                    listed.extend(kind_of(&definition));
+                    readers.extend(reader_of(&definition));
+                }
                 Ok(Event::InitApply(_)) => {}
                 Ok(Event::InitDone) => {
+                    let found = std::mem::take(&mut readers);
+                    this.note_readers(move |installed| *installed = found).await;
                     for kind in OptionalKind::ALL {
                         match listed.contains(&kind) {
                             true => running.start(&this, kind),
@@ -161,25 +86,44 @@ impl Watcher {
                     if let Some(kind) = kind_of(&definition) {
                         running.start(&this, kind);
                     }
+                    if let Some(name) = reader_of(&definition) {
+                        this.note_readers(|installed| installed.extend([name])).await;
+                    }
                 }
                 Ok(Event::Apply(definition) | Event::Delete(definition)) => {
                     if let Some(kind) = kind_of(&definition) {
                         running.stop(&this, kind).await;
+                    }
+                    if let Some(name) = reader_of(&definition) {
+                        this.note_readers(|installed| installed.retain(|known| *known != name)).await;
                     }
                 }
                 Err(error) => {
                     this.metrics.watch_failed("CustomResourceDefinition", &error);
                     tracing::warn!(%error, "the watch of definitions is interrupted; it is taken up again");
                     for kind in OptionalKind::ALL.into_iter().filter(|kind| !running.handles.contains_key(kind)) {
-                        this.note(kind, presence_after(&error)).await;
+                        // A watch that is taken up where it broke off lists nothing anew: nobody would take the word back.
+                        if this.presence(kind) != Presence::Missing {
+                            this.note(kind, presence_after(&error)).await;
+                        }
                     }
                 }
             }
         }
     }
 
+    fn presence(&self, kind: OptionalKind) -> Presence {
+        self.caches.ecosystem.lock().get(&kind).cloned().unwrap_or_default()
+    }
+
     async fn note(&self, kind: OptionalKind, presence: Presence) {
         if self.caches.ecosystem.note(kind, presence) {
+            self.tell(Hint::All).await;
+        }
+    }
+
+    async fn note_readers(&self, change: impl FnOnce(&mut BTreeSet<&'static str>)) {
+        if self.caches.ecosystem.note_readers(change) {
             self.tell(Hint::All).await;
         }
     }
@@ -202,14 +146,16 @@ impl Watcher {
             OptionalKind::Prometheus => {
                 tokio::join!(self.collect(kind), self.find_instances());
             }
-            OptionalKind::Alertmanager => self.collect(kind).await,
+            OptionalKind::PrometheusAgent | OptionalKind::ThanosRuler | OptionalKind::Alertmanager => {
+                self.collect(kind).await;
+            }
         }
     }
 
     async fn collect(&self, kind: OptionalKind) {
+        let Some(index) = self.caches.ecosystem.collectors.of(kind).cloned() else { return };
         let api = Api::<Item<DynamicObject>>::all_with(self.scope.client.clone(), &kind.api_resource());
-        let index = self.collectors(kind).clone();
-        self.pump(kind, watcher(api, streams::config()), index, |object| Collector::of(&object)).await;
+        self.pump(kind, watcher(api, streams::config()), index, move |object| Collector::of(kind, &object)).await;
     }
 
     /// Nobody waits for them.
@@ -226,13 +172,6 @@ impl Watcher {
         let objects = watcher(self.scope.dynamic(child), streams::ours());
         let index = self.caches.children(child).clone();
         self.pump(kind, objects, index, move |object| Live::of(child, object)).await;
-    }
-
-    fn collectors(&self, kind: OptionalKind) -> &Arc<Index<Collector>> {
-        match kind {
-            OptionalKind::Alertmanager => &self.caches.ecosystem.alertmanagers,
-            _ => &self.caches.ecosystem.prometheuses,
-        }
     }
 
     async fn pump<T: Indexed + Send + Sync>(
@@ -256,7 +195,7 @@ impl Watcher {
                 }
                 News::Interrupted(error) => {
                     // What was known stays known while a watch is only interrupted.
-                    let known = self.caches.ecosystem.lock().get(&kind) == Some(&Presence::Ready);
+                    let known = self.presence(kind) == Presence::Ready;
                     let presence = presence_after(&error);
                     if !known || presence == Presence::Forbidden {
                         self.note(kind, presence).await;
@@ -274,7 +213,7 @@ impl Watcher {
         }
         match ChildKind::OPTIONAL.into_iter().find(|child| child.optional() == Some(kind)) {
             Some(child) => empty(self.caches.children(child)),
-            None => empty(self.collectors(kind)),
+            None => self.caches.ecosystem.collectors.of(kind).into_iter().for_each(|index| empty(index)),
         }
         self.metrics.unreadable(kind.as_str(), 0);
         if kind == OptionalKind::Prometheus {
@@ -336,13 +275,19 @@ fn kind_of(definition: &Definition) -> Option<OptionalKind> {
     OptionalKind::ALL.into_iter().find(|kind| kind.definition() == definition.name_any())
 }
 
+/// The definition's name, if it shows that somebody else may read our objects.
+fn reader_of(definition: &Definition) -> Option<&'static str> {
+    let name = definition.name_any();
+    Reader::ALL.into_iter().flat_map(Reader::definitions).copied().find(|known| *known == name)
+}
+
 /// One that is being deleted is gone for us: its objects go with it.
 fn leaves(definition: &Definition) -> bool {
     definition.meta().deletion_timestamp.is_some()
 }
 
 /// Whether a watch is not allowed.
-pub(super) fn forbidden(error: &watcher::Error) -> bool {
+pub(in crate::controller) fn forbidden(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
@@ -355,106 +300,14 @@ fn presence_after(error: &watcher::Error) -> Presence {
     if forbidden(error) { Presence::Forbidden } else { Presence::Failing }
 }
 
-/// A pod of a Prometheus.
-#[derive(Clone, Debug, PartialEq)]
-struct Instance {
-    namespace: String,
-    name: String,
-    prometheus: String,
-    /// Empty where there are no shards.
-    shard: String,
-    /// `None` while it is not ready.
-    address: Option<IpAddr>,
-}
-
-impl Instance {
-    fn of(pod: &Pod) -> Self {
-        let status = pod.status.as_ref();
-        let ready = status.is_some_and(|status| {
-            status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        });
-        let address = status.and_then(|status| status.pod_ip.as_ref()?.parse().ok());
-        // An Alertmanager's pods bear the label, too.
-        let of_prometheus = pod.labels().get("app.kubernetes.io/name").is_some_and(|name| name == "prometheus");
-        Self {
-            namespace: pod.namespace().unwrap_or_default(),
-            name: pod.name_any(),
-            prometheus: pod.labels().get(INSTANCE_OF).filter(|_| of_prometheus).cloned().unwrap_or_default(),
-            shard: pod.labels().get(SHARD).cloned().unwrap_or_default(),
-            address: address.filter(|_| ready),
-        }
-    }
-}
-
-impl Indexed for Instance {
-    fn key(&self) -> Key {
-        (self.namespace.clone(), self.name.clone())
-    }
-    fn group(&self) -> Key {
-        (self.namespace.clone(), self.prometheus.clone())
-    }
-    fn uid(&self) -> &str {
-        &self.name
-    }
-    fn version(&self) -> u64 {
-        0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::panic::AssertUnwindSafe;
 
     use futures::{FutureExt as _, stream};
-    use serde_json::json;
 
     use super::*;
-
-    fn pod(name: &str, kind: &str, shard: Option<&str>, address: &str, ready: bool) -> Instance {
-        let mut labels = json!({INSTANCE_OF: "main", "app.kubernetes.io/name": kind});
-        if let Some(shard) = shard {
-            labels[SHARD] = json!(shard);
-        }
-        let ready = if ready { "True" } else { "False" };
-        let pod = json!({
-            "metadata": {"namespace": "monitoring", "name": name, "labels": labels},
-            "status": {"podIP": address, "conditions": [{"type": "Ready", "status": ready}]},
-        });
-        Instance::of(&serde_json::from_value(pod).unwrap())
-    }
-
-    fn addresses(pods: impl IntoIterator<Item = Instance>) -> Option<Vec<String>> {
-        let ecosystem = Ecosystem::default();
-        for pod in pods {
-            ecosystem.instances.observe(Event::Apply(pod));
-        }
-        let found = ecosystem.addresses_of(&("monitoring".into(), "main".into()));
-        found.map(|found| found.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn of_each_shard_a_pod_that_is_ready_is_asked() {
-        let all = [
-            pod("a-0", "prometheus", Some("0"), "10.0.0.1", false),
-            pod("a-1", "prometheus", Some("0"), "10.0.0.2", true),
-            pod("b-0", "prometheus", Some("1"), "10.0.0.3", true),
-            pod("b-1", "prometheus", Some("1"), "10.0.0.4", true),
-            pod("mail-0", "alertmanager", None, "10.0.0.5", true),
-        ];
-        assert_eq!(addresses(all).unwrap(), ["10.0.0.2", "10.0.0.3"]);
-        let one = [pod("a-0", "prometheus", None, "10.0.0.1", true), pod("a-1", "prometheus", None, "10.0.0.2", true)];
-        assert_eq!(addresses(one).unwrap(), ["10.0.0.1"]);
-    }
-
-    #[test]
-    fn nobody_is_asked_while_a_shard_is_silent() {
-        let silent = [
-            pod("a-0", "prometheus", Some("0"), "10.0.0.1", true),
-            pod("b-0", "prometheus", Some("1"), "10.0.0.2", false),
-        ];
-        assert_eq!(addresses(silent), None);
-        assert_eq!(addresses([]), None);
-    }
+    use crate::controller::server::Server;
 
     #[tokio::test]
     async fn a_watch_of_an_optional_kind_that_panics_takes_the_whole_with_it() {
@@ -463,5 +316,25 @@ mod tests {
         running.tasks.spawn(async { panic!("a watch broke off") });
         let ended = AssertUnwindSafe(running.next(&mut stream::pending::<()>())).catch_unwind().await;
         assert_eq!(ended.unwrap_err().downcast_ref::<&str>(), Some(&"a watch broke off"));
+    }
+
+    /// How all kinds stand after these events.
+    async fn presences(events: Vec<watcher::Result<Event<Definition>>>) -> Vec<Presence> {
+        let (hints, _told) = mpsc::channel(64);
+        let scope = Scope { client: Server::default().client(), namespace: None };
+        let caches = Arc::new(Caches::default());
+        let watcher = Watcher { scope, caches: caches.clone(), metrics: Metrics::new().unwrap(), hints };
+        Arc::new(watcher).follow(stream::iter(events)).await;
+        OptionalKind::ALL.into_iter().map(|kind| caches.surroundings("cellar").presence(kind)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_is_missing_stays_so_when_the_watch_of_definitions_breaks_off() {
+        let broken = || Err(watcher::Error::NoResourceVersion);
+        let unread = presences(vec![broken()]).await;
+        assert_eq!(unread, vec![Presence::Failing; OptionalKind::ALL.len()], "nothing is known yet");
+        let missing = vec![Presence::Missing; OptionalKind::ALL.len()];
+        assert_eq!(presences(vec![broken(), Ok(Event::Init), Ok(Event::InitDone)]).await, missing);
+        assert_eq!(presences(vec![Ok(Event::Init), Ok(Event::InitDone), broken()]).await, missing);
     }
 }
