@@ -3,6 +3,5 @@
 use crate::monitoring::rules;
 
 pub fn run() -> Result<(), String> {
-    print!("{}", rules::index()?);
-    Ok(())
+    super::print(&rules::index()?)
 }

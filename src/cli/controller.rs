@@ -182,3 +182,50 @@ fn stop_signal() -> Result<watch::Receiver<bool>, String> {
     });
     Ok(stopped)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        controller: Arguments,
+    }
+
+    const CHART: &str = include_str!("../../charts/modelship/templates/deployment.yaml");
+
+    #[test]
+    fn the_chart_passes_what_the_operator_takes() {
+        use clap::CommandFactory as _;
+        let command = Line::command();
+        let known: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+        let passed = CHART.split("--").skip(1).filter_map(|rest| rest.split_once('=')).map(|(name, _)| name);
+        let passed: Vec<&str> =
+            passed.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-')).collect();
+        for name in &passed {
+            assert!(known.contains(name), "--{name}");
+        }
+        for name in ["trusted-ca", "registry-mirror", "metrics-service", "email-secret"] {
+            assert!(passed.contains(&name), "--{name}");
+        }
+        assert!(CHART.contains("mountPath: /etc/modelship/trusted-ca"), "the authorities are where it looks for them");
+    }
+
+    /// On nodes with IPv6 alone the kubelet's probes come by it.
+    #[test]
+    fn probes_are_answered_by_ipv6_as_well_by_default_and_in_the_chart() {
+        let said = CHART.lines().filter_map(|line| line.trim().strip_prefix("- \"--listen=")?.strip_suffix('"'));
+        let said: Vec<String> = said.map(|address| format!("--listen={address}")).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        for arguments in [&[][..], &said] {
+            let line = [&["controller".to_owned()], arguments].concat();
+            let listen = Line::try_parse_from(line).unwrap().controller.listen;
+            assert_eq!((listen.ip(), listen.port()), (Ipv6Addr::UNSPECIFIED.into(), 8080));
+        }
+    }
+}

@@ -65,8 +65,7 @@ struct Row {
 type Rows = BTreeMap<String, Row>;
 
 pub fn run(arguments: &Arguments) -> Result<(), String> {
-    print!("{}", if arguments.operator { operator()? } else { exporter()? });
-    Ok(())
+    super::print(&if arguments.operator { operator()? } else { exporter()? })
 }
 
 /// The exporter's reference as Markdown.

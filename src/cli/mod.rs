@@ -8,13 +8,18 @@ mod metrics;
 mod panels;
 mod predict;
 mod profile;
+mod pushed;
 pub mod render;
 mod target;
 mod test_alert;
 mod traffic;
 mod wait;
 
-use std::{future::Future, io::Write, process::ExitCode};
+use std::{
+    future::Future,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -79,6 +84,15 @@ pub fn run() -> ExitCode {
             eprintln!("modelship: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Writes to standard output. Who closes a pipe early, as `head` does, has seen what they wanted.
+fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

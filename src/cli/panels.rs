@@ -15,8 +15,7 @@ it does not apply: without the exporter, without a reference, for another kind o
 ";
 
 pub fn run() -> Result<(), String> {
-    print!("{}", reference()?);
-    Ok(())
+    super::print(&reference()?)
 }
 
 /// All panels as Markdown.

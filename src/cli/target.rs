@@ -1,6 +1,7 @@
 //! Where `modelship traffic` and `modelship predict` send their requests: a ModelDeployment, or any URL.
 
 pub(super) mod forward;
+mod tls;
 mod version;
 
 use std::{path::PathBuf, sync::Arc};
@@ -16,6 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
+use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use self::forward::{Forward, refused};
@@ -76,7 +78,12 @@ pub struct Target {
 
 #[derive(Clone)]
 enum Reach {
-    Direct { host: String, port: u16 },
+    Direct {
+        host: String,
+        port: u16,
+        /// Where the URL says https.
+        tls: Option<TlsConnector>,
+    },
     Forward(Arc<Forward>),
 }
 
@@ -97,13 +104,17 @@ impl Target {
     /// A sentence that says who could not be reached, and why.
     pub async fn connect(&self) -> Result<Link, String> {
         match &self.reach {
-            Reach::Direct { host, port } => {
-                let stream = TcpStream::connect((host.as_str(), *port))
-                    .await
-                    .map_err(|error| format!("cannot connect to {}: {error}", self.authority))?;
+            Reach::Direct { host, port, tls } => {
+                let cannot = |words: String| format!("cannot connect to {}: {words}", self.authority);
+                let stream = TcpStream::connect((host.as_str(), *port)).await;
+                let stream = stream.map_err(|error| cannot(error.to_string()))?;
                 // A request is written at once: waiting for more would only add to its latency.
                 let _ = stream.set_nodelay(true);
-                Ok(Link { stream: Box::new(stream), complaint: futures::future::ready(None).boxed() })
+                let stream: Box<dyn Stream> = match tls {
+                    Some(tls) => Box::new(tls::encrypt(tls, host, stream).await.map_err(cannot)?),
+                    None => Box::new(stream),
+                };
+                Ok(Link { stream, complaint: futures::future::ready(None).boxed() })
             }
             Reach::Forward(forward) => forward.connect().await,
         }
@@ -153,9 +164,16 @@ impl Target {
         let url = Url::parse(text).map_err(|error| {
             format!("'{text}' is not a URL ({error}); write it in full, such as http://127.0.0.1:8080/invocations")
         })?;
-        if url.scheme() != "http" {
-            return Err(format!("'{text}' does not start with http://; other protocols are not spoken"));
-        }
+        let scheme = url.scheme();
+        let tls = match scheme {
+            "http" => None,
+            "https" => Some(tls::connector()?),
+            _ => {
+                return Err(format!(
+                    "'{text}' starts with neither http:// nor https://; other protocols are not spoken"
+                ));
+            }
+        };
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(format!("'{text}' names no host"));
         };
@@ -169,13 +187,13 @@ impl Target {
         };
         let path = path_of(&url, path)?;
         Ok(Self {
-            described: format!("http://{authority}{path}"),
+            described: format!("{scheme}://{authority}{path}"),
             authority,
             path,
             classes: Vec::new(),
             example: Err("nothing to send: give -f FILE, or --profile FILE with an example".into()),
             note: None,
-            reach: Reach::Direct { host, port },
+            reach: Reach::Direct { host, port, tls },
         })
     }
 

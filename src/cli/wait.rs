@@ -11,6 +11,7 @@ use kube::{
 use tokio::time::Instant;
 
 use super::{
+    pushed::{self, Held},
     target::{self, Cluster, forward},
     traffic::duration,
 };
@@ -23,6 +24,9 @@ use crate::{
 const HELP: &str = "\
 What is waited for is told on standard error, a line whenever it changes; the verdict goes to standard output.
 The cluster is watched, not asked again and again: reading, listing and watching ModelDeployments is all that it takes.
+Without --digest, --commit or --tag the registry is asked what the spec's tag holds, with your own login of Docker or
+Podman if there is one: a push of a moment ago the cluster may not have seen. It is asked again when another version comes to
+serve meanwhile.
 
 Exit codes: 0 when users get the version, 1 when it is clear that they will not (the message says why), 2 when there is
 nothing to wait for (no cluster, no such ModelDeployment), 3 when the time is up.";
@@ -32,14 +36,14 @@ nothing to wait for (no cluster, no such ModelDeployment), 3 when the time is up
 pub struct Arguments {
     /// The ModelDeployment.
     name: String,
-    /// The version by its digest, sha256:…, as a push prints it: right after a push the only way to name it. Default: what the
-    /// cluster knows of the spec's tag just now, which may be the version before.
+    /// The version by its digest, sha256:…, as a push prints it. Default: what the spec's tag holds just now, by the registry's
+    /// word; where it does not tell, what the cluster knows of it, which may be the version before.
     #[arg(long, value_parser = digest, conflicts_with_all = ["commit", "tag"])]
     digest: Option<Digest>,
     /// The version by the commit that its image's labels name: in full, or its first digits, seven at the least.
     #[arg(long, value_parser = commit, conflicts_with = "tag")]
     commit: Option<String>,
-    /// The version by its tag: for tags that do not move, since of latest nobody can say which push is meant.
+    /// The version by its tag, as the cluster knows it: for tags that do not move, and where the cluster asks a mirror.
     #[arg(long)]
     tag: Option<String>,
     /// How long to wait, such as 90s or 10m. Default: until a push must have been noticed and the roll-out's deadline have
@@ -66,10 +70,13 @@ fn commit(text: &str) -> Result<String, String> {
 }
 
 /// Which version is waited for.
+#[derive(Clone, Copy)]
 enum Wanted<'a> {
     Digest(&'a Digest),
     Commit(&'a str),
     Tag(&'a str),
+    /// That of the spec as it is now, which the registry names.
+    Held(&'a Held),
     /// That of the spec as it is now.
     Current,
 }
@@ -80,18 +87,19 @@ impl fmt::Display for Wanted<'_> {
             Self::Digest(digest) => digest.fmt(f),
             Self::Commit(commit) => write!(f, "the commit {commit}"),
             Self::Tag(tag) => write!(f, "the tag {tag}"),
+            Self::Held(Held { digest, name }) => write!(f, "{digest}, which {name} holds"),
             Self::Current => f.write_str("the version of its spec"),
         }
     }
 }
 
 impl Arguments {
-    fn wanted(&self) -> Wanted<'_> {
+    fn wanted<'a>(&'a self, held: Option<&'a Held>) -> Wanted<'a> {
         match (&self.digest, &self.commit, &self.tag) {
             (Some(digest), ..) => Wanted::Digest(digest),
             (_, Some(commit), _) => Wanted::Commit(commit),
             (.., Some(tag)) => Wanted::Tag(tag),
-            (None, None, None) => Wanted::Current,
+            (None, None, None) => held.map_or(Wanted::Current, Wanted::Held),
         }
     }
 }
@@ -151,52 +159,85 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     let outcome = super::blocking(perform(arguments));
     let (mut out, mut notes) = (std::io::stdout().lock(), std::io::stderr().lock());
     ExitCode::from(match outcome {
-        Ok(end) => end.tell(arguments, &mut out, &mut notes),
+        Ok((end, held)) => end.tell(&arguments.name, arguments.wanted(held.as_ref()), &mut out, &mut notes),
         Err(message) => super::impossible(&message, &mut notes),
     })
 }
 
-async fn perform(arguments: &Arguments) -> Result<End, String> {
+async fn perform(arguments: &Arguments) -> Result<(End, Option<Held>), String> {
     let patience = Patience { begun: Instant::now(), asked: arguments.timeout };
     let Cluster { config, .. } = Cluster::find(arguments.context.as_deref()).await?;
     let namespace = arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).map_err(|error| format!("no client for the cluster: {error}"))?;
     let models: Api<StoredModelDeployment> = Api::namespaced(client, &namespace);
-    let seen = watcher::watch_object(models, &arguments.name).default_backoff();
-    let seen = seen.map(|seen| match seen {
-        Ok(Some(model)) => Ok(Some(model)),
-        Ok(None) => Err(target::no_such_model(&namespace, &arguments.name)),
-        Err(error) => lasting(&error, &namespace, &arguments.name).map_or(Ok(None), Err),
-    });
     let say = |words: &str| eprintln!("modelship: {words}");
-    wait(seen, &arguments.wanted(), &patience, say).await
+    loop {
+        let held = match arguments.wanted(None) {
+            Wanted::Current => ask(&models, &arguments.name, say).await,
+            _ => None,
+        };
+        let seen = watcher::watch_object(models.clone(), &arguments.name).default_backoff();
+        let seen = seen.map(|seen| match seen {
+            Ok(Some(model)) => Ok(Some(model)),
+            Ok(None) => Err(target::no_such_model(&namespace, &arguments.name)),
+            Err(error) => lasting(&error, &namespace, &arguments.name).map_or(Ok(None), Err),
+        });
+        if let Some(end) = wait(seen, &arguments.wanted(held.as_ref()), &patience, say).await? {
+            return Ok((end, held));
+        }
+        say("another version serves meanwhile; the registry is asked once more");
+    }
+}
+
+/// What the registry says that the model's tag holds; `None`: what the cluster knows of it must do.
+async fn ask(models: &Api<StoredModelDeployment>, name: &str, say: impl Fn(&str)) -> Option<Held> {
+    // Why it cannot be read the watch tells.
+    let model = models.get(name).await.ok()?;
+    match pushed::held(&model, &pushed::logins()).await? {
+        Ok(held) => {
+            say(&format!("waiting for {}", Wanted::Held(&held)));
+            Some(held)
+        }
+        Err(why) => {
+            say(&format!("{why}: waiting for what the cluster knows of it, which may be the version before a push"));
+            None
+        }
+    }
 }
 
 /// Follows what is seen of the model (`None`: the cluster did not answer for a moment, which says nothing) until there is a
-/// verdict or the deadline.
+/// verdict or the deadline. `None`: the version that the registry named was overtaken, so it may never serve.
 async fn wait(
     seen: impl Stream<Item = Result<Option<StoredModelDeployment>, String>>,
     wanted: &Wanted<'_>,
     patience: &Patience,
     say: impl Fn(&str),
-) -> Result<End, String> {
+) -> Result<Option<End>, String> {
     const AWAY: &str = "the cluster does not answer";
     let mut seen = pin!(seen);
     let mut last = AWAY.to_owned();
     let mut most = patience.by(None);
+    let mut at_first = None;
     loop {
         let words = match tokio::time::timeout_at(patience.begun + most, seen.next()).await {
-            Err(_) => return Ok(End::TimeUp(last, most)),
+            Err(_) => return Ok(Some(End::TimeUp(last, most))),
             Ok(None) => return Err("the watch of the cluster has ended".to_owned()),
             Ok(Some(model)) => {
                 let model = model?;
                 if model.is_some() {
                     most = patience.by(model.as_ref());
                 }
-                match model.map(|model| (verdict(&model, wanted), model)) {
-                    Some((Verdict::Serving, model)) => return Ok(End::Serving(served(&model))),
-                    Some((Verdict::Refused(why), _)) => return Ok(End::Refused(why)),
-                    Some((Verdict::Waiting(why), _)) => why,
+                match model.map(|model| (judged(&model, wanted), model)) {
+                    Some((Verdict::Serving, model)) => return Ok(Some(End::Serving(served(&model)))),
+                    Some((Verdict::Refused(why), _)) => return Ok(Some(End::Refused(why))),
+                    Some((Verdict::Waiting(why), model)) => {
+                        if *at_first.get_or_insert_with(|| served(&model)) != served(&model)
+                            && overtaken(&model, wanted)
+                        {
+                            return Ok(None);
+                        }
+                        why
+                    }
                     None => AWAY.to_owned(),
                 }
             }
@@ -249,8 +290,19 @@ fn served(model: &StoredModelDeployment) -> String {
 /// Of what the registry holds the operator has said that it is never taken: waiting does not mend it, the next push may.
 const NOT_TAKEN: [&str; 2] = [NO_MATCHING_PLATFORM, NOT_AN_IMAGE];
 
+/// What the wanted version is called where a push of the very same image is waited for.
+fn alias(wanted: &Wanted, status: &ModelDeploymentStatus) -> Option<Digest> {
+    let Wanted::Digest(digest) = wanted else { return None };
+    status.same_image.as_ref().filter(|same| *same == digest.as_str())?;
+    let version = status.candidate.as_ref().or(status.stable.as_ref())?;
+    Digest::parse(&version.digest).ok()
+}
+
 fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     let (status, spec) = (model.known_status(), model.spec.value());
+    let alias = alias(wanted, &status);
+    let alias = alias.as_ref().map(Wanted::Digest);
+    let wanted = alias.as_ref().unwrap_or(wanted);
     let current = status.observed_generation.is_some() && status.observed_generation == model.metadata.generation;
     let place = Place::of(wanted, &status, current);
     let said = |kind: &str| conditions::find(&status.conditions, kind);
@@ -259,7 +311,7 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     let answered = match wanted {
         // A newer version may be on its way: users get this one all the same.
         Wanted::Digest(_) | Wanted::Commit(_) => holds(conditions::READY) || holds(conditions::AVAILABLE),
-        Wanted::Tag(_) | Wanted::Current => holds(conditions::READY),
+        _ => holds(conditions::READY),
     };
     let unresolved = said(conditions::IMAGE_RESOLVED)
         .filter(|said| said.status == "False" && !PENDING.contains(&said.reason.as_str()));
@@ -322,6 +374,25 @@ fn verdict(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
     }
 }
 
+/// The same of what the registry names: that digest is meant, under the spec as it is now, of which only a newer push may be on
+/// its way.
+fn judged(model: &StoredModelDeployment, wanted: &Wanted) -> Verdict {
+    let Wanted::Held(held) = wanted else { return verdict(model, wanted) };
+    let status = model.known_status();
+    let ready = conditions::find(&status.conditions, conditions::READY).is_some_and(|ready| ready.status == "True");
+    let current = status.observed_generation == model.metadata.generation;
+    match verdict(model, &Wanted::Digest(&held.digest)) {
+        Verdict::Serving if !current || !(ready || status.candidate.is_some()) => verdict(model, &Wanted::Current),
+        other => other,
+    }
+}
+
+/// Whether another version than the one that the registry named is the wanted one, and serves: a push came after it, or the
+/// registry that the cluster asks holds another.
+fn overtaken(model: &StoredModelDeployment, wanted: &Wanted) -> bool {
+    matches!(wanted, Wanted::Held(_)) && verdict(model, &Wanted::Current) == Verdict::Serving
+}
+
 /// What waiting does not mend; `None`: the next try may go better.
 fn lasting(error: &watcher::Error, namespace: &str, name: &str) -> Option<String> {
     let cause = match error {
@@ -341,15 +412,17 @@ fn lasting(error: &watcher::Error, namespace: &str, name: &str) -> Option<String
 
 impl End {
     /// Prints it, and gives the exit code.
-    fn tell(&self, arguments: &Arguments, out: &mut impl Write, notes: &mut impl Write) -> u8 {
-        let (name, group) = (&arguments.name, names::GROUP);
+    fn tell(&self, name: &str, wanted: Wanted<'_>, out: &mut impl Write, notes: &mut impl Write) -> u8 {
+        let group = names::GROUP;
         match self {
             Self::Serving(digest) => {
-                let _ = match arguments.wanted() {
-                    Wanted::Digest(_) => writeln!(out, "modeldeployment.{group}/{name} serves {digest}"),
+                let _ = match wanted {
+                    Wanted::Digest(_) | Wanted::Held(_) => {
+                        writeln!(out, "modeldeployment.{group}/{name} serves {wanted}")
+                    }
                     wanted => writeln!(out, "modeldeployment.{group}/{name} serves {wanted}: {digest}"),
                 };
-                if matches!(arguments.wanted(), Wanted::Current) {
+                if matches!(wanted, Wanted::Current) {
                     let _ = writeln!(
                         notes,
                         "modelship: a push that the cluster has not seen yet is waited for by its --digest"
@@ -358,12 +431,17 @@ impl End {
                 0
             }
             Self::Refused(why) => {
-                let _ = writeln!(notes, "modelship: {name} does not get {}: {why}", arguments.wanted());
+                let _ = writeln!(notes, "modelship: {name} does not get {wanted}: {why}");
                 1
             }
             Self::TimeUp(why, most) => {
-                let wanted = arguments.wanted();
-                let _ = writeln!(notes, "modelship: after {most:?}, {name} does not serve {wanted}: {why}");
+                let mirror = match wanted {
+                    Wanted::Held(_) => {
+                        "; where the cluster asks a mirror, which may hold another version, wait by --tag or --digest"
+                    }
+                    _ => "",
+                };
+                let _ = writeln!(notes, "modelship: after {most:?}, {name} does not serve {wanted}: {why}{mirror}");
                 3
             }
         }

@@ -114,6 +114,7 @@ async fn answer<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(mut str
 }
 
 async fn cause_of(server: &Server, trusted: &TrustedCa) -> Option<Cause> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = client(Duration::from_secs(10), false, trusted, reqwest::redirect::Policy::none).unwrap();
     let result = client.get(format!("https://{}/", server.host)).send().await;
     result.err().map(|error| cause(&error, "Do without TLS"))

@@ -68,8 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         arguments.digest.as_deref().map(Digest::parse).transpose().map_err(|error| format!("--digest: {error}"))?;
     let sidecar = Sidecar { image: arguments.exporter_image.clone(), pull_secrets: Vec::new() };
     let rendered = render(&text, digest.as_ref(), &arguments.namespace, &sidecar, &profile);
-    print!("{}", rendered.map_err(said)?);
-    Ok(())
+    crate::cli::print(&rendered.map_err(said)?)
 }
 
 /// What concerns the models' monitoring alone.
@@ -79,8 +78,7 @@ fn watched(arguments: &Arguments, models: &[Model]) -> Result<(), String> {
         Some(folder) => plain::write(&subjects, folder),
         None => {
             let tests = crate::yaml::to_string(&plain::promtool_tests(&subjects));
-            print!("{}", tests.map_err(|error| error.to_string())?);
-            Ok(())
+            crate::cli::print(&tests.map_err(|error| error.to_string())?)
         }
     }
 }

@@ -101,28 +101,26 @@ impl Cluster {
         let all = self.collectors(kind).await.map_err(|error| self.refused(&error, "list", kind))?;
         let namespace_labels = self.namespace_labels().await;
         let picking = Picking {
+            kind: OptionalKind::AlertmanagerConfig,
             namespace: &self.owner.namespace,
             namespace_labels: &namespace_labels,
-            select: |collector| &collector.configs,
         };
         selected(&picking, all, labels)
     }
 
-    /// The Prometheus objects that evaluate the model's rules.
+    /// The Prometheus objects that evaluate the model's rules, and the ThanosRulers, as far as this user sees them.
     ///
     /// # Errors
     /// When that cannot be seen.
-    pub async fn prometheuses(&self) -> Result<Vec<Arc<Collector>>, Trouble> {
+    pub async fn evaluators(&self) -> Result<Vec<Arc<Collector>>, Trouble> {
         let (rules, kind) = (OptionalKind::PrometheusRule, OptionalKind::Prometheus);
         let found = self.namespaced(rules).get_opt(&self.owner.name).await;
         let Some(rule) = found.map_err(|error| self.refused(&error, "get", rules))? else { return Ok(Vec::new()) };
         let mut all = self.collectors(kind).await.map_err(|error| self.refused(&error, "list", kind))?;
+        // Few clusters have any, or the definition.
+        all.extend(self.collectors(OptionalKind::ThanosRuler).await.unwrap_or_default());
         let namespace_labels = self.namespace_labels().await;
-        let picking = Picking {
-            namespace: &self.owner.namespace,
-            namespace_labels: &namespace_labels,
-            select: |collector| &collector.rules,
-        };
+        let picking = Picking { kind: rules, namespace: &self.owner.namespace, namespace_labels: &namespace_labels };
         all.retain(|collector| picking.picks(collector, rule.labels()));
         Ok(all)
     }
@@ -186,7 +184,7 @@ impl Cluster {
     async fn collectors(&self, kind: OptionalKind) -> Result<Vec<Arc<Collector>>, kube::Error> {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.api_resource());
         let listed = api.list(&ListParams::default().limit(MOST)).await?;
-        Ok(listed.items.iter().map(Collector::of).map(Arc::new).collect())
+        Ok(listed.items.iter().map(|object| Arc::new(Collector::of(kind, object))).collect())
     }
 
     /// Those of the model's namespace; when this user may not see them, the one that every namespace has.

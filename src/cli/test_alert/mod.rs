@@ -22,7 +22,10 @@ use self::{
     settings::Settings,
 };
 use super::{target, traffic::duration};
-use crate::{monitoring::surroundings::Collector, resources::Owner};
+use crate::{
+    monitoring::{OptionalKind, surroundings::Collector},
+    resources::Owner,
+};
 
 const HELP: &str = "\
 Every hop is told on a line of its own; the first one that fails ends it, with what to do about it. The alert is called
@@ -120,10 +123,10 @@ async fn pods(cluster: &Cluster, alertmanager: &Collector) -> Result<Pods, Troub
     }
 }
 
-/// Whether Prometheus sends its alerts there.
+/// Whether who evaluates the model's rules sends its alerts there.
 async fn heard(cluster: &Cluster, alertmanager: &Collector, pods: &Pods) -> Result<Finding, Trouble> {
-    let prometheuses = match cluster.prometheuses().await {
-        Ok(prometheuses) => prometheuses,
+    let evaluators = match cluster.evaluators().await {
+        Ok(evaluators) => evaluators,
         Err(trouble) => {
             return Ok(Finding::Doubtful(format!(
                 "Prometheus cannot be asked where it sends alerts: {}",
@@ -132,15 +135,19 @@ async fn heard(cluster: &Cluster, alertmanager: &Collector, pods: &Pods) -> Resu
         }
     };
     let mut answers = Vec::new();
-    for prometheus in prometheuses {
-        let urls = match cluster.prometheus_pods(&prometheus).await {
-            Err(trouble) => Err(trouble.words),
-            Ok(Pods { doors, .. }) => match doors.first() {
-                None => Err("none of its pods is ready".to_owned()),
-                Some(pod) => pod.json("/api/v1/alertmanagers").await.map(|page| prometheus::urls(&page)),
-            },
+    for evaluator in evaluators {
+        let urls = match evaluator.kind {
+            OptionalKind::Prometheus => urls(cluster, &evaluator).await,
+            _ => Err("only a Prometheus has a page that says so".to_owned()),
         };
-        answers.push(Answer { prometheus: prometheus.to_string(), urls });
+        answers.push(Answer { evaluator: format!("{} {evaluator}", evaluator.kind.as_str()), urls });
     }
     prometheus::judge(&alertmanager.to_string(), &pods.addresses, &answers)
+}
+
+/// Where a Prometheus sends its alerts, or why it does not say.
+async fn urls(cluster: &Cluster, prometheus: &Collector) -> Result<Vec<String>, String> {
+    let Pods { doors, .. } = cluster.prometheus_pods(prometheus).await.map_err(|trouble| trouble.words)?;
+    let pod = doors.first().ok_or("none of its pods is ready")?;
+    pod.json("/api/v1/alertmanagers").await.map(|page| prometheus::urls(&page))
 }

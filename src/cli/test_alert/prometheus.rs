@@ -1,4 +1,4 @@
-//! Whether Prometheus sends its alerts to an Alertmanager. Pure.
+//! Whether who evaluates a model's rules sends its alerts to an Alertmanager. Pure.
 
 use std::net::IpAddr;
 
@@ -7,10 +7,10 @@ use url::Url;
 
 use super::report::{Finding, Trouble};
 
-/// What one Prometheus says of where it sends alerts: URLs; or why it does not say.
+/// What one of them says of where it sends alerts: URLs; or why it does not say.
 pub struct Answer {
-    /// `NAMESPACE/NAME`
-    pub prometheus: String,
+    /// `KIND NAMESPACE/NAME`
+    pub evaluator: String,
     pub urls: Result<Vec<String>, String>,
 }
 
@@ -28,26 +28,26 @@ pub fn judge(alertmanager: &str, addresses: &[IpAddr], answers: &[Answer]) -> Re
     let doubt = |words: String| Ok(Finding::Doubtful(words));
     let mut lacking = Vec::new();
     let mut unclear = Vec::new();
-    for Answer { prometheus, urls } in answers {
+    for Answer { evaluator, urls } in answers {
         match urls {
-            Err(error) => unclear.push(format!("Prometheus {prometheus} cannot be asked where it sends alerts: {error}")),
+            Err(error) => unclear.push(format!("{evaluator} cannot be asked where it sends alerts: {error}")),
             Ok(urls) if urls.iter().any(|url| leads_to(url, addresses) == Some(true)) => {
-                return Ok(Finding::Good(format!("Prometheus {prometheus} sends its alerts to Alertmanager {alertmanager}")));
+                return Ok(Finding::Good(format!("{evaluator} sends its alerts to Alertmanager {alertmanager}")));
             }
             Ok(urls) if urls.iter().any(|url| leads_to(url, addresses).is_none()) => unclear.push(format!(
-                "Prometheus {prometheus} sends its alerts to {}; whether that is Alertmanager {alertmanager} cannot be seen",
+                "{evaluator} sends its alerts to {}; whether that is Alertmanager {alertmanager} cannot be seen",
                 urls.join(", ")
             )),
-            Ok(_) => lacking.push(prometheus.as_str()),
+            Ok(_) => lacking.push(evaluator.as_str()),
         }
     }
     match (unclear.is_empty(), lacking.is_empty()) {
         (false, _) => doubt(unclear.join("; ")),
         (true, true) => {
-            doubt("no Prometheus evaluates the model's rules, so no alert but this test's is ever sent".to_owned())
+            doubt("no Prometheus or ThanosRuler is seen to evaluate the model's rules; if none does, no alert but this test's is ever sent".to_owned())
         }
         (true, false) => Err(Trouble::new(
-            format!("Prometheus {} does not send its alerts to Alertmanager {alertmanager}", lacking.join(" and ")),
+            format!("{} does not send its alerts to Alertmanager {alertmanager}", lacking.join(" and ")),
             "name the Alertmanager's Service in spec.alerting.alertmanagers of the Prometheus object: {namespace: …, name: alertmanager-operated, port: web}",
         )),
     }
@@ -68,7 +68,7 @@ mod tests {
 
     fn answer(urls: Result<&[&str], &str>) -> Answer {
         let urls = urls.map(|urls| urls.iter().map(|url| (*url).to_owned()).collect()).map_err(str::to_owned);
-        Answer { prometheus: "monitoring/main".into(), urls }
+        Answer { evaluator: "Prometheus monitoring/main".into(), urls }
     }
 
     #[test]
@@ -98,7 +98,7 @@ mod tests {
                 vec![answer(Ok(&[named]))],
                 "Doubtful(\"Prometheus monitoring/main sends its alerts to http://alertmanager.example.org",
             ),
-            (vec![], "Doubtful(\"no Prometheus evaluates"),
+            (vec![], "Doubtful(\"no Prometheus or ThanosRuler is seen to evaluate"),
             (vec![answer(Ok(&[]))], "Trouble"),
             (vec![answer(Ok(&[other]))], "Trouble { words: \"Prometheus monitoring/main does not send"),
         ] {

@@ -1,11 +1,14 @@
 use clap::Parser as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
     forward::tests::{api_error, pod},
     *,
 };
+use crate::outside::tests::{Fault, Server};
 
 #[derive(Debug, clap::Parser)]
 struct Line {
@@ -40,20 +43,43 @@ fn a_url_keeps_its_path_and_query_unless_another_path_is_given() {
 fn an_ipv6_address_has_brackets_in_the_header_alone() {
     let target = Target::of_url("http://[::1]:8080/", None).unwrap();
     assert_eq!(target.authority, "[::1]:8080");
-    assert!(matches!(target.reach, Reach::Direct { host, port: 8080 } if host == "::1"));
+    assert!(matches!(target.reach, Reach::Direct { host, port: 8080, tls: None } if host == "::1"));
 }
 
 #[test]
 fn a_wrong_url_or_path_is_refused_with_an_example() {
     for (url, path, words) in [
         ("model.test/invocations", None, "write it in full, such as http://"),
-        ("https://model.test", None, "does not start with http://"),
+        ("ftp://model.test", None, "starts with neither http:// nor https://"),
         ("http://model.test", Some("predict"), "is not a path"),
         ("http://model.test", Some("/a b"), "is not a path"),
     ] {
         let message = Target::of_url(url, path).err().unwrap();
         assert!(message.contains(words), "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_url_with_https_is_spoken_to_by_tls_if_its_certificate_is_believed() {
+    let server = Server::start(Fault::None).await;
+    let mut target = Target::of_url(&format!("https://{}/invocations", server.host), None).unwrap();
+    assert_eq!(target.described, format!("https://{}/invocations", server.host));
+    let words = target.connect().await.err().unwrap();
+    assert!(words.contains("an authority that Modelship does not know"), "{words}");
+    let mut authorities = rustls::RootCertStore::empty();
+    authorities.add(CertificateDer::from_pem_slice(server.authority.as_bytes()).unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(authorities).with_no_client_auth();
+    if let Reach::Direct { tls, .. } = &mut target.reach {
+        *tls = Some(TlsConnector::from(Arc::new(config)));
+    }
+    let mut stream = target.connect().await.map_err(|words| panic!("{words}")).unwrap().stream;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: m\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let plain = Server::start(Fault::NoTls).await;
+    let words = Target::of_url(&format!("https://{}", plain.host), None).unwrap().connect().await.err().unwrap();
+    assert!(words.contains("does not speak TLS"), "{words}");
 }
 
 #[test]

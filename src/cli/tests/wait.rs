@@ -122,11 +122,19 @@ fn a_commit_is_known_by_the_labels_of_its_image() {
 
 /// Waits for our digest, with the time standing still but for the wait's own.
 async fn waited(seen: Vec<Result<Option<StoredModelDeployment>, String>>) -> (Result<End, String>, Vec<String>) {
-    let (digest, said) = (Digest::parse(OURS).unwrap(), std::sync::Mutex::new(Vec::new()));
+    let digest = Digest::parse(OURS).unwrap();
+    let (end, said) = waited_for(&Wanted::Digest(&digest), seen).await;
+    (end.map(|end| end.expect("the digest itself is waited for")), said)
+}
+
+async fn waited_for(
+    wanted: &Wanted<'_>,
+    seen: Vec<Result<Option<StoredModelDeployment>, String>>,
+) -> (Result<Option<End>, String>, Vec<String>) {
+    let said = std::sync::Mutex::new(Vec::new());
     let patience = Patience { begun: Instant::now(), asked: Some(Duration::from_secs(60)) };
     let seen = stream::iter(seen).chain(stream::pending());
-    let end =
-        wait(seen, &Wanted::Digest(&digest), &patience, |words| said.lock().unwrap().push(words.to_owned())).await;
+    let end = wait(seen, wanted, &patience, |words| said.lock().unwrap().push(words.to_owned())).await;
     (end, said.into_inner().unwrap())
 }
 
@@ -166,12 +174,35 @@ async fn when_the_time_is_up_it_says_what_was_missing() {
     assert_eq!(end, Ok(End::TimeUp("the cluster does not answer".into(), Duration::from_secs(60))));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_push_that_is_overtaken_is_not_waited_for_until_the_time_is_up() {
+    let digest = Digest::parse(OURS).unwrap();
+    let held = Held { digest: digest.clone(), name: "alice/iris:latest".into() };
+    let before = || Ok(Some(model("the push was not seen yet")));
+    let newer = |ready: &str| {
+        Ok(Some(changed("the push was not seen yet", |model| {
+            model["status"]["stable"]["digest"] = json!(format!("sha256:{}", "c".repeat(64)));
+            model["status"]["conditions"][0]["status"] = json!(ready);
+        })))
+    };
+    let (end, _) = waited_for(&Wanted::Held(&held), vec![before(), newer("True")]).await;
+    assert_eq!(end, Ok(None));
+    for (wanted, seen) in [
+        (Wanted::Held(&held), vec![before(), before()]),
+        (Wanted::Held(&held), vec![before(), newer("False")]),
+        (Wanted::Digest(&digest), vec![before(), newer("True")]),
+    ] {
+        let (end, _) = waited_for(&wanted, seen).await;
+        assert!(matches!(end, Ok(Some(End::TimeUp(..)))), "{end:?}");
+    }
+}
+
 #[test]
 fn each_end_has_an_exit_code_of_its_own() {
     let arguments = arguments(&["iris", "--digest", OURS, "--timeout", "90s"]).unwrap();
     let told = |end: End| {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
-        let code = end.tell(&arguments, &mut out, &mut notes);
+        let code = end.tell("iris", arguments.wanted(None), &mut out, &mut notes);
         (code, String::from_utf8([out, notes].concat()).unwrap())
     };
     assert_eq!(told(End::Serving(OURS.into())), (0, format!("modeldeployment.modelship.dev/iris serves {OURS}\n")));
@@ -231,8 +262,46 @@ fn a_push_that_is_not_taken_is_no_version_of_the_spec_that_serves() {
 fn what_the_spec_asks_for_is_told_by_its_digest() {
     let arguments = arguments(&["iris"]).unwrap();
     let (mut out, mut notes) = (Vec::new(), Vec::new());
-    assert_eq!(End::Serving(OURS.into()).tell(&arguments, &mut out, &mut notes), 0);
+    assert_eq!(End::Serving(OURS.into()).tell("iris", arguments.wanted(None), &mut out, &mut notes), 0);
     let out = String::from_utf8(out).unwrap();
     assert_eq!(out, format!("modeldeployment.modelship.dev/iris serves the version of its spec: {OURS}\n"));
     assert!(String::from_utf8(notes).unwrap().contains("--digest"), "a push may not have been seen yet");
+}
+
+#[test]
+fn what_the_registry_says_that_the_tag_holds_is_waited_for_under_the_spec_as_it_is_now() {
+    let held = Held { digest: Digest::parse(OURS).unwrap(), name: "alice/iris:latest".into() };
+    let told = |model: &StoredModelDeployment| judged(model, &Wanted::Held(&held)).to_string();
+    assert_eq!(told(&model("users get it")), "serving");
+    let before = told(&model("the push was not seen yet"));
+    assert!(before.starts_with("waiting the cluster has not seen it yet"), "the version before serves: {before}");
+    assert!(told(&model("it is being introduced")).starts_with("waiting it is being introduced"));
+    assert_eq!(told(&model("users get it while a newer one is on its way")), "serving");
+    let refused = told(&model("it is for no node of the cluster"));
+    assert!(refused.starts_with("refused NoMatchingPlatform: "), "{refused}");
+    // The image is the same, and the pods are not yet as the spec says.
+    let unseen = changed("users get it", |model| model["metadata"]["generation"] = json!(2));
+    assert!(told(&unseen).ends_with("(the changed spec has not been looked at yet)"), "{}", told(&unseen));
+    let rolling = changed("users get it while a newer one is on its way", |model| {
+        model["status"]["candidate"].take();
+    });
+    assert!(told(&rolling).starts_with("waiting it is being introduced (RollingOut"), "{}", told(&rolling));
+}
+
+#[test]
+fn where_the_registry_was_asked_its_word_is_told_and_that_a_mirror_may_hold_another() {
+    let (arguments, digest) = (arguments(&["iris"]).unwrap(), Digest::parse(OURS).unwrap());
+    let held = Held { digest, name: "alice/iris:latest".into() };
+    let told = |end: End| {
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let code = end.tell("iris", arguments.wanted(Some(&held)), &mut out, &mut notes);
+        (code, String::from_utf8([out, notes].concat()).unwrap())
+    };
+    let serves = format!("modeldeployment.modelship.dev/iris serves {OURS}, which alice/iris:latest holds\n");
+    assert_eq!(told(End::Serving(OURS.into())), (0, serves));
+    let (code, late) = told(End::TimeUp("not yet".into(), Duration::from_secs(90)));
+    assert!(code == 3 && late.contains("where the cluster asks a mirror"), "{late}");
+    // Who names a version means that one.
+    let named = self::arguments(&["iris", "--tag", "v1"]).unwrap();
+    assert_eq!(named.wanted(Some(&held)).to_string(), "the tag v1");
 }

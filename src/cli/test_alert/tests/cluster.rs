@@ -142,7 +142,29 @@ async fn who_evaluates_the_rules_is_asked_by_the_labels_that_they_have() {
     };
     let all =
         ("/prometheuses", json!({"metadata": {}, "items": [prometheus("main", "kps"), prometheus("other", "other")]}));
-    let found = cluster(vec![rule, all.clone()]).prometheuses().await.unwrap();
-    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["monitoring/main"]);
-    assert!(cluster(vec![all]).prometheuses().await.unwrap().is_empty(), "there are no rules to evaluate");
+    let rulers = |answer: Value| ("/thanosrulers", answer);
+    let ruler = rulers(json!({"metadata": {}, "items": [prometheus("ruler", "kps")]}));
+    for (rulers, expected) in [
+        (rulers(forbidden()), vec!["Prometheus monitoring/main"]),
+        (ruler, vec!["Prometheus monitoring/main", "ThanosRuler monitoring/ruler"]),
+    ] {
+        let found = cluster(vec![rule.clone(), all.clone(), rulers]).evaluators().await.unwrap();
+        let names = found.iter().map(|found| format!("{} {found}", found.kind.as_str())).collect::<Vec<_>>();
+        assert_eq!(names, expected);
+    }
+    assert!(cluster(vec![all]).evaluators().await.unwrap().is_empty(), "there are no rules to evaluate");
+}
+
+#[tokio::test]
+async fn a_ruler_that_evaluates_the_rules_is_not_denied_and_cannot_be_asked() {
+    let rule = ("/prometheusrules/grape-scorer", json!({"metadata": {"name": "grape-scorer"}}));
+    let spec = json!({"ruleSelector": {}, "ruleNamespaceSelector": {}});
+    let ruler = json!({"metadata": {"namespace": "monitoring", "name": "ruler"}, "spec": spec});
+    let rulers = ("/thanosrulers", json!({"metadata": {}, "items": [ruler]}));
+    let prometheuses = ("/prometheuses", json!({"metadata": {}, "items": []}));
+    let pods = Pods { doors: Vec::new(), addresses: Vec::new(), absent: 0 };
+    let mail = Collector { namespace: "monitoring".into(), name: "mail".into(), ..Collector::default() };
+    let said = super::super::heard(&cluster(vec![rule, prometheuses, rulers]), &mail, &pods).await.unwrap();
+    let words = format!("{said:?}");
+    assert!(words.starts_with("Doubtful(\"ThanosRuler monitoring/ruler cannot be asked"), "{words}");
 }

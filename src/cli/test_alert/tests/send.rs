@@ -86,6 +86,11 @@ const MODELS: [&str; 2] = ["grape-scorer", "odd-sender"];
 impl Stack {
     async fn start() -> Option<Self> {
         let (alertmanager, python) = programs()?;
+        Some(Self::of(&alertmanager, &python, None).await)
+    }
+
+    /// `tls`: where the mail server is to speak TLS from the first byte; models use it then.
+    async fn of(alertmanager: &Path, python: &Path, tls: Option<SocketAddr>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let (web, open, guarded) = (free(), free(), free());
@@ -94,9 +99,11 @@ impl Stack {
         sink.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/monitoring/smtp/sink.py"));
         sink.arg("--mails").arg(at("mails")).args(["--open", &open.to_string(), "--guarded", &guarded.to_string()]);
         sink.args(["--user", &format!("alice:{PASSWORD}")]);
+        sink.args(tls.iter().flat_map(|address| ["--tls".to_owned(), address.to_string()]));
         sink.arg("--certificate").arg(at("mail.crt")).arg("--key").arg(at("mail.key"));
         let sink = Running::start(sink, &at("mail.log"));
-        fs::write(at("alertmanager.json"), configuration(guarded, &at("mail.crt")).to_string()).unwrap();
+        let smarthost = tls.unwrap_or(guarded);
+        fs::write(at("alertmanager.json"), configuration(smarthost, &at("mail.crt")).to_string()).unwrap();
         let mut command = Command::new(alertmanager);
         command.arg("--config.file").arg(at("alertmanager.json")).arg("--storage.path").arg(at("data"));
         command.args([
@@ -105,9 +112,9 @@ impl Stack {
             "--web.route-prefix=/alerts",
         ]);
         let alertmanager = Running::start(command, &at("alertmanager.log"));
-        listens(guarded, &at("mail.log")).await;
+        listens(smarthost, &at("mail.log")).await;
         listens(web, &at("alertmanager.log")).await;
-        Some(Self { folder, web, _running: [sink, alertmanager] })
+        Self { folder, web, _running: [sink, alertmanager] }
     }
 
     fn pods(&self) -> Pods {
@@ -165,7 +172,7 @@ const GROUP_WAIT: Duration = Duration::from_secs(600);
 fn certificate(folder: &Path) {
     let mut command = Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
-    command.args(["-subj", "/CN=sink.example.test", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    command.args(["-subj", "/CN=sink.example.test", "-addext", "subjectAltName=IP:127.0.0.1,IP:127.0.0.46"]);
     command.args(["-keyout", "mail.key", "-out", "mail.crt"]).current_dir(folder);
     let output = command.output().expect("openssl");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -259,4 +266,30 @@ async fn a_real_alertmanager_that_sends_nothing_is_told_with_the_reason() {
     let trouble = stack.send(MODELS[0], PATIENCE).await.1.unwrap_err();
     assert!(trouble.words.contains("is silenced"), "{trouble:?}");
     assert!(stack.mails().is_empty());
+}
+
+/// The newest one, and where `tests/run heavy` has built it the oldest one that kube-prometheus-stack has shipped for two years.
+/// They know by the port alone that TLS comes first, and only who may do so opens that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn alertmanagers_of_two_years_mail_through_a_server_that_speaks_tls_from_the_first_byte() {
+    let Some((newest, python)) = programs() else { return };
+    let smarthost: SocketAddr = "127.0.0.46:465".parse().unwrap();
+    let oldest = std::env::var_os("MODELSHIP_TEST_OLDEST_ALERTMANAGER_BIN").map(PathBuf::from);
+    if let Err(why) = TcpListener::bind(smarthost) {
+        // Where the oldest one is named, this test is what the run is for.
+        assert!(oldest.is_none(), "{smarthost} cannot be listened on: {why}");
+        println!("left out: {smarthost} cannot be listened on: {why}");
+        return;
+    }
+    for alertmanager in [newest].into_iter().chain(oldest) {
+        let stack = Stack::of(&alertmanager, &python, Some(smarthost)).await;
+        let (told, outcome) = stack.send(MODELS[0], PATIENCE).await;
+        assert_eq!(outcome, Ok(()), "{}: {told}", alertmanager.display());
+        let mails = stack.mails();
+        assert_eq!(
+            (mails.len(), &mails[0]["tls"], &mails[0]["user"]),
+            (1, &json!(true), &json!("alice")),
+            "{mails:#?}"
+        );
+    }
 }
