@@ -36,7 +36,7 @@ api: ## only the tests against a real API server (no root)
 e2e: ## only the tests with real pods (root on Debian)
 	@tests/run e2e
 
-heavy: ## only the tests with real TensorFlow, which make test leaves out (root on Debian)
+heavy: ## only the tests with real TensorFlow and with an old Alertmanager, which make test leaves out (root on Debian)
 	@tests/run heavy
 
 fuzz: ## look for inputs that crash the readers of predictions; FUZZ_SECONDS=60

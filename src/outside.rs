@@ -105,6 +105,12 @@ pub(crate) fn cause(error: &reqwest::Error, without_tls: &'static str) -> Cause 
     Cause { what: network_cause(error), remedy: None }
 }
 
+/// Why a server was not greeted, if that is a fault of TLS.
+pub(crate) fn handshake_fault(error: &io::Error) -> Option<&'static str> {
+    let tls = chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
+    Some(tls_cause(tls, "").what)
+}
+
 /// The errors within an error, outermost first. An `io::Error` holds one that its `source()` leaves out.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {

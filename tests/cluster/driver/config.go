@@ -126,6 +126,8 @@ func controllerArguments(i *Instance, s *State) []string {
 		"--flex-volume-plugin-dir=" + i.path("volume-plugins"),
 		"--kube-api-qps=300", "--kube-api-burst=600",
 		"--concurrent-deployment-syncs=20", "--concurrent-replicaset-syncs=20",
+		// Tests would wait for an autoscaler's next look: it is 15 s by default.
+		"--horizontal-pod-autoscaler-sync-period=2s",
 	}
 }
 

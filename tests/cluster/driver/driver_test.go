@@ -196,7 +196,7 @@ func TestARefusalSaysHowToStopTheOtherCluster(t *testing.T) {
 }
 
 func TestTheBuildFolderMayNotLieWhereTheNodeHasItsOwn(t *testing.T) {
-	for folder, want := range map[string]bool{"/var/lib/jenkins/build": true, "/run/x": true, "/var/library": false, "/home/run": false, "/work/build": false} {
+	for folder, want := range map[string]bool{"/var/lib/jenkins/build": true, "/run/x": true, "/var/library": false, "/home/run": false, "/srv/build": false} {
 		if got := hiddenByNode(folder); got != want {
 			t.Errorf("%s: got %v", folder, got)
 		}

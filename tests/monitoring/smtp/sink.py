@@ -1,6 +1,7 @@
 """A mail server that delivers nothing: every mail becomes a JSON file.
 
-One port takes mail from anybody. The other, as those of real providers do, wants STARTTLS and then a user and a password.
+One port takes mail from anybody. The other, as those of real providers do, wants STARTTLS and then a user and a password; a
+third one, where it is asked for, speaks TLS from the first byte and wants the same.
 """
 
 import argparse
@@ -35,18 +36,18 @@ class Mails:
     async def handle_DATA(self, server, session, envelope):
         name = f"{next(self.numbers):04}.json"
         unfinished = self.folder / f".{name}"
-        unfinished.write_text(json.dumps(describe(session, envelope), indent=1, ensure_ascii=False), encoding="utf-8")
+        unfinished.write_text(json.dumps(describe(server, session, envelope), indent=1, ensure_ascii=False), encoding="utf-8")
         unfinished.replace(self.folder / name)
         return "250 Kept"
 
 
-def describe(session, envelope):
+def describe(server, session, envelope):
     message = email.message_from_bytes(envelope.content, policy=email.policy.default)
     login = session.auth_data
     return {
         "received": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
         "peer": session.peer[0],
-        "tls": session.ssl is not None,
+        "tls": server.transport.get_extra_info("sslcontext") is not None,
         "user": login.login.decode() if session.authenticated and login else None,
         "from": envelope.mail_from,
         "to": envelope.rcpt_tos,
@@ -84,6 +85,7 @@ def parse():
     parser.add_argument("--mails", type=pathlib.Path, required=True, help="folder for the mails")
     parser.add_argument("--open", type=address, required=True, metavar="HOST:PORT", help="takes mail from anybody")
     parser.add_argument("--guarded", type=address, required=True, metavar="HOST:PORT", help="wants STARTTLS and a login")
+    parser.add_argument("--tls", type=address, metavar="HOST:PORT", help="speaks TLS at once and wants a login")
     parser.add_argument("--user", required=True, metavar="USER:PASSWORD", help="who may use the guarded port")
     parser.add_argument("--certificate", required=True, help="PEM")
     parser.add_argument("--key", required=True, help="PEM")
@@ -99,17 +101,20 @@ async def main():
     tls.load_cert_chain(wanted.certificate, wanted.key)
     user, password = wanted.user.split(":", 1)
     # With no name given it would look its own up, and there may be no DNS.
-    common = {"hostname": "sink.example.test", "loop": asyncio.get_running_loop()}
+    loop = asyncio.get_running_loop()
+    common = {"hostname": "sink.example.test", "loop": loop}
+    guarded = {"auth_required": True, "authenticator": only(user, password), **common}
     servers = [
-        await asyncio.get_running_loop().create_server(lambda: Server(mails, **common), *wanted.open),
-        await asyncio.get_running_loop().create_server(
-            lambda: Server(
-                mails, tls_context=tls, require_starttls=True, auth_required=True,
-                authenticator=only(user, password), **common,
-            ),
-            *wanted.guarded,
+        await loop.create_server(lambda: Server(mails, **common), *wanted.open),
+        await loop.create_server(
+            lambda: Server(mails, tls_context=tls, require_starttls=True, **guarded), *wanted.guarded
         ),
     ]
+    if wanted.tls:
+        # It knows of STARTTLS alone, and would not let anybody log in before.
+        servers.append(
+            await loop.create_server(lambda: Server(mails, auth_require_tls=False, **guarded), *wanted.tls, ssl=tls)
+        )
     print("ready", flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
