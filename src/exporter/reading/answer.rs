@@ -5,12 +5,14 @@ use std::ops::Range;
 use super::{
     class,
     fields::{self, LISTS, UNRANKED},
-    json::{self, Next, Scanner, Stop, Text},
+    json::{Next, Scanner, Stop, Text},
     look,
     map::{self, Known},
     path::{Path, Step, walk},
+    quoted::quotes,
     row,
     settings::Kind,
+    tensor::Output,
 };
 
 /// Why no rows could be found in an answer.
@@ -361,21 +363,10 @@ impl Rows {
             Ok(())
         })
     }
-
-    fn take(&mut self, output: Output) {
-        let width = output.shape.iter().skip(1).try_fold(1_usize, |width, size| width.checked_mul(*size));
-        let width = width.unwrap_or(0).max(1);
-        self.flat = width > 1 && !output.nested;
-        self.spans = output.spans;
-        if self.flat {
-            let rows = self.spans.chunks_exact(width).filter_map(|row| Some(row.first()?.start..row.last()?.end));
-            self.spans = rows.collect();
-        }
-    }
 }
 
 /// How well a column or an output fits; lower is better, none for not at all.
-fn rank(name: Text<'_>, wanted: Option<&str>) -> Option<usize> {
+pub(super) fn rank(name: Text<'_>, wanted: Option<&str>) -> Option<usize> {
     if wanted.is_some_and(|wanted| name.is(wanted)) {
         return Some(0);
     }
@@ -411,42 +402,6 @@ fn one_row(list: &[u8], items: &[Range<usize>], kind: Option<Kind>) -> bool {
     }
 }
 
-/// Whether at this place a text stands that begins as a list or an object does.
-fn quotes(body: &[u8], at: usize) -> bool {
-    matches!(body.get(at..), Some([b'"', b'[' | b'{', ..]))
-}
-
-/// An answer in which texts where predictions should be are replaced by what they hold, if that is JSON, and no text that the
-/// `classes` name. `None` when there is no such text.
-pub(super) fn unquoted(body: &[u8], names_a_class: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
-    let mut scanner = Scanner::new(body, true);
-    let (mut plain, mut copied) = (Vec::new(), 0);
-    let mut take = |scanner: &Scanner<'_>, span: Range<usize>| {
-        let text = Scanner::new(scanner.within(&span), true).text().ok()?.decode(span.len());
-        if json::is_json(text.as_bytes()) && !names_a_class(&text) {
-            plain.extend_from_slice(scanner.within(&(copied..span.start)));
-            plain.extend_from_slice(text.as_bytes());
-            copied = span.end;
-        }
-        Some(())
-    };
-    if scanner.next() == Ok(Next::Object) {
-        let read = scanner.object(|scanner, key| {
-            let may_hold = fields::rank(key).is_some() || LISTS.iter().any(|name| key.is(name));
-            let span = scanner.span()?;
-            if may_hold && quotes(body, span.start) {
-                take(scanner, span);
-            }
-            Ok(())
-        });
-        read.ok()?;
-    } else {
-        let span = scanner.span().ok()?;
-        take(&scanner, span);
-    }
-    (copied > 0).then(|| [&plain, body.get(copied..).unwrap_or_default()].concat())
-}
-
 /// Whether a bare text is a class, as far as can be seen: no sentence, and nothing but an acknowledgement.
 fn names_a_class(text: Text<'_>) -> bool {
     let raw = text.raw.trim_ascii();
@@ -473,51 +428,4 @@ fn says_failed(scanner: &Scanner<'_>, key: Text<'_>) -> Result<bool, Stop> {
             .any(|word| text.raw.eq_ignore_ascii_case(word.as_bytes())));
     }
     Ok((key.is("success") || key.is("ok")) && next == Next::Bool && !scanner.bool()?)
-}
-
-/// One output tensor of the Open Inference protocol.
-#[derive(Default)]
-struct Output {
-    rank: usize,
-    shape: Vec<usize>,
-    spans: Vec<Range<usize>>,
-    nested: bool,
-}
-
-impl Output {
-    /// Whether `bytes` were such an output. The spans are moved by `offset`.
-    fn read(&mut self, bytes: &[u8], offset: usize) -> bool {
-        let mut scanner = Scanner::new(bytes, true);
-        let mut has_data = false;
-        // Below any named one, above none.
-        self.rank = UNRANKED + 1;
-        if !matches!(scanner.next(), Ok(Next::Object)) {
-            return false;
-        }
-        let outcome = scanner.object(|scanner, key| {
-            if key.is("name") && scanner.next()? == Next::Text {
-                self.rank = rank(scanner.text()?, None).unwrap_or(self.rank);
-                return Ok(());
-            }
-            if key.is("shape") && scanner.next()? == Next::List {
-                return scanner.list(|scanner| {
-                    let size = scanner.number()?;
-                    // A size that is no number of rows makes a width that no row has.
-                    self.shape.push(if (0.0..1e9).contains(&size) { size as usize } else { usize::MAX });
-                    Ok(())
-                });
-            }
-            if (key.is("data") || key.is("values")) && scanner.next()? == Next::List {
-                has_data = true;
-                return scanner.list(|scanner| {
-                    self.nested |= scanner.next()? == Next::List;
-                    let span = scanner.span()?;
-                    self.spans.push(span.start + offset..span.end + offset);
-                    Ok(())
-                });
-            }
-            scanner.skip()
-        });
-        outcome.is_ok() && has_data
-    }
 }

@@ -3,8 +3,9 @@
 //! * `intake`: the door: what is wanted, offering, settings, and the thread.
 //! * `inflate`: answers that are compressed.
 //! * `queue`: what waits to be read, bounded.
-//! * `reader`: reads one exchange after the other and counts what it says.
-//! * `answer`, `request`: where the rows are in an answer; how many a request asks for.
+//! * `reader`: reads one exchange after the other and counts what it says; `judge`: decides how.
+//! * `answer`, `tensor`, `request`: where the rows are in an answer; how many a request asks for.
+//! * `quoted`: JSON within texts.
 //! * `row`, `class`: what the prediction of one row is; what a class is called.
 //! * `fields`: which names tell that a prediction is there; `sketch`: what an answer looks like that was not read.
 //! * `look`, `evidence`, `tracks`: how predictions are read when the settings do not say: what the value of one row looks
@@ -28,12 +29,14 @@ mod fields;
 mod inflate;
 mod intake;
 mod json;
+mod judge;
 mod look;
 mod map;
 mod metrics;
 mod path;
 mod profile;
 mod queue;
+mod quoted;
 mod reader;
 mod reference;
 mod request;
@@ -41,6 +44,7 @@ mod row;
 mod settings;
 mod shape;
 mod sketch;
+mod tensor;
 #[cfg(test)]
 mod tests;
 mod tracks;

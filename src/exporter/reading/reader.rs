@@ -10,35 +10,35 @@ use std::{
 };
 
 use super::{
-    answer::{NoRows, Rows, Wanted, unquoted},
+    answer::{NoRows, Rows, Wanted},
     bins::Bins,
     class,
     classes::Classes,
     fields, json,
-    look::Candidate,
     metrics::{Metrics, Skip},
     path::{Path, Step, walk},
+    quoted::unquoted,
     request::{self, Format},
     row::{self, Label, Read, Unread},
     settings::{Decided, Kind, Reading},
     shape,
     sketch::{self, Shape},
-    tracks::{self, Opinion, Tracks},
+    tracks::{self, Tracks},
 };
 
 /// The state of reading.
 pub(super) struct Reader {
-    metrics: Metrics,
-    classes: Classes,
-    reading: Reading,
-    decided: Option<Decided>,
+    pub metrics: Metrics,
+    pub classes: Classes,
+    pub reading: Reading,
+    pub decided: Option<Decided>,
     /// The same, for those who ask from other threads.
     shown: Arc<Mutex<Option<Decided>>>,
     /// Whether requests are worth having for lists, too.
     curious: Arc<AtomicBool>,
-    tracks: Tracks,
+    pub tracks: Tracks,
     /// Nothing had been counted before the first decision, so all can be taken back.
-    fresh: bool,
+    pub fresh: bool,
     rows: Rows,
     /// Room for a row that has to be put between brackets.
     bracketed: Vec<u8>,
@@ -109,7 +109,7 @@ impl Reader {
         self.settle(decided);
     }
 
-    fn settle(&mut self, decided: Option<Decided>) {
+    pub(super) fn settle(&mut self, decided: Option<Decided>) {
         let source = if self.reading.names_kind() { "settings" } else { "found" };
         self.metrics.reads(decided.as_ref(), source);
         (*self.shown.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&decided);
@@ -117,7 +117,7 @@ impl Reader {
         self.decided = decided;
     }
 
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.decided.as_ref().is_some_and(|decided| decided.settled)
     }
 
@@ -253,129 +253,6 @@ impl Reader {
         }
     }
 
-    /// Whether answers to this path hold what the settings say, so that they are counted: those of paths by which models
-    /// are asked do; others when they can be read, as long as there is none of the former.
-    fn admit(&mut self, at: usize, said: &Decided, body: &[u8], rows: &Rows) -> Result<(), Skip> {
-        let others = self.tracks.0.iter().any(|track| track.joined);
-        let known_others = self.tracks.0.iter().any(|track| track.joined && track.is_known());
-        let mut bracketed = Vec::new();
-        let threshold = self.reading.threshold;
-        let fits = rows.spans.iter().any(|span| {
-            let row = slice(body, span.clone(), rows.flat, &mut bracketed);
-            let value = value_of(row, rows, &said.path).and_then(|item| row.get(item));
-            value.is_some_and(|value| row::read(said.kind, value, threshold).is_ok())
-        });
-        let named = self.reading.request_path.is_some();
-        let Some(track) = self.tracks.0.get_mut(at) else { return Err(Skip::OtherPath) };
-        if named || (fits && (track.is_known() || !known_others)) || (track.is_known() && !known_others) {
-            (track.joined, track.own) = (true, None);
-            for (count, times) in track.noted() {
-                (0..times).for_each(|_| self.metrics.rows.observe(count as f64));
-            }
-            // Rows that came before anybody said what they are.
-            for (value, count) in track.take(&said.path) {
-                (0..count).for_each(|_| self.value(&value));
-            }
-            return Ok(());
-        }
-        Err(if others { Skip::OtherPath } else { Skip::UnknownShape })
-    }
-
-    /// Takes what the rows show as evidence. The rows that could not be held; none when they show nothing.
-    fn gather(&mut self, at: usize, body: &[u8], rows: &Rows) -> Option<Vec<usize>> {
-        let track = self.tracks.0.get_mut(at)?;
-        let bracketed = |span: &Range<usize>| [b"[", body.get(span.clone()).unwrap_or_default(), b"]"].concat();
-        let brackets: Vec<Vec<u8>> = rows.spans.iter().filter(|_| rows.flat).map(bracketed).collect();
-        let row = |at: usize| match rows.flat {
-            true => brackets.get(at).map_or(&[][..], Vec::as_slice),
-            false => rows.spans.get(at).and_then(|span| body.get(span.clone())).unwrap_or_default(),
-        };
-        let candidates: Vec<_> = (0..rows.spans.len()).map(|at| Candidate::of(row(at), rows, &self.reading)).collect();
-        track.add(&candidates)
-    }
-
-    /// Looks at the evidence, and acts on what follows from it. The paths whose held rows were counted by it.
-    fn judge(&mut self, now: Instant) -> Vec<usize> {
-        let leader = self.decided.as_ref().and_then(|decided| decided.request_path.clone());
-        if self.is_settled() {
-            let Some(decided) = self.decided.clone() else { return Vec::new() };
-            let Some(at) = self.tracks.0.iter().position(|track| Some(&track.path) == leader.as_ref()) else {
-                return Vec::new();
-            };
-            let alike = self.tracks.alike(at, &decided, &self.reading, now);
-            return alike.into_iter().filter(|(at, opinion)| self.join(*at, opinion)).map(|(at, _)| at).collect();
-        }
-        let Some((at, opinion)) = self.tracks.best(&self.reading, leader.as_deref(), now) else {
-            if self.tracks.0.iter().any(|track| track.joined) {
-                self.correct(None);
-            }
-            return Vec::new();
-        };
-        let decided = opinion.decided.clone();
-        let before = self.decided.clone();
-        let first = !self.tracks.0.iter().any(|track| track.joined);
-        if first {
-            self.fresh = self.metrics.untouched();
-        }
-        match before {
-            Some(before) if !(before.reads_as(&decided) || first && before.fits(&decided)) => {
-                self.correct(Some(decided.clone()));
-            }
-            Some(before) if !first && before.settled == decided.settled && before.reads_as(&decided) => {}
-            _ => self.settle(Some(decided.clone())),
-        }
-        let mut opinions = vec![(at, opinion)];
-        opinions.extend(self.tracks.alike(at, &decided, &self.reading, now));
-        let joined = opinions.into_iter().filter(|(at, opinion)| self.join(*at, opinion)).map(|(at, _)| at).collect();
-        if decided.settled {
-            self.tracks.0.iter_mut().filter(|track| track.joined).for_each(tracks::Track::rest);
-        }
-        joined
-    }
-
-    /// Takes back what was counted by a decision that later answers contradict.
-    fn correct(&mut self, decided: Option<Decided>) {
-        let before = self.decided.clone();
-        self.metrics.corrections.inc();
-        tracing::info!(?before, ?decided, "later answers correct how predictions are read");
-        // With counts of other settings among them, they stay: a counter that falls by a part of it is told as an increase.
-        let by_class = |kind| matches!(kind, Kind::Class | Kind::Probabilities | Kind::Labels);
-        let same =
-            before.zip(decided.as_ref()).is_some_and(|(before, now)| by_class(before.kind) == by_class(now.kind));
-        for track in self.tracks.0.iter_mut().filter(|track| track.joined) {
-            track.leave();
-            if !self.fresh && same {
-                track.forget();
-            }
-        }
-        if self.fresh {
-            self.metrics.forget();
-            self.classes.forget(&self.reading);
-        }
-        self.settle(decided);
-    }
-
-    /// Counts what is held of a path, from now on with what comes. Whether it was not counted before.
-    fn join(&mut self, at: usize, opinion: &Opinion) -> bool {
-        let Some(leader) = self.decided.as_ref().map(|decided| &decided.path) else { return false };
-        let Some(track) = self.tracks.0.get_mut(at).filter(|track| !track.joined) else { return false };
-        track.join(opinion, leader);
-        for (count, times) in track.noted() {
-            (0..times).for_each(|_| self.metrics.rows.observe(count as f64));
-        }
-        let held = track.held(opinion);
-        let elsewhere = track.elsewhere(opinion);
-        for (value, count) in held {
-            let Some(value) = opinion.within(&value) else {
-                self.metrics.unread_by(Unread::Missing, count);
-                continue;
-            };
-            (0..count).for_each(|_| self.value(value));
-        }
-        self.metrics.unread_by(Unread::Missing, elsewhere);
-        true
-    }
-
     /// Counts these rows of an answer to the path of track `at`.
     fn count(&mut self, at: usize, body: &[u8], rows: &Rows, which: impl IntoIterator<Item = usize>) {
         let own = self.tracks.0.get_mut(at).and_then(|track| track.own.take());
@@ -406,7 +283,7 @@ impl Reader {
     }
 
     /// Counts the value that the path led to.
-    fn value(&mut self, value: &[u8]) {
+    pub(super) fn value(&mut self, value: &[u8]) {
         let Some(Decided { kind, .. }) = self.decided else { return };
         match row::read(kind, value, self.reading.threshold) {
             // Classes were found from whole numbers: a fraction shows that it was too early, and is no class.
@@ -484,7 +361,7 @@ fn asked_for(rows: &Rows, asked: Option<usize>) -> Option<usize> {
 }
 
 /// Where in a row the value is that is meant.
-fn value_of(row: &[u8], rows: &Rows, path: &Path) -> Option<Range<usize>> {
+pub(super) fn value_of(row: &[u8], rows: &Rows, path: &Path) -> Option<Range<usize>> {
     walk(row, rows.steps(path))
 }
 
@@ -505,7 +382,7 @@ fn bare(answer: Answer<'_>) -> Option<Vec<u8>> {
 }
 
 /// The bytes of a row, as one JSON value.
-fn slice<'a>(body: &'a [u8], span: Range<usize>, flat: bool, bracketed: &'a mut Vec<u8>) -> &'a [u8] {
+pub(super) fn slice<'a>(body: &'a [u8], span: Range<usize>, flat: bool, bracketed: &'a mut Vec<u8>) -> &'a [u8] {
     let row = body.get(span).unwrap_or_default();
     if !flat {
         return row;
