@@ -9,7 +9,7 @@ use super::{
     look,
     map::{self, Known},
     path::{Path, Step, walk},
-    quoted::quotes,
+    quoted::{is_quoted, quotes},
     row,
     settings::Kind,
     tensor::Output,
@@ -177,7 +177,8 @@ impl Rows {
         let column = wanted.path.and_then(Path::first_key).map(|(key, _)| key);
         // The place of the field taken so far in `LISTS`; lower is better.
         let mut taken = LISTS.len();
-        let (mut prose, mut named, mut null, mut failed) = (false, false, false, false);
+        let (mut prose, mut usage, mut named, mut null, mut failed) = (false, false, false, false, false);
+        let mut data = None;
         let mut quoted = false;
         // The field of those that may hold predictions that tells it best, and where its value is if that is a list.
         let mut best: (usize, Option<(Range<usize>, bool)>) = (UNRANKED, None);
@@ -187,7 +188,10 @@ impl Rows {
             prose |= PROSE.iter().any(|name| key.is(name));
             let next = scanner.next()?;
             // Language models count their tokens: `{"usage": {…}}`.
-            prose |= next == Next::Object && key.is("usage");
+            usage |= next == Next::Object && key.is("usage");
+            if next == Next::List && key.is("data") {
+                data = Some(scanner.clone().span()?);
+            }
             failed |= says_failed(scanner, key)?;
             let rank = fields::rank(key);
             quoted |= next == Next::Text && (rank.is_some() || place < LISTS.len()) && quotes(body, scanner.at());
@@ -220,7 +224,16 @@ impl Rows {
                 _ => self.single(scanner),
             }
         })?;
-        (self.failed, self.quoted) = (failed, quoted);
+        (self.failed, self.quoted) = (failed, self.quoted || quoted);
+        // Their servers (vLLM) answer so for classifiers, too.
+        if usage && let Some(list) = data.filter(|list| fields::may_predict(scanner.within(list))) {
+            self.clear();
+            let mut inner = Scanner::new(scanner.within(&list), true);
+            self.items(&mut inner)?;
+            self.spans.iter_mut().for_each(|span| *span = span.start + list.start..span.end + list.start);
+            return Ok(());
+        }
+        prose |= usage;
         if taken == LISTS.len() && !self.listed {
             named |= null && !failed;
             self.prose = prose && !named;
@@ -293,6 +306,7 @@ impl Rows {
         self.listed = true;
         scanner.list(|scanner| {
             let span = scanner.span()?;
+            self.quoted |= is_quoted(scanner.within(&span));
             self.spans.push(span);
             Ok(())
         })

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{
+    class,
     json::{Next, Scanner, Text},
     path::{Path, Step},
 };
@@ -71,6 +72,17 @@ const OTHERS: [&str; 22] = [
     "took",
     "text",
 ];
+/// Last words of the names of what a person or a program is called, or wrote.
+const NAMES: [&str; 4] = ["id", "uuid", "text", "timestamp"];
+/// Last words of the names of what tells how a prediction came about, or how far it may be off.
+const BESIDE: [&str; 10] =
+    ["object", "ms", "seconds", "latency", "duration", "bound", "lower", "upper", "count", "unit"];
+/// Fields of which the only ones beside another figure, or beside a text, may be meant by either.
+const VALUE: &str = "value";
+const SURE: [&str; 2] = ["score", "probability"];
+/// Where a thing was found within a row: any of these, or both of a pair.
+const PLACES: [&str; 6] = ["entity", "entity_group", "box", "bbox", "bounding_box", "boundingBox"];
+const EXTENTS: [[&str; 2]; 3] = [["start", "end"], ["xmin", "ymin"], ["width", "height"]];
 /// Figures that stand beside a prediction.
 const FIGURES: [&str; 5] = ["std", "stddev", "stderr", "threshold", "confidence"];
 /// Ends of the names of a prediction's bounds.
@@ -117,10 +129,96 @@ pub(super) fn tells(key: Text<'_>) -> Tells {
         Some(None) => Tells::Field,
         Some(Some(place)) => Tells::End { place, of_a_class: place < OF_A_CLASS },
         None if of_a_number() => Tells::Field,
-        None if name.strip_prefix('q').is_some_and(digits) => Tells::Quantile,
+        None if name.strip_prefix('q').is_some_and(digits) || is_quantile(key.raw) => Tells::Quantile,
+        None if is_day(key.raw) => Tells::Field,
         None if OTHERS.iter().any(|other| key.is(other)) => Tells::Beside,
         None => Tells::Class,
     }
+}
+
+/// Whether a key names a quantile: `0.1`, `10%`, `p90`, `q_0.9`.
+fn is_quantile(key: &[u8]) -> bool {
+    let Ok(key) = std::str::from_utf8(key) else { return false };
+    let plain = |share: &str| share.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let within = |share: &str| plain(share) && share.parse::<f64>().is_ok_and(|share| 0.0 < share && share < 1.0);
+    let hundredths = |share: &str| share.len() == 2 && share.bytes().all(|byte| byte.is_ascii_digit());
+    let named = ["quantile_", "quantile", "q_", "q", "p_", "p"].iter().find_map(|start| key.strip_prefix(start));
+    within(key)
+        || named.is_some_and(|share| within(share) || hundredths(share))
+        || key.strip_suffix('%').is_some_and(|share| !share.is_empty() && plain(share))
+}
+
+/// Whether a key begins with a day as ISO 8601 writes it.
+fn is_day(key: &[u8]) -> bool {
+    key.get(..10).is_some_and(|day| {
+        day.iter().enumerate().all(|(at, byte)| if matches!(at, 4 | 7) { *byte == b'-' } else { byte.is_ascii_digit() })
+    })
+}
+
+/// Whether an object is of a thing that was found within a row: a name in a text, something in a picture.
+pub(super) fn is_find(object: &[u8]) -> bool {
+    let mut scanner = Scanner::new(object, true);
+    let (mut placed, mut extents) = (false, [[false; 2]; EXTENTS.len()]);
+    if scanner.next() != Ok(Next::Object) {
+        return false;
+    }
+    let read = scanner.object(|scanner, key| {
+        placed |= PLACES.iter().any(|name| key.is(name));
+        for (seen, name) in extents.iter_mut().flatten().zip(EXTENTS.iter().flatten()) {
+            *seen |= key.is(name);
+        }
+        scanner.skip()
+    });
+    read.is_ok() && (placed || extents.contains(&[true; 2]))
+}
+
+/// Whether something else in its row may as well be the prediction as the number in this field, which has a name for
+/// anything: another figure, or a text of which the number may tell how sure it is.
+pub(super) fn is_doubtful(row: &[u8], field: &str) -> bool {
+    let sure = SURE.contains(&field);
+    if field != VALUE && !sure {
+        return false;
+    }
+    let mut doubtful = false;
+    let read = Scanner::new(row, true).object(|scanner, key| {
+        let next = scanner.next()?;
+        let rival = match next {
+            Next::Number => !sure && !key.is(field) && !stands_beside(key),
+            Next::Text if sure => {
+                let word = scanner.clone().text()?;
+                !stands_beside(key) && class::fits(word) && !word.raw.iter().any(u8::is_ascii_digit)
+            }
+            _ => false,
+        };
+        doubtful |= rival;
+        scanner.skip()
+    });
+    read.is_ok() && doubtful
+}
+
+/// Whether a field, by its name, is no prediction.
+fn stands_beside(key: Text<'_>) -> bool {
+    let Some(name) = identifier(key) else { return false };
+    let last = name.rsplit(['_', '-']).next().unwrap_or_default();
+    let of = |list: &[&str]| list.contains(&name) || list.contains(&last);
+    let bound = || ["lower", "upper"].iter().any(|start| name.starts_with(start));
+    of(&OTHERS) || of(&FIGURES) || of(&BESIDE) || bound()
+}
+
+/// Whether the first item of a list is an object with a field that may hold a prediction.
+pub(super) fn may_predict(list: &[u8]) -> bool {
+    let (mut items, mut tells) = (0, false);
+    let read = Scanner::new(list, true).list(|scanner| {
+        items += 1;
+        if items > 1 || scanner.next()? != Next::Object {
+            return scanner.skip();
+        }
+        scanner.object(|scanner, key| {
+            tells |= rank(key).is_some();
+            scanner.skip()
+        })
+    });
+    read.is_ok() && tells
 }
 
 /// Worse than any that [`rank`] gives.
@@ -132,9 +230,10 @@ pub(super) fn is_position(key: Text<'_>, position: usize) -> bool {
         .is_ok_and(|key| key.parse() == Ok(position) && (key == "0" || !key.starts_with(['0', '+'])))
 }
 
-/// Whether a name tells of something else than a prediction.
+/// Whether a name tells of something else than a prediction, or is no column's but one row's: `cust-19`.
 pub(super) fn is_other(name: &str) -> bool {
-    OTHERS.contains(&name)
+    let last = name.rsplit(['_', '-']).next().unwrap_or_default();
+    OTHERS.contains(&name) || NAMES.contains(&last) || name.bytes().filter(u8::is_ascii_digit).count() >= 2
 }
 
 /// A name as programs have it, short, and so the program's and no person's: it may be shown.

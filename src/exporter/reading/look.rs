@@ -5,7 +5,7 @@ use super::{
     class, fields,
     json::{Next, Scanner, Stop},
     map::{self, Known, SUM, Sum},
-    path::{Path, walk},
+    path::{Path, Step, walk},
     row,
     settings::{Kind, Reading},
 };
@@ -62,6 +62,10 @@ impl<'a> Candidate<'a> {
         if let Some(path) = &reading.path {
             return Self::at(path.clone(), row.get(walk(row, rows.steps(path))?)?, known);
         }
+        // What a server found within a row is no row; which row it was, or that it was the only one, is for the settings.
+        if reading.kind.is_none() && is_of_finds(row) {
+            return None;
+        }
         let column = rows.column.as_deref();
         let whole = Self::at(column.map_or_else(Path::root, Path::key), row, known)?;
         let fits = whole.look != Look::Ranking || whole.tells(reading.kind);
@@ -74,7 +78,10 @@ impl<'a> Candidate<'a> {
             let value = row.get(walk(row, path.steps())?)?;
             Some(Self { only, ..Self::at(path, value, known)? })
         });
-        let found = inner.into_iter().find(|candidate| candidate.tells(reading.kind));
+        let found = inner.into_iter().find(|candidate| candidate.tells(reading.kind)).filter(|candidate| {
+            let [Step::Key(field)] = candidate.path.steps() else { return true };
+            reading.kind.is_some() || !matches!(candidate.look, Look::Number(_)) || !fields::is_doubtful(row, field)
+        });
         found.or(Some(whole).filter(|whole| whole.look != Look::Nothing))
     }
 
@@ -105,6 +112,21 @@ impl<'a> Candidate<'a> {
     }
 }
 
+/// Whether a row is a thing that was found within one, or a list of such.
+fn is_of_finds(row: &[u8]) -> bool {
+    let mut scanner = Scanner::new(row, true);
+    let mut first = None;
+    // A list that cannot be read has no first item either.
+    if scanner.next() == Ok(Next::List) {
+        let _ = scanner.list(|scanner| {
+            let span = scanner.span()?;
+            first = first.take().or(Some(span));
+            Ok(())
+        });
+    }
+    fields::is_find(first.and_then(|first| row.get(first)).unwrap_or(row))
+}
+
 /// Whether a list holds the probabilities of one row. Where the field is not `named` for them, it may be rows with one
 /// number each, and no rounding is granted.
 pub(super) fn is_probabilities(value: &[u8], named: bool) -> bool {
@@ -128,7 +150,15 @@ fn look(value: &[u8], known: Known) -> Result<(Look, bool), Stop> {
     })?;
     match items {
         0 => Ok((Look::NoItem, false)),
-        1 => Ok((alone(value.get(first).unwrap_or_default(), known)?, true)),
+        1 => {
+            let item = value.get(first).unwrap_or_default();
+            match alone(item, known)? {
+                Look::Nothing if known.kind == Some(Kind::Labels) && fields::is_find(item) => {
+                    Ok((Look::Ranking, false))
+                }
+                look => Ok((look, true)),
+            }
+        }
         _ => Ok((list(value, None)?, false)),
     }
 }

@@ -195,7 +195,7 @@ impl Reader {
             find(rows, plain)?;
         }
         let body = plain.as_deref().unwrap_or(answer.body);
-        if shape::unfold(body, rows, asked, self.reading.path.as_ref()) || shape::series(body, rows, wanted) {
+        if shape::unfold(body, rows, wanted, self.reading.path.as_ref()) || shape::series(body, rows, wanted) {
             self.curious.store(true, Ordering::Relaxed);
         }
         if !rows.prose {

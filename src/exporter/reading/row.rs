@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Fields of a class and of its probability, in lists of the likeliest classes.
-const LABELS: [&str; 6] = ["label", "class", "className", "class_name", "name", "category"];
+const LABELS: [&str; 8] = ["label", "class", "className", "class_name", "name", "category", "entity_group", "entity"];
 const SCORES: [&str; 4] = ["score", "probability", "prob", "confidence"];
 
 /// Fields of the classes of a row, and of as many probabilities: `{"labels": ["b", "a"], "scores": [0.7, 0.3]}`.

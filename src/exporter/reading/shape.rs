@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use super::{
     answer::{Rows, Wanted},
+    fields,
     json::{Next, Scanner, Stop},
     look, map,
     path::{Path, Step},
     row,
+    settings::Kind,
 };
 
 /// By how much the scores of one row may differ from 1 in sum.
@@ -33,7 +35,11 @@ enum Items {
 /// * `[{label, score}, …]`: the likeliest classes of the one row asked for. They are one row.
 ///
 /// Whether the number asked for made a difference, or would make one.
-pub(super) fn unfold(body: &[u8], rows: &mut Rows, asked: Option<usize>, path: Option<&Path>) -> bool {
+pub(super) fn unfold(body: &[u8], rows: &mut Rows, wanted: Wanted<'_>, path: Option<&Path>) -> bool {
+    let asked = wanted.asked;
+    if wanted.kind == Some(Kind::Labels) && found(body, rows, asked, path) {
+        return true;
+    }
     if !rows.listed || rows.in_part || rows.flat || rows.at_path || rows.column.is_some() || rows.spans.len() < 2 {
         return false;
     }
@@ -62,6 +68,10 @@ pub(super) fn unfold(body: &[u8], rows: &mut Rows, asked: Option<usize>, path: O
         return true;
     }
     let Some(labels) = rows.spans.iter().map(|span| scored(of(span))).collect::<Option<Vec<_>>>() else { return false };
+    // The likeliest of a row are no things that were found in it.
+    if rows.spans.first().is_some_and(|span| fields::is_find(of(span))) {
+        return false;
+    }
     let one = match asked {
         Some(asked) => asked == 1,
         None => of_one_row(&labels),
@@ -72,6 +82,25 @@ pub(super) fn unfold(body: &[u8], rows: &mut Rows, asked: Option<usize>, path: O
         rows.spans.push(row);
         rows.flat = true;
     }
+    true
+}
+
+/// Puts the things that were found in one row together: of several rows each has a list of its own. Whether it did.
+fn found(body: &[u8], rows: &mut Rows, asked: Option<usize>, path: Option<&Path>) -> bool {
+    let plain = rows.listed && !rows.in_part && !rows.flat && !rows.at_path && rows.column.is_none();
+    if !plain || asked.is_some_and(|asked| asked != 1) || path.is_some_and(|path| !path.steps().is_empty()) {
+        return false;
+    }
+    let is_find = |span: &Range<usize>| fields::is_find(body.get(span.clone()).unwrap_or_default());
+    let row = match (rows.spans.first(), rows.spans.last()) {
+        (Some(first), Some(last)) if rows.spans.iter().all(is_find) => first.start..last.end,
+        // Nothing was found in the row that was asked for.
+        (None, None) if asked == Some(1) => 0..0,
+        _ => return false,
+    };
+    rows.spans.clear();
+    rows.spans.push(row);
+    rows.flat = true;
     true
 }
 

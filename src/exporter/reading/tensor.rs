@@ -6,6 +6,7 @@ use super::{
     answer::{Rows, rank},
     fields::UNRANKED,
     json::{Next, Scanner},
+    quoted::is_quoted,
 };
 
 impl Rows {
@@ -14,6 +15,7 @@ impl Rows {
         let width = width.unwrap_or(0).max(1);
         self.flat = width > 1 && !output.nested;
         self.spans = output.spans;
+        self.quoted |= output.quoted;
         if self.flat {
             let rows = self.spans.chunks_exact(width).filter_map(|row| Some(row.first()?.start..row.last()?.end));
             self.spans = rows.collect();
@@ -28,6 +30,7 @@ pub(super) struct Output {
     shape: Vec<usize>,
     spans: Vec<Range<usize>>,
     nested: bool,
+    quoted: bool,
 }
 
 impl Output {
@@ -58,6 +61,7 @@ impl Output {
                 return scanner.list(|scanner| {
                     self.nested |= scanner.next()? == Next::List;
                     let span = scanner.span()?;
+                    self.quoted |= is_quoted(scanner.within(&span));
                     self.spans.push(span.start + offset..span.end + offset);
                     Ok(())
                 });

@@ -25,6 +25,7 @@ mod door;
 mod finding;
 mod formats;
 mod likeness;
+mod neighbours;
 mod profile;
 mod properties;
 mod reference;
