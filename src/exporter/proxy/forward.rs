@@ -142,6 +142,10 @@ pub fn prepare(shared: &Shared, tally: &mut Tally, parts: &mut request::Parts) -
             return Err(Reason::BadRequest);
         }
         if parts.uri.authority().is_some() {
+            // `GET predict HTTP/1.1` forgets a slash, and would name a host (RFC 9112, 3.2.3).
+            if parts.uri.scheme().is_none() {
+                return Err(Reason::BadRequest);
+            }
             of_absolute_target(parts)?;
         } else if seen.hosts == 0 {
             parts.headers.insert(header::HOST, shared.host.clone());

@@ -29,8 +29,14 @@ impl Raw {
         let masked = uri.path_and_query()?.as_str().as_bytes();
         self.0.truncate(masked.len());
         let same = |(raw, seen): (&u8, &u8)| raw == seen || (odd(*raw) && *seen == MASK);
-        (uri.authority().is_none() && self.0.len() == masked.len() && self.0.iter().zip(masked).all(same))
-            .then_some(self)
+        if self.0.len() != masked.len() || !self.0.iter().zip(masked).all(same) {
+            return None;
+        }
+        // `http://host?query` is written with the slash that it lacks.
+        if self.0.starts_with(b"?") {
+            self.0.insert(0, b'/');
+        }
+        Some(self)
     }
 
     /// The same target with another path; `length` is that of the old one.
@@ -100,7 +106,8 @@ impl RequestLine {
             return None;
         }
         // Where this is no target that can be restored, nothing will fit it, and the request is refused.
-        Some(Raw(target(&line).map(|at| line[at].to_vec()).unwrap_or_default()))
+        let target = target(&line).filter(|at| !line[..at.start].iter().any(|byte| odd(*byte)));
+        Some(Raw(target.map(|at| line[at].to_vec()).unwrap_or_default()))
     }
 }
 
@@ -110,12 +117,20 @@ fn mask(bytes: &mut [u8]) {
     }
 }
 
-/// Where the target stands in a request line with a path for one.
+/// Where the target's path and query stand in a request line, behind a scheme and a host or without them.
 fn target(line: &[u8]) -> Option<std::ops::Range<usize>> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let start = line.iter().position(|byte| *byte == b' ')? + 1;
     let end = start + line[start..].iter().position(|byte| *byte == b' ')?;
-    (line[start..].starts_with(b"/") && line[end..].starts_with(b" HTTP/1.")).then_some(start..end)
+    if !line[end..].starts_with(b" HTTP/1.") {
+        return None;
+    }
+    if line[start..].starts_with(b"/") {
+        return Some(start..end);
+    }
+    let host = start + line[start..end].windows(3).position(|bytes| bytes == b"://")? + 3;
+    let path = host + line[host..end].iter().position(|byte| matches!(byte, b'/' | b'?'))?;
+    Some(path..end)
 }
 
 #[cfg(test)]
@@ -157,7 +172,7 @@ mod tests {
     fn a_target_is_restored_only_behind_its_own_mask() {
         let raw = Raw(b"/a?<b>#c".to_vec());
         assert_eq!(raw.clone().behind(&Uri::from_static("/a?_b_")), Some(Raw(b"/a?<b>".to_vec())));
-        for other in ["/a?_c_", "/_?_b_", "/a?_b_______", "http://h/a?_b_"] {
+        for other in ["/a?_c_", "/_?_b_", "/a?_b_______", "http://h/a?_c_"] {
             assert_eq!(raw.clone().behind(&Uri::from_static(other)), None, "{other}");
         }
     }

@@ -51,6 +51,9 @@ async fn a_target_reaches_the_model_as_the_client_wrote_it() {
         ("/é?é".as_bytes(), "/é?é".as_bytes()),
         (b"/predict?\"\xe9\"", b"/invocations?\"\xe9\""),
         (b"/a?<#b<", b"/a?<"),
+        (b"http://other:80/a<b>?q=\"\xe9\"#<", b"/a<b>?q=\"\xe9\""),
+        (b"http://other?<", b"/?<"),
+        (b"HTTP://m/predict?<", b"/invocations?<"),
         (b"/a?_\"_", b"/a?_\"_"),
     ] {
         let request = [b"GET ", target, b" HTTP/1.1\r\nhost: m\r\n\r\n"].concat();
@@ -67,6 +70,24 @@ async fn a_target_reaches_the_model_as_the_client_wrote_it() {
         assert_eq!(answer(&mut other).await.1, b"ok", "{shown}, in pieces");
         assert_eq!(lines.recv().await.unwrap(), wanted, "{shown}, in pieces");
     }
+}
+
+#[tokio::test]
+async fn a_target_that_is_no_path_and_names_no_scheme_is_refused() {
+    let (stand, mut lines) = says(OK).await;
+    let odd_host: &[u8] = b"http://\xe9/a";
+    for target in [&b"predict"[..], b"predict:80", b"localhost", odd_host, b"http://\"/?<"] {
+        let mut stream = stand.connect().await;
+        for piece in [b"GET ", target, b" HTTP/1.1\r\nhost: m\r\n\r\n"].concat().chunks(5) {
+            stream.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let got = head(&mut stream).await;
+        assert!(got.starts_with("HTTP/1.1 400 "), "{}: {got}", String::from_utf8_lossy(target));
+    }
+    assert!(lines.try_recv().is_err(), "the model was asked");
+    assert_eq!(ask(&stand, "OPTIONS * HTTP/1.1\r\nhost: m\r\n\r\n").await.1, b"ok");
+    assert_eq!(lines.recv().await.unwrap(), b"OPTIONS * HTTP/1.1\r\n");
 }
 
 #[tokio::test]
