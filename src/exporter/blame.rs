@@ -12,7 +12,7 @@ pub enum Cause {
     /// The model did not answer in time, or a server in front of it said so (504), or a gRPC call.
     Timeout,
     /// The model refused the connection, or closed it before its answer was whole, or a server in front of it said that it is
-    /// away (502, 503 that is no JSON), or a gRPC call.
+    /// away (502, 503 as a page for people), or a gRPC call.
     Unreachable,
     /// Something failed, and the answer does not tell whether the request or the model was wrong. No alert counts these.
     Unclear,

@@ -1,4 +1,5 @@
-//! uvicorn closes a connection without a word after a handler broke, behind the 500 that Starlette answers.
+//! uvicorn closes a connection without a word after a handler broke, behind the 500 that Starlette answers. With more to do than it
+//! may, it says so itself.
 
 use std::time::{Duration, Instant};
 
@@ -48,5 +49,22 @@ async fn a_handler_that_breaks_costs_nobody_elses_request() {
     while !(stand.counted("POST", 500, raised) && stand.counted("POST", 200, CLIENTS * REQUESTS - raised)) {
         assert!(Instant::now() < deadline, "{raised} raised:\n{}", stand.page());
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_says_that_it_has_too_much_to_do_was_reached() {
+    let uvicorn = Server::uvicorn("raising:app", &["--limit-concurrency", "1"]);
+    let stand = proxy(Options::to(uvicorn.1.to_string()));
+    let answer = crate::client().post(format!("http://{}/invocations", stand.address)).body("{}").send().await;
+    assert_eq!(answer.expect("an answer").status(), 503);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !stand.counted("POST", 503, 1) {
+        assert!(Instant::now() < deadline, "{}", stand.page());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for (cause, count) in [("model", 1), ("unreachable", 0)] {
+        let series = format!("http_request_errors_total{{cause=\"{cause}\"}} {count}\n");
+        assert!(stand.page().contains(&series), "{}", stand.page());
     }
 }

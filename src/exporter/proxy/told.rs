@@ -5,16 +5,21 @@ use http::{HeaderMap, StatusCode, header};
 use crate::blame::Cause;
 
 /// Many images have a server in front of the model's own, as MLflow's have nginx, which says itself that the model is away
-/// (502, or 503 as a page for people) or late (504). Then it was not the model that answered.
+/// (502, or 503 as a page for people) or late (504). Then it was not the model that answered. With 503 and a plain word a
+/// model's own server says that it has too much to do (uvicorn's `--limit-concurrency`), unless it is Envoy's.
 pub fn by_gateway(status: StatusCode, headers: &HeaderMap) -> Option<Cause> {
-    let json = || {
-        let kind = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
-        kind.windows(4).any(|word| word.eq_ignore_ascii_case(b"json"))
+    let has = |name: header::HeaderName, word: &[u8]| {
+        let value = headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+        value.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
+    };
+    let models = || {
+        let plain = has(header::CONTENT_TYPE, b"text/plain") && !has(header::SERVER, b"envoy");
+        plain || has(header::CONTENT_TYPE, b"json")
     };
     match status {
         StatusCode::GATEWAY_TIMEOUT => Some(Cause::Timeout),
         StatusCode::BAD_GATEWAY => Some(Cause::Unreachable),
-        StatusCode::SERVICE_UNAVAILABLE if !json() => Some(Cause::Unreachable),
+        StatusCode::SERVICE_UNAVAILABLE if !models() => Some(Cause::Unreachable),
         _ => None,
     }
 }
@@ -49,13 +54,18 @@ mod tests {
             (504, "text/html", Some(Cause::Timeout)),
             (503, "text/html; charset=utf-8", Some(Cause::Unreachable)),
             (503, "application/problem+JSON", None),
+            (503, "text/plain; charset=utf-8", None),
             (500, "text/html", None),
             (200, "text/html", None),
         ] {
             let found = by_gateway(StatusCode::from_u16(status).unwrap(), &headers("content-type", kind));
             assert_eq!(found, cause, "{status} {kind}");
         }
-        assert_eq!(by_gateway(StatusCode::SERVICE_UNAVAILABLE, &HeaderMap::new()), Some(Cause::Unreachable));
+        let envoy = [("content-type", "text/plain"), ("server", "envoy")].map(|(name, value)| headers(name, value));
+        let envoy: HeaderMap = envoy.into_iter().flatten().map(|(name, value)| (name.unwrap(), value)).collect();
+        for headers in [HeaderMap::new(), envoy] {
+            assert_eq!(by_gateway(StatusCode::SERVICE_UNAVAILABLE, &headers), Some(Cause::Unreachable), "{headers:?}");
+        }
     }
 
     #[test]
