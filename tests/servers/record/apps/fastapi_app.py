@@ -194,3 +194,34 @@ def lines(many: Batch):
     """One JSON text a line, as streams are written."""
     said = (json.dumps({"prediction": label(one)}) + "\n" for one in many.customers)
     return StreamingResponse(said, media_type="application/x-ndjson")
+
+
+@app.post("/found")
+def found(one: Customer):
+    """What was found in one text, as transformers' pipelines say it."""
+    things = ["PER", "LOC", "PER"] if one.tenure < 12 else ["LOC", "ORG"]
+    return [{"entity_group": thing, "score": 0.9, "word": "x", "start": at, "end": at + 1} for at, thing in enumerate(things)]
+
+
+@app.post("/sure")
+def sure(one: Customer):
+    """A class under a name of its own, and how sure the model is of it."""
+    p = probability(one)
+    return {"decision": label(one), "score": max(p, 1 - p)}
+
+
+@app.post("/two-figures")
+def two_figures(one: Customer):
+    return {"value": one.tenure / 100, "growth": one.charges / 100}
+
+
+@app.post("/quantiles")
+def quantiles(many: Batch):
+    """They add up to 1, as chance has it."""
+    return {"predictions": [{"0.1": 0.2, "0.5": 0.3, "0.9": 0.5} for _ in many.customers]}
+
+
+@app.post("/dumped-rows")
+def dumped_rows(many: Batch):
+    """json.dumps for each row, and FastAPI's once more around all."""
+    return {"predictions": [json.dumps({"label": label(one), "score": probability(one)}) for one in many.customers]}

@@ -7,6 +7,7 @@ MANY = text({"customers": [NEW, OLD, NEW]})
 # Long enough to be compressed.
 THREE_HUNDRED = text({"customers": [NEW, OLD, NEW] * 100})
 ACCEPTS = {"Accept-Encoding": "gzip, deflate"}
+NONE = {"unrelated": True}
 POSITIVE = {"classes": ["stay", "churn"]}
 
 
@@ -16,6 +17,11 @@ def at(path, case, customer, expect, **more):
 
 def both(path, new, old):
     return [at(path, "a new customer", NEW, rows(new)), at(path, "an old customer", OLD, rows(old))]
+
+
+def both_without(path):
+    """The same, where nothing is to be counted."""
+    return [at(path, "a new customer", NEW, NONE), at(path, "an old customer", OLD, NONE)]
 
 
 def batches(path, **more):
@@ -165,6 +171,34 @@ GZIPPED = [
             ),
         ],
     )
+]
+
+# What the answers alone do not tell is told as unread; the settings say it.
+FASTAPI += [
+    Record("fastapi-found", "none", "Entities of one text, by themselves", both_without("/found")),
+    Record(
+        "fastapi-found-labels",
+        "labels",
+        "Entities of one text: each kind of them once",
+        [
+            at("/found", "a new customer", NEW, rows(["PER", "LOC"])),
+            at("/found", "an old customer", OLD, rows(["LOC", "ORG"])),
+        ],
+        settings={"kind": "labels"},
+        by_itself=False,
+    ),
+    Record("fastapi-sure", "none", "A class that has a name of its own beside a score", both_without("/sure")),
+    Record(
+        "fastapi-sure-path",
+        "class",
+        "A class that has a name of its own beside a score, with its path",
+        both("/sure", "churn", "stay"),
+        settings={"kind": "class", "path": "$.decision"},
+        by_itself=False,
+    ),
+    Record("fastapi-two-figures", "none", "Two figures, and nobody says which is predicted", both_without("/two-figures")),
+    Record("fastapi-quantiles", "none", "Quantiles that add up to 1", [Exchange("rows", MANY, NONE, path="/quantiles")]),
+    Record("fastapi-dumped-rows", "class", "Rows that are texts with JSON in them", batches("/dumped-rows")),
 ]
 
 FLASK = [
