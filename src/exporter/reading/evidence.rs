@@ -180,7 +180,9 @@ impl Evidence {
         if let Some(kind) = reading.kind {
             return self.of_kind(kind, first);
         }
-        let (kind, settled, item) = if seen.mostly(seen.rankings) {
+        // A tree is sure of some rows, and says so by a 1 among zeros.
+        let ranked = if seen.rankings > 0 && seen.many_hot == 0 { seen.rankings + seen.one_hot } else { seen.rankings };
+        let (kind, settled, item) = if seen.mostly(ranked) {
             (Kind::Probabilities, seen.rows >= 5, first)
         } else if seen.texts > 0 {
             let texts = seen.texts + seen.empty + seen.one_items;

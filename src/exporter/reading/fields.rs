@@ -11,7 +11,7 @@ use super::{
 /// Fields of a whole answer whose list holds the rows, the most telling first.
 pub(super) const LISTS: [&str; 6] = ["predictions", "outputs", "prediction", "results", "result", "predict"];
 /// Fields that hold the prediction within a row, the most telling first.
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 22] = [
     "prediction",
     "predictions",
     "predicted",
@@ -20,6 +20,8 @@ const FIELDS: [&str; 20] = [
     "label",
     "class",
     "category",
+    "class_name",
+    "className",
     "y_pred",
     // tidymodels' frames; skl2onnx; Prophet and pmdarima; vetiver and H2O.
     ".pred_class",
@@ -72,6 +74,8 @@ const OTHERS: [&str; 22] = [
     "took",
     "text",
 ];
+/// How names of whatever is predicted begin, `predicted_price`; these tell as much as the end of the same name.
+const PREDICTED: (&str, &str) = ("predicted_", "predicted");
 /// Last words of the names of what a person or a program is called, or wrote.
 const NAMES: [&str; 4] = ["id", "uuid", "text", "timestamp"];
 /// Last words of the names of what tells how a prediction came about, or how far it may be off.
@@ -101,7 +105,10 @@ pub(super) fn rank(name: Text<'_>) -> Option<usize> {
     }
     let name = identifier(name)?.as_bytes();
     let ends = |end: &str| name.len().checked_sub(end.len()).and_then(|start| name.get(start..));
-    let place = ENDS.iter().position(|end| ends(end).is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes())))?;
+    let place = ENDS.iter().position(|end| {
+        let begins = *end == PREDICTED.1 && name.starts_with(PREDICTED.0.as_bytes());
+        begins || ends(end).is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes()))
+    })?;
     Some(FIELDS.len() + place)
 }
 
@@ -176,13 +183,15 @@ pub(super) fn is_find(object: &[u8]) -> bool {
 /// anything: another figure, or a text of which the number may tell how sure it is.
 pub(super) fn is_doubtful(row: &[u8], field: &str) -> bool {
     let sure = SURE.contains(&field);
-    if field != VALUE && !sure {
+    let predicted = field.starts_with(PREDICTED.0);
+    if field != VALUE && !sure && !predicted {
         return false;
     }
     let mut doubtful = false;
     let read = Scanner::new(row, true).object(|scanner, key| {
         let next = scanner.next()?;
         let rival = match next {
+            Next::Number if predicted => !key.is(field) && key.raw.starts_with(PREDICTED.0.as_bytes()),
             Next::Number => !sure && !key.is(field) && !stands_beside(key),
             Next::Text if sure => {
                 let word = scanner.clone().text()?;

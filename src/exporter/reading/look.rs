@@ -68,7 +68,7 @@ impl<'a> Candidate<'a> {
         }
         let column = rows.column.as_deref();
         let whole = Self::at(column.map_or_else(Path::root, Path::key), row, known)?;
-        let fits = whole.look != Look::Ranking || whole.tells(reading.kind);
+        let fits = !matches!(whole.look, Look::Ranking | Look::Indicators { .. }) || whole.tells(reading.kind);
         if whole.look != Look::Nothing && fits || column.is_some() {
             return Some(whole).filter(|whole| whole.look != Look::Nothing);
         }
@@ -78,10 +78,13 @@ impl<'a> Candidate<'a> {
             let value = row.get(walk(row, path.steps())?)?;
             Some(Self { only, ..Self::at(path, value, known)? })
         });
-        let found = inner.into_iter().find(|candidate| candidate.tells(reading.kind)).filter(|candidate| {
-            let [Step::Key(field)] = candidate.path.steps() else { return true };
-            reading.kind.is_some() || !matches!(candidate.look, Look::Number(_)) || !fields::is_doubtful(row, field)
-        });
+        let doubtful = |candidate: &Self| match candidate.path.steps() {
+            [Step::Key(field)] if reading.kind.is_none() && matches!(candidate.look, Look::Number(_)) => {
+                fields::is_doubtful(row, field)
+            }
+            _ => false,
+        };
+        let found = inner.into_iter().find(|candidate| candidate.tells(reading.kind) && !doubtful(candidate));
         found.or(Some(whole).filter(|whole| whole.look != Look::Nothing))
     }
 
@@ -185,8 +188,11 @@ fn alone(value: &[u8], known: Known) -> Result<Look, Stop> {
         },
         Next::Null => Look::Void,
         Next::List => list(value, None)?,
-        Next::Object if map::shares(value, known)? || names_shares(value)? => Look::Ranking,
-        Next::Object => Look::Nothing,
+        Next::Object => match map::flags(value)? {
+            Some((set, of)) => Look::Indicators { set, of },
+            None if map::shares(value, known)? || names_shares(value)? => Look::Ranking,
+            None => Look::Nothing,
+        },
     })
 }
 

@@ -63,6 +63,25 @@ pub(super) fn shares(object: &[u8], known: Known) -> Result<bool, Stop> {
     Ok(!keys.doubtful() && (one || sum.of >= 3 && falling && keys.ends == 0 && part))
 }
 
+/// How many classes of an object are set, and how many there are, where it has nothing but zeros and ones: flags of which
+/// one is set add up to 1 as probabilities do.
+pub(super) fn flags(object: &[u8]) -> Result<Option<(usize, usize)>, Stop> {
+    let (mut keys, mut set, mut flags) = (Keys::default(), 0, true);
+    Scanner::new(object, true).object(|scanner, key| {
+        if scanner.next()? != Next::Number {
+            flags = false;
+            return scanner.skip();
+        }
+        let number = scanner.number()?;
+        flags &= number == 0.0 || number == 1.0;
+        set += usize::from(number == 1.0);
+        keys.take(key, number);
+        Ok(())
+    })?;
+    let classes = keys.of >= 2 && !keys.numbered && keys.may_be_classes() && !keys.doubtful();
+    Ok((flags && classes).then_some((set, keys.of)))
+}
+
 /// What the keys of an object say of it.
 #[derive(Debug)]
 struct Keys {

@@ -291,12 +291,13 @@ fn likeliest_of_pair(row: &[u8], pair: Pair) -> Result<Read<'_>, Unread> {
 /// The likeliest class of an object of class → probability, or of classes beside their probabilities.
 fn likeliest(row: &[u8]) -> Result<Read<'_>, Unread> {
     let mut best: Option<(Text<'_>, f64)> = None;
-    let mut problem = None;
+    let (mut problem, mut void) = (None, true);
     let numbers = Scanner::new(row, true).object(|scanner, key| {
         let value = match scanner.next()? {
             Next::Number => scanner.number()?,
             _ => return Err(Stop::Malformed),
         };
+        void &= value == 0.0;
         match finite(value) {
             Ok(value) if best.is_none_or(|(_, top)| value > top) => best = Some((key, value)),
             Ok(_) => {}
@@ -309,6 +310,8 @@ fn likeliest(row: &[u8]) -> Result<Read<'_>, Unread> {
     }
     match (best, problem) {
         (_, Some(problem)) => Err(problem),
+        // Flags of which none is set.
+        (Some(_), None) if void => Err(Unread::Kind),
         (Some((key, value)), None) => Ok(Read::Named { name: quoted(key), value }),
         (None, None) => Err(Unread::Missing),
     }

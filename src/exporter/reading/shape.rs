@@ -53,6 +53,17 @@ pub(super) fn unfold(body: &[u8], rows: &mut Rows, wanted: Wanted<'_>, path: Opt
         return true;
     }
     let of = |span: &Range<usize>| body.get(span.clone()).unwrap_or_default();
+    // One row was asked for, and so many numbers add up to 1.
+    let kind = matches!(wanted.kind, None | Some(Kind::Probabilities));
+    if let (true, Some(1), Some(first), Some(last)) = (kind, asked, rows.spans.first(), rows.spans.last()) {
+        let row = first.start..last.end;
+        if look::is_probabilities(&[b"[", of(&row), b"]"].concat(), true) {
+            rows.spans.clear();
+            rows.spans.push(row);
+            rows.flat = true;
+            return true;
+        }
+    }
     if let [first, second] = rows.spans.as_slice()
         && let Some((labels, others)) = tuple(of(first), of(second), asked)
     {

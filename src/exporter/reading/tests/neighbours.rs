@@ -176,3 +176,48 @@ fn what_a_language_models_server_says_of_a_classifier_is_read() {
     );
     assert_eq!(unread(0.0), read(&json!(null), "{}", &[&embedding]));
 }
+
+#[test]
+fn flags_of_an_object_are_labels_once_a_row_has_none_or_several() {
+    let flags =
+        [r#"{"predictions": [{"toxic": 1, "insult": 0}, {"toxic": 0, "insult": 0}, {"toxic": 1, "insult": 1}]}"#];
+    let counted = ("labels $".into(), "__none__=40 insult=40 toxic=80".into(), 0.0);
+    assert_eq!(counted, read(&json!(null), "{}", &flags));
+    let sure = [r#"{"predictions": [{"churn": 1.0, "stay": 0.0}, {"churn": 0.25, "stay": 0.75}]}"#];
+    assert_eq!(("probabilities $".into(), "churn=40 stay=40".into(), 0.0), read(&json!(null), "{}", &sure));
+    // A row without any class has none that is the likeliest.
+    let mut room = Room::new(&json!({"kind": "probabilities", "path": "$"}));
+    room.answer(r#"{"predictions": [{"toxic": 1, "insult": 0}, {"toxic": 0, "insult": 0}]}"#);
+    assert_eq!("toxic=1", room.classes());
+    assert_eq!(1.0, room.value("model_predictions_unread_total{reason=\"kind\"}"));
+}
+
+#[test]
+fn a_field_that_names_a_class_or_says_that_it_is_predicted_is_read() {
+    for (answers, decided, classes) in [
+        (
+            [r#"{"class_name": "setosa", "probability": 0.9}"#, r#"{"class_name": "virginica", "probability": 0.8}"#],
+            "class $.class_name",
+            "setosa=40 virginica=40",
+        ),
+        (
+            [r#"{"predicted_species": "setosa", "score": 0.9}"#, r#"{"predicted_species": "virginica", "score": 0.8}"#],
+            "class $.predicted_species",
+            "setosa=40 virginica=40",
+        ),
+        ([r#"{"predicted_price": 2500.5}"#, r#"{"predicted_price": 1500.5}"#], "number $.predicted_price", ""),
+    ] {
+        assert_eq!((decided.into(), classes.into(), 0.0), read(&json!(null), "{}", &answers), "{}", answers[0]);
+    }
+    let two = r#"{"predicted_price": 2500.5, "predicted_rent": 7.5}"#;
+    assert_eq!(unread(40.0), read(&json!(null), "{}", &[two]));
+}
+
+#[test]
+fn probabilities_that_one_row_was_asked_for_are_one_row() {
+    let answers = [r#"{"prediction": [0.25, 0.75]}"#, r#"{"prediction": [0.125, 0.875]}"#];
+    let one = r#"{"instances": [[1, 2]]}"#;
+    assert_eq!(("probabilities $".into(), "1=80".into(), 0.0), read(&json!(null), one, &answers));
+    let two = r#"{"instances": [[1, 2], [3, 4]]}"#;
+    assert_eq!(("probability $".into(), String::new(), 0.0), read(&json!(null), two, &answers));
+}
