@@ -22,14 +22,18 @@ fn unread(times: f64) -> (String, String, f64) {
     (String::new(), String::new(), times)
 }
 
-/// As transformers' pipelines answer for one text or picture, and Ultralytics' and Roboflow's servers.
+/// What pipelines say that find things in one text or picture; written by hand.
 const FINDS: [&str; 6] = [
-    r#"[{"entity_group": "PER", "score": 0.99, "word": "x", "start": 0, "end": 1}, {"entity_group": "LOC", "score": 0.9, "word": "y", "start": 4, "end": 5}]"#,
+    r#"[{"entity_group": "PER", "score": 0.99, "word": "x", "start": 0, "end": 1},
+        {"entity_group": "LOC", "score": 0.9, "word": "y", "start": 4, "end": 5}]"#,
     r#"[{"entity": "PER", "score": 0.99, "word": "x"}, {"entity": "LOC", "score": 0.9, "word": "y"}]"#,
     r#"[{"label": "PER", "score": 0.9, "start": 0, "end": 1}, {"label": "LOC", "score": 0.99, "start": 4, "end": 5}]"#,
-    r#"{"predictions": [{"label": "PER", "score": 0.99, "box": {"xmin": 1}}, {"label": "LOC", "score": 0.9, "box": {"xmin": 1}}]}"#,
-    r#"{"predictions": [{"x": 1, "y": 2, "width": 3, "height": 4, "confidence": 0.9, "class": "PER"}, {"x": 1, "y": 2, "width": 3, "height": 4, "confidence": 0.8, "class": "LOC"}]}"#,
-    r#"[{"name": "PER", "class": 0, "confidence": 0.9, "box": {"x1": 1}}, {"name": "LOC", "class": 5, "confidence": 0.7, "box": {"x1": 1}}]"#,
+    r#"{"predictions": [{"label": "PER", "score": 0.99, "box": {"xmin": 1}},
+        {"label": "LOC", "score": 0.9, "box": {"xmin": 1}}]}"#,
+    r#"{"predictions": [{"x": 1, "y": 2, "width": 3, "height": 4, "confidence": 0.9, "class": "PER"},
+        {"x": 1, "y": 2, "width": 3, "height": 4, "confidence": 0.8, "class": "LOC"}]}"#,
+    r#"[{"name": "PER", "class": 0, "confidence": 0.9, "box": {"x1": 1}},
+        {"name": "LOC", "class": 5, "confidence": 0.7, "box": {"x1": 1}}]"#,
 ];
 
 #[test]
@@ -53,7 +57,8 @@ fn things_that_were_found_are_the_labels_of_their_row_where_the_settings_say_so(
     let (one, none) = (r#"[{"entity_group": "PER", "score": 0.99, "start": 0, "end": 1}]"#, "[]");
     let counted = ("labels $".into(), "PER=40 __none__=40".into(), 0.0);
     assert_eq!(counted, read(&labels, r#"{"inputs": "a text"}"#, &[one, none]));
-    let rows = r#"{"predictions": [[{"label": "PER", "score": 0.9, "start": 0, "end": 1}, {"label": "PER", "score": 0.8, "start": 4, "end": 5}], []]}"#;
+    let rows = r#"{"predictions": [[{"label": "PER", "score": 0.9, "start": 0, "end": 1},
+        {"label": "PER", "score": 0.8, "start": 4, "end": 5}], []]}"#;
     assert_eq!(("labels $".into(), "PER=40 __none__=40".into(), 0.0), read(&labels, "{}", &[rows]));
 }
 
