@@ -34,7 +34,8 @@ pub(super) enum Challenge {
 pub(super) fn challenge(headers: &HeaderMap) -> Option<Challenge> {
     let mut basic = false;
     for value in headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()) {
-        for challenge in http_auth::parse_challenges(value).ok()? {
+        // One that cannot be read, of a proxy on the way for example, takes nothing from the others.
+        for challenge in http_auth::parse_challenges(value).unwrap_or_default() {
             if challenge.scheme.eq_ignore_ascii_case("bearer") {
                 let param = |name: &str| {
                     let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{labels::Labels, platform::Platform, reference::Digest};
 
@@ -150,22 +151,20 @@ struct Descriptor {
     digest: Option<String>,
     platform: Option<RawPlatform>,
     artifact_type: Option<String>,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    annotations: Option<BTreeMap<String, Value>>,
 }
 
 #[derive(Deserialize)]
 struct RawPlatform {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
+    os: Option<String>,
+    architecture: Option<String>,
     variant: Option<String>,
 }
 
 impl RawPlatform {
     fn normal(&self) -> Platform {
-        Platform::new(&self.os, &self.architecture, self.variant.as_deref())
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Platform::new(&text(&self.os), &text(&self.architecture), self.variant.as_deref())
     }
 }
 
@@ -182,6 +181,7 @@ impl Manifest {
         match (any.manifests, any.config) {
             (Some(children), config) if index || config.is_none() => read_index(&children),
             (_, Some(config)) => read_image(&config),
+            (None, None) if index => Err(ManifestError::EmptyIndex),
             _ => Err(ManifestError::NotAManifest),
         }
     }
@@ -229,7 +229,9 @@ impl Descriptor {
     }
 
     fn is_attestation(&self) -> bool {
-        self.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
+        let annotations = self.annotations.as_ref();
+        annotations
+            .is_some_and(|all| all.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest"))
     }
 }
 

@@ -35,6 +35,10 @@ fn challenges_are_read_however_they_are_written() {
         assert_eq!(parse(values), plain, "{values:?}");
     }
     assert_eq!(parse(&[r#"Basic realm="Registry Realm""#]), Some(Challenge::Basic));
+    for unreadable in ["", "=broken;", "Cookie realm=http://127.0.0.1/"] {
+        let after = [unreadable, r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io""#];
+        assert_eq!(parse(&after), plain, "{unreadable:?}");
+    }
     for nothing in [&[][..], &["Bearer"], &["Negotiate"], &["===="], &["Bearer service=\"x\""]] {
         assert_eq!(parse(nothing), None, "{nothing:?}");
     }

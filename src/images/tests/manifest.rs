@@ -145,3 +145,26 @@ proptest::proptest! {
         let _ = Manifest::read(&RawManifest { digest: digest(0), media_type: None, bytes: bytes.into() });
     }
 }
+
+#[test]
+fn null_is_what_is_left_out_as_registries_and_nodes_take_it() {
+    let nulls = |field: &str| {
+        let mut child = child("linux", "amd64", 1);
+        child[field] = json!(null);
+        child
+    };
+    for field in ["annotations", "artifactType", "urls"] {
+        let index =
+            json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "annotations": null, "manifests": [nulls(field)]});
+        let expected = Child { digest: digest(1), platform: Some(platform("linux/amd64")), is_index: false };
+        assert_eq!(read(index), Ok(Manifest::Index(vec![expected])), "{field}");
+    }
+    // What one child says beside the point is no fault of the others.
+    let (mut odd, mut half) = (child("linux", "amd64", 1), child("linux", "arm64", 2));
+    odd["annotations"] = json!({"a": null, "b": 1});
+    half["platform"]["os"] = json!(null);
+    let index = read(json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [half, odd]}));
+    assert!(matches!(index, Ok(Manifest::Index(children)) if children.iter().any(|child| child.digest == digest(1))));
+    let empty = read(json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": null}));
+    assert_eq!(empty, Err(ManifestError::EmptyIndex));
+}
