@@ -14,7 +14,7 @@ use super::{
     ledger::{Asked, Ledger, Outcome},
     live::Live,
     observe::Caches,
-    remarks,
+    remarks, unions,
     writer::{Note, Writer},
 };
 use crate::{
@@ -302,28 +302,34 @@ impl Applier<'_> {
         if live.owner.is_none() && !held {
             return self.take_back(child, live, applied).await;
         }
-        if held || live.intent.as_deref() == Some(&child.hash) {
-            let field = remarks::telling(child, &live.value()).unwrap_or(difference).to_string();
-            if !self.ledger.may_put_back(child, live) {
-                let manager = "somebody else, again and again".to_owned();
-                applied.obstacles.push(remarks::contested(child, &field, &manager));
-                self.ledger.note(child, live, Outcome::Contested { field, manager });
-                return Ok(());
-            }
-            let version_of = |image: &str| self.caches.version_of(self.owner, image);
-            applied.notes.push(remarks::put_back(child, &live.value(), &field, version_of));
+        if !held && live.intent.as_deref() != Some(&child.hash) {
+            return self.send_over(child, live, applied).await;
         }
-        self.send_over(child, live, applied).await
+        let field = remarks::telling(child, &live.value()).unwrap_or(difference).to_string();
+        if !self.ledger.may_put_back(child, live) {
+            let manager = "somebody else, again and again".to_owned();
+            applied.obstacles.push(remarks::contested(child, &field, &manager));
+            self.ledger.note(child, live, Outcome::Contested { field, manager });
+            return Ok(());
+        }
+        self.send_over(child, live, applied).await?;
+        // What the API server refuses is not put back, and nobody contests it.
+        self.ledger.put_back(child);
+        let version_of = |image: &str| self.caches.version_of(self.owner, image);
+        applied.notes.push(remarks::put_back(child, &live.value(), &field, version_of));
+        Ok(())
     }
 
     /// Sends it to an object that may stand in its way by what it holds itself.
     async fn send_over(&self, child: &Child, live: &Live, applied: &mut Applied) -> Result<(), Error> {
         match self.send(child, applied).await {
-            Err(error) if error.is_verdict() && names_clash(child, live) => {
-                let ports = json!({"spec": {"ports": child.body["spec"]["ports"]}});
-                self.caches.children(child.kind).wrote(self.writer.replace(child, ports).await?);
-                self.send(child, applied).await
-            }
+            Err(error) if error.is_verdict() => match in_the_way(child, live) {
+                Some(fields) => {
+                    self.caches.children(child.kind).wrote(self.writer.replace(child, fields).await?);
+                    self.send(child, applied).await
+                }
+                None => Err(error),
+            },
             other => other,
         }
     }
@@ -379,6 +385,14 @@ fn surplus(child: &Child, live: &Live) -> Option<Value> {
     });
     let theirs: Map<String, Value> = theirs.collect();
     (!theirs.is_empty()).then_some(Value::Object(theirs))
+}
+
+/// What the live object holds that ours cannot stand beside, as the patch that makes room.
+fn in_the_way(child: &Child, live: &Live) -> Option<Value> {
+    match names_clash(child, live) {
+        true => Some(json!({"spec": {"ports": child.body["spec"]["ports"]}})),
+        false => unions::patch(child, live),
+    }
 }
 
 /// Ports of a Service are told apart by number: one whose number was changed by hand stays beside the one that is put

@@ -112,7 +112,7 @@ impl Ledger {
         self.lock().get(&slot(child)).is_some_and(|entry| entry.uid == live.uid && entry.intent == child.hash)
     }
 
-    /// Counts a change that is about to be put back; `false` when that has happened too often to go on.
+    /// Whether a change may be put back; `false` when that has happened too often to go on.
     pub fn may_put_back(&self, child: &Child, live: &Live) -> bool {
         let mut known = self.lock();
         let Some(entry) =
@@ -123,9 +123,15 @@ impl Ledger {
         if entry.last_put_back.is_none_or(|last| last.elapsed() > MEMORY) {
             entry.put_backs = 0;
         }
-        entry.put_backs += 1;
-        entry.last_put_back = Some(Instant::now());
-        entry.put_backs <= PATIENCE
+        entry.put_backs < PATIENCE
+    }
+
+    /// Counts a change that was put back.
+    pub fn put_back(&self, child: &Child) {
+        if let Some(entry) = self.lock().get_mut(&slot(child)).filter(|entry| entry.intent == child.hash) {
+            entry.put_backs += 1;
+            entry.last_put_back = Some(Instant::now());
+        }
     }
 
     /// What was said against it, and when it may be asked again, while that is not yet.
@@ -170,7 +176,7 @@ fn slot(child: &Child) -> Slot {
 }
 
 fn exhausted(entry: &Entry) -> bool {
-    entry.put_backs > PATIENCE && entry.last_put_back.is_some_and(|last| last.elapsed() <= MEMORY)
+    entry.put_backs >= PATIENCE && entry.last_put_back.is_some_and(|last| last.elapsed() <= MEMORY)
 }
 
 #[cfg(test)]
@@ -224,7 +230,12 @@ mod tests {
         ledger.note(&child("a"), &live("1", 5, 1), Outcome::Holds);
         let tries =
             |ledger: &Ledger| (0..5).map(|_| ledger.may_put_back(&child("a"), &live("1", 6, 2))).collect::<Vec<_>>();
-        assert_eq!(tries(&ledger), [true, true, true, false, false]);
+        assert_eq!(tries(&ledger), [true; 5], "what is not put back does not count");
+        let put_back = || {
+            ledger.put_back(&child("a"));
+            ledger.may_put_back(&child("a"), &live("1", 6, 2))
+        };
+        assert_eq!([(); 4].map(|()| put_back()), [true, true, false, false]);
         ledger.note(&child("a"), &live("1", 6, 2), contested());
         assert_eq!(ledger.outcome(&child("a"), &live("1", 7, 3)), Some(contested()), "they go on changing it");
         tokio::time::advance(MEMORY + Duration::from_secs(1)).await;

@@ -5,7 +5,7 @@
 //! | observe | [`streams`] (`decoding`), [`ecosystem`], [`index`], [`observe`], [`readings`], [`sights`], [`runs`], [`unwell`] (`asking`) | read caches; ask exporters, Prometheus and MLflow |
 //! | validate | [`crate::api::valid`] | – |
 //! | decide | [`decide`], [`training`], [`judge`], [`unread`] | – (pure) |
-//! | apply | [`apply`], [`compare`], [`ledger`] | write children, through [`writer`] |
+//! | apply | [`apply`], [`compare`] (`unions`), [`ledger`] | write children, through [`writer`] |
 //! | report | [`report`], [`story`] | write status and events, through [`writer`] |
 
 pub mod apply;
@@ -44,6 +44,7 @@ pub mod specs;
 pub mod story;
 pub mod streams;
 pub mod training;
+mod unions;
 pub mod unread;
 pub mod unwell;
 pub mod writer;

@@ -133,3 +133,40 @@ async fn a_service_is_taken_back_with_its_port_on_another_number() {
     let (.., replaced) = &server.writes()[1];
     assert_eq!(replaced, &json!({"spec": {"ports": service.body["spec"]["ports"]}}));
 }
+
+#[tokio::test]
+async fn a_strategy_that_excludes_ours_is_replaced_and_told_as_put_back() {
+    let server = Server::default();
+    let mut world = World::new(json!({"rollout": {"strategy": "Recreate"}}));
+    world.push(pushed(1));
+    let (desk, deployment) = (Desk::new(&server).await, world.plan().workload.unwrap().deployment);
+    let mut object = deployment.whole().into_owned();
+    object["spec"]["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}});
+    // Refused as the API server does it: the two exclude each other.
+    server.refuse("deployments", 422, 0..1);
+    let mut applied = Applied::default();
+    desk.applier().settle(&deployment, &live(&deployment, object), &mut applied).await.unwrap();
+    let (.., replaced) = &server.writes()[1];
+    assert_eq!(replaced["spec"], json!({"strategy": {"type": "Recreate", "rollingUpdate": null}}));
+    assert_eq!((applied.notes.len(), &applied.obstacles[..]), (1, &[][..]));
+}
+
+#[tokio::test]
+async fn a_change_that_the_api_server_does_not_let_us_put_back_is_told_in_its_words_however_often_it_is_tried() {
+    let server = Server::default();
+    let (desk, service) = (Desk::new(&server).await, first_version().service);
+    let mut object = service.whole().into_owned();
+    object["spec"]["selector"]["x"] = json!("y");
+    desk.ledger.note(&service, &live(&service, object.clone()), Outcome::Holds);
+    object["spec"]["type"] = json!("NodePort");
+    server.refuse("services", 422, 0..9);
+    object["metadata"]["uid"] = json!("made");
+    object["metadata"]["resourceVersion"] = json!("2");
+    let changed = Live::of(service.kind, serde_json::from_value(object).unwrap());
+    for _ in 0..5 {
+        let mut applied = Applied::default();
+        let error = desk.applier().settle(&service, &changed, &mut applied).await.unwrap_err();
+        assert!(error.is_verdict());
+        assert_eq!((&applied.notes[..], &applied.obstacles[..]), (&[][..], &[][..]));
+    }
+}
