@@ -59,6 +59,8 @@ pub fn refused((kind, name): (ChildKind, &str), error: &Error) -> Obstacle {
     // The API server checks what came out of the merge with the user's podTemplate.
     let of_template = kind == ChildKind::Deployment && message.contains("spec.template");
     let (reason, hint) = match code {
+        // Whatever its code: some answer as if a right were missing, and some quote fields that nobody has to mend.
+        _ if is_policys(message) => ("Rejected", "satisfy that policy in the spec, or ask who keeps it"),
         403 => ("Forbidden", "grant it, or raise the quota"),
         // Most likely it was installed before the field was invented.
         _ if kind.optional().is_some() => ("Rejected", "upgrade the CustomResourceDefinition"),
@@ -66,6 +68,13 @@ pub fn refused((kind, name): (ChildKind, &str), error: &Error) -> Obstacle {
         _ => ("Rejected", "mend the spec"),
     };
     Obstacle { reason, message: format!("the API server refuses {kind} {name}: {message} ({hint})"), passing: false }
+}
+
+/// Whether an admission webhook or a ValidatingAdmissionPolicy of the cluster has refused, as the API server words it.
+fn is_policys(message: &str) -> bool {
+    ["admission webhook \"", "ValidatingAdmissionPolicy '"]
+        .iter()
+        .any(|who| message.split_once(who).is_some_and(|(_, rest)| rest.contains(" denied ")))
 }
 
 const AGAIN: &str = "; it is tried again, and nothing else waits for it";

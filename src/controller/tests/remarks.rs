@@ -67,3 +67,21 @@ fn a_webhook_that_does_not_answer_is_named_and_the_rest_of_its_words_left_out() 
     assert_eq!((verdict.reason, verdict.passing), ("Rejected", false));
     assert!(verdict.message.contains("metadata.labels: Invalid value"));
 }
+
+#[test]
+fn a_policy_of_the_cluster_that_refuses_is_no_missing_right_and_no_fault_of_the_template() {
+    let policy = "deployments.apps \"a\" is forbidden: ValidatingAdmissionPolicy 'freeze' with binding 'all' denied request: \
+                  spec.template must not change";
+    let webhook = "admission webhook \"validate.example.org\" denied the request: spec.template lacks a label";
+    let of = |code: u16, message: &str| {
+        let error = Error::Refused { what: "apply".into(), code, message: message.into() };
+        let obstacle = refused((ChildKind::Deployment, "a"), &error);
+        (obstacle.reason, obstacle.message.rsplit_once(" (").unwrap().1.to_owned())
+    };
+    for (code, message) in [(422, policy), (403, policy), (403, webhook), (400, webhook)] {
+        let expected = ("Rejected", "satisfy that policy in the spec, or ask who keeps it)".to_owned());
+        assert_eq!(of(code, message), expected, "{code} {message}");
+    }
+    assert_eq!(of(403, "exceeded quota: compute").0, "Forbidden");
+    assert_eq!(of(422, "spec.template.spec.containers: Required value").0, "InvalidPodTemplate");
+}
