@@ -248,7 +248,7 @@ fn hand_over(spec: &ValidSpec, observed: &Observed) -> Option<i32> {
     if matches!(spec.scale, Scale::Fixed(_)) {
         return None;
     }
-    let live = observed.live.iter().find(|live| live.kind == ChildKind::Deployment)?;
+    let live = observed.live.iter().find(|live| live.kind == ChildKind::Deployment && !live.deleting)?;
     live.has_annotation(names::SENDS_REPLICAS).then(|| observed.deployment.as_ref().map(|facts| facts.wanted)).flatten()
 }
 

@@ -125,7 +125,9 @@ impl Observed {
                 *image = version;
             }
         };
-        let mut deployment = of(ChildKind::Deployment).find_map(|live| live.deployment());
+        // One that is being deleted, too: until it is gone its pods answer.
+        let mut deployment =
+            live.iter().filter(|live| live.kind == ChildKind::Deployment).find_map(|live| live.deployment());
         let mut pods: Vec<PodFacts> = caches.pods.group(&model).iter().map(|pod| PodFacts::clone(pod)).collect();
         deployment.iter_mut().for_each(|facts| name(&mut facts.image));
         pods.iter_mut().for_each(|facts| name(&mut facts.image));

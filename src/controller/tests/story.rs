@@ -3,9 +3,14 @@
 use serde_json::json;
 
 use crate::{
-    controller::decide::world::{Turn, World},
+    api::conditions::{AVAILABLE, READY, find},
+    controller::{
+        apply::Obstacle,
+        decide::world::{Turn, World},
+    },
     images::{Observation, Problem, problem::reason},
-    rollout::fixtures::{PodOf, Rollout, built_for, digest, pushed, unreachable},
+    resources::ChildKind,
+    rollout::fixtures::{NAME, PodOf, Rollout, built_for, digest, pushed, unreachable},
 };
 
 #[track_caller]
@@ -301,4 +306,20 @@ fn making_room_for_the_next_version_as_asked_is_no_warning() {
     world.pods(&[PodOf::ready(1).leaving()]);
     silent(&mut world);
     tells(&world.serve(2), &[(CALM, "Serving", digest(2).short())]);
+}
+
+#[test]
+fn a_deployment_that_is_being_deleted_speaks_for_its_pods_until_it_is_gone() {
+    let mut world = World::serving(json!({}));
+    let stable = world.turn().status.stable;
+    assert!(stable.is_some());
+    world.edit(ChildKind::Deployment, NAME, |deployment| {
+        deployment["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    });
+    world.obstacles = vec![Obstacle { reason: "WaitingForDeletion", message: "being deleted".into(), passing: true }];
+    let status = world.turn().status;
+    let said = |kind| find(&status.conditions, kind).map(|found| (found.status.as_str(), found.reason.as_str()));
+    assert_eq!(said(READY), Some(("False", "WaitingForDeletion")));
+    assert_eq!(said(AVAILABLE), Some(("True", "Available")));
+    assert_eq!(status.stable, stable, "users get it still");
 }
