@@ -45,11 +45,7 @@ fn settle(wanted: &Value, live: &mut Value, union: bool) {
                 same.into_iter().for_each(|live| settle(wanted, live, union));
             }
         }
-        (Value::Object(_), live) if union => {
-            if first_difference(wanted, live).is_some() {
-                live.clone_from(wanted);
-            }
-        }
+        (Value::Object(_), live) if union && first_difference(wanted, live).is_some() => live.clone_from(wanted),
         (Value::Object(wanted), Value::Object(live)) => {
             for (name, wanted) in wanted {
                 if let Some(live) = live.get_mut(name) {
