@@ -22,6 +22,7 @@ use crate::{
         },
         status::Version,
     },
+    monitoring::dashboard,
     rollout::{DeploymentFacts, PodFacts},
 };
 
@@ -41,6 +42,8 @@ struct Facts {
     introducing: bool,
     failed: bool,
     updates_off: bool,
+    /// The uid of its Grafana board.
+    board: Option<String>,
     since: Option<f64>,
     wanted: f64,
     available: f64,
@@ -79,8 +82,10 @@ impl ModelMetrics {
         let mut models = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = models.entry((owner.namespace.clone(), owner.name.clone())).or_default();
         facts.count_restarts(&observed.pods);
-        if let Some(ValidSpec { image, .. }) = spec {
+        if let Some(ValidSpec { image, monitoring, .. }) = spec {
             facts.updates_off = image.pin.is_some() || !image.auto_update;
+            let drawn = monitoring.as_ref().is_some_and(|monitoring| monitoring.dashboard.is_some());
+            facts.board = drawn.then(|| dashboard::uid(owner));
         }
         let condition = |kind: &'static str| {
             let known = find(&status.conditions, kind);
@@ -162,7 +167,7 @@ struct Family {
 
 const OF: [&str; 2] = ["model_namespace", "model"];
 
-static FAMILIES: [Family; 13] = [
+static FAMILIES: [Family; 14] = [
     Family {
         name: "modelship_model_condition",
         help: "1 while the condition of that type is true, else 0.",
@@ -182,6 +187,13 @@ static FAMILIES: [Family; 13] = [
                 }
             }
         },
+    },
+    Family {
+        name: "modelship_model_board_info",
+        help: "1 for the uid of the model's Grafana board; absent while monitoring.dashboard is off.",
+        kind: MetricType::GAUGE,
+        labels: &["board"],
+        show: |facts, show| facts.board.iter().for_each(|board| show(&[board], 1.0)),
     },
     Family {
         name: "modelship_model_rollout_in_progress",

@@ -65,6 +65,16 @@ fn a_model_that_serves_is_shown_with_its_version_its_replicas_and_its_limits() {
 }
 
 #[test]
+fn a_models_board_is_told_while_there_is_one() {
+    let page = Page::new();
+    page.set(&World::serving(json!({})));
+    let told = page.text().lines().filter(|line| line.starts_with("modelship_model_board_info{board=\"ms-")).count();
+    assert_eq!(told, 1);
+    page.set(&World::serving(json!({"monitoring": {"dashboard": {"enabled": false}}})));
+    assert_eq!(page.value("modelship_model_board_info", &[]), None);
+}
+
+#[test]
 fn a_version_that_is_over_leaves_no_series_behind() {
     let mut world = World::serving(json!({}));
     let page = Page::new();
