@@ -29,7 +29,8 @@ fn reference() -> Result<String, String> {
     for (name, board) in boards {
         let board: Value = serde_json::from_str(board).map_err(|error| error.to_string())?;
         text.push_str(&format!("\n## The board of {name}\n"));
-        for panel in board["panels"].as_array().into_iter().flatten() {
+        for panel in board["panels"].as_array().into_iter().flatten().cloned().flat_map(dashboard::unfolded) {
+            let panel = &panel;
             let title = panel["title"].as_str().unwrap_or_default();
             if panel["type"] == "row" {
                 text.push_str(&format!("\n### {title}\n\n| panel | unit | shows | metrics |\n|---|---|---|---|\n"));
@@ -69,7 +70,8 @@ mod tests {
             list.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| panel")).collect();
         let boards = [dashboard::MODEL, dashboard::MODELS, dashboard::OPERATOR];
         let boards = boards.map(|board| serde_json::from_str::<Value>(board).unwrap());
-        let panels = boards.iter().flat_map(|board| board["panels"].as_array().unwrap());
+        let panels = boards.iter().flat_map(|board| board["panels"].as_array().unwrap().clone());
+        let panels = panels.flat_map(dashboard::unfolded);
         assert_eq!(rows.len(), panels.filter(|panel| panel["type"] != "row").count());
         assert!(rows.iter().all(|row| row.ends_with("` |")), "{rows:?}");
     }

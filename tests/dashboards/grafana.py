@@ -52,7 +52,7 @@ def queries(board):
     for annotation in board["annotations"]["list"]:
         if "expr" in annotation:
             yield f"annotation {annotation['name']}", annotation["expr"], False
-    for panel in board["panels"]:
+    for panel in [inner for panel in board["panels"] for inner in [panel, *panel.get("panels", [])]]:
         for target in panel.get("targets", []):
             yield f"panel {panel['title']} {target['refId']}", target["expr"], target.get("instant", False)
 

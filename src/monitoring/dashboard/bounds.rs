@@ -88,7 +88,8 @@ pub(super) fn draw(bound: Bound, panel: &mut Value, alerts: &Alerts) {
     }
     values.sort_by(f64::total_cmp);
     values.dedup();
-    let (below, above) = if bound.is_floor() { ("red", "green") } else { ("green", "red") };
+    // The first colour is also that of no data, so it must not be good news.
+    let (below, above) = if bound.is_floor() { ("red", "green") } else { ("text", "red") };
     let mut steps = vec![json!({"color": below, "value": null})];
     steps.extend(values.into_iter().map(|value| json!({"color": above, "value": value})));
     let defaults = &mut panel["fieldConfig"]["defaults"];

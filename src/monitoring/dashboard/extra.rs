@@ -14,7 +14,8 @@ pub(super) fn append(panels: &mut Vec<Value>, own: &[Value]) {
         return;
     }
     let mut own = own.to_vec();
-    let mut ids = Ids { taken: panels.iter().filter_map(|panel| panel["id"].as_u64()).collect() };
+    let inside = panels.iter().flat_map(|row| row["panels"].as_array().into_iter().flatten());
+    let mut ids = Ids { taken: panels.iter().chain(inside).filter_map(|panel| panel["id"].as_u64()).collect() };
     own.iter_mut().for_each(|panel| ids.keep(panel));
     let mut row = json!({"id": ids.next(), "type": "row", "title": TITLE, "collapsed": false, "panels": []});
     let top = grid::bottom(panels);

@@ -40,9 +40,44 @@ pub(super) fn lay_out(panels: &mut Vec<Value>) {
     }
 }
 
+/// Puts the panels of closed rows inside them, as Grafana keeps them, and moves up what stands below.
+pub(super) fn fold(panels: &mut Vec<Value>) {
+    let mut folded: Vec<Value> = Vec::new();
+    // By how much all above has become shorter, and the last row.
+    let (mut up, mut inside) = (0, 0);
+    for mut panel in std::mem::take(panels) {
+        if is_row(&panel) {
+            up += std::mem::take(&mut inside);
+        }
+        let y = top(&panel).saturating_sub(up);
+        panel["gridPos"]["y"] = y.into();
+        match folded.last_mut().filter(|row| row["collapsed"] == true && !is_row(&panel)) {
+            Some(row) => {
+                inside = inside.max((y + size(&panel).1).saturating_sub(top(row) + 1));
+                row["panels"].as_array_mut().into_iter().for_each(|kept| kept.push(panel.clone()));
+            }
+            None => folded.push(panel),
+        }
+    }
+    *panels = folded;
+}
+
+/// A row, and behind it the panels that it keeps inside; or the panel as it is.
+pub(crate) fn unfolded(mut panel: Value) -> Vec<Value> {
+    let inside = match is_row(&panel) {
+        true => panel.get_mut("panels").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    [panel].into_iter().chain(inside).collect()
+}
+
 /// The first line below all panels.
 pub(super) fn bottom(panels: &[Value]) -> u64 {
-    panels.iter().map(|panel| panel["gridPos"]["y"].as_u64().unwrap_or(0) + size(panel).1).max().unwrap_or(0)
+    panels.iter().map(|panel| top(panel) + size(panel).1).max().unwrap_or(0)
+}
+
+fn top(panel: &Value) -> u64 {
+    panel["gridPos"]["y"].as_u64().unwrap_or(0)
 }
 
 pub(super) fn place(panel: &mut Value, (x, y): (u64, u64), (w, h): (u64, u64)) {

@@ -11,9 +11,12 @@ pub(crate) mod query;
 mod shares;
 mod template;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::grid::unfolded;
 use self::template::Marks;
 use super::Subject;
 use crate::{api::units::Traffic, resources::Owner};
@@ -25,6 +28,13 @@ pub const MODELS: &str = include_str!("../../../dashboards/models.json");
 /// The operator's own board.
 pub const OPERATOR: &str = include_str!("../../../dashboards/operator.json");
 
+/// A rate over fewer scrapes has gaps.
+const SCRAPES: u32 = 4;
+/// What figures of now are taken over, where that is scrapes enough.
+const RECENT: Duration = Duration::from_secs(300);
+/// The longest interval at which kubelets are usually scraped: Prometheus' own default.
+const KUBELETS: Duration = Duration::from_secs(60);
+
 /// The dashboard's JSON.
 pub fn board(subject: &Subject) -> Value {
     let mut board = template::frame();
@@ -35,17 +45,20 @@ pub fn board(subject: &Subject) -> Value {
         Some(Traffic::Total(_, window)) => window,
         _ => bounds::HOUR,
     };
+    let recent = monitoring.scrape_interval.saturating_mul(SCRAPES).max(RECENT);
     for (name, value) in [
         ("namespace", owner.namespace.clone()),
         ("model", owner.name.clone()),
         ("traffic_window", bounds::text(window)),
         ("drift_window", bounds::text(monitoring.alerts.drift.window)),
+        ("recent_window", bounds::text(recent)),
     ] {
         template::set_constant(&mut board, name, &value);
     }
     let panels = template::panels().iter().filter(|(marks, _)| marks.apply_to(subject));
     let mut panels: Vec<Value> = panels.filter_map(|(marks, panel)| finish(marks, panel, subject)).collect();
     grid::lay_out(&mut panels);
+    grid::fold(&mut panels);
     extra::append(&mut panels, &monitoring.extra_panels);
     board["panels"] = panels.into();
     board
@@ -84,11 +97,12 @@ fn finish(marks: &Marks, panel: &Value, subject: &Subject) -> Option<Value> {
     if !links.is_empty() {
         panel["links"] = links.into();
     }
-    // A rate over less than four scrapes has gaps, and Grafana knows of only one interval for all that it draws.
-    let interval = bounds::text(subject.monitoring.scrape_interval);
+    // Grafana takes rates over four of these, and by itself knows of only one interval for all that it draws.
+    let interval = subject.monitoring.scrape_interval;
     let targets = panel.get_mut("targets").and_then(Value::as_array_mut);
     for target in targets.into_iter().flatten() {
-        target["interval"] = interval.clone().into();
+        let kubelets = target["expr"].as_str().is_some_and(|query| query.contains("(container_"));
+        target["interval"] = bounds::text(if kubelets { interval.max(KUBELETS) } else { interval }).into();
     }
     Some(panel)
 }

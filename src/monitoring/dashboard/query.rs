@@ -10,10 +10,11 @@ use promql_parser::{
 use serde_json::Value;
 
 /// What Grafana puts for its variables, so that a query becomes PromQL. Longer names first: `$model` begins others' names.
-const VARIABLES: [(&str, &str); 9] = [
+const VARIABLES: [(&str, &str); 10] = [
     ("${model}", "churn"),
     ("$__rate_interval", "1m"),
     ("$traffic_window", "1h"),
+    ("$recent_window", "5m"),
     ("$drift_window", "1h"),
     ("$namespace", "ml"),
     ("$instance", ".+"),

@@ -87,7 +87,7 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
         Value::Array(panels) => panels,
         _ => Vec::new(),
     };
-    Template { frame, panels: panels.into_iter().map(marked).collect() }
+    Template { frame, panels: panels.into_iter().flat_map(super::grid::unfolded).map(marked).collect() }
 });
 
 fn marked(mut panel: Value) -> (Marks, Value) {
@@ -101,7 +101,7 @@ pub(super) fn frame() -> Value {
     TEMPLATE.frame.clone()
 }
 
-/// Rows and panels in their order.
+/// Rows and panels in their order, with those of closed rows behind them.
 pub(super) fn panels() -> &'static [(Marks, Value)] {
     &TEMPLATE.panels
 }

@@ -25,7 +25,7 @@ fn every_bound_of_the_spec_is_drawn_in_the_unit_of_its_panel() {
         ("Requests per second", vec![2.0]),
         ("Failed requests, of all", vec![0.03]),
         ("Time to answer", vec![0.25]),
-        ("Time to answer by pod", vec![0.25]),
+        ("Time to answer by pod (p95)", vec![0.25]),
         ("Answered well within the last hour", vec![0.995]),
         ("Restarts within 15 minutes", vec![4.0]),
         ("Time to scrape", vec![3.0]),
@@ -42,7 +42,7 @@ fn every_bound_of_the_spec_is_drawn_in_the_unit_of_its_panel() {
         let one = json!({"panels": [all[0]]});
         assert_eq!(drawn(&one, title), (bounds, json!("dashed")), "{title}");
     }
-    let stat = panels(&board).find(|panel| panel["title"] == "95 of 100 within").unwrap();
+    let stat = panels(&board).find(|panel| panel["title"] == "95 of 100 within (p95)").unwrap();
     assert_eq!(stat["fieldConfig"]["defaults"]["thresholds"]["steps"][1], json!({"color": "red", "value": 0.25}));
 }
 

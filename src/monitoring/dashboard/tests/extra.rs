@@ -66,10 +66,12 @@ fn panels_on_top_of_each_other_are_moved_apart() {
 fn an_id_that_is_taken_gives_way_and_a_free_one_stays() {
     let (_, panels) = own(json!([
         {"type": "stat", "title": "a"}, {"type": "stat", "title": "b", "id": 11}, {"type": "stat", "title": "c", "id": 1},
+        {"type": "stat", "title": "inside", "id": 601},
         {"type": "stat", "title": "d", "id": u64::MAX}, {"type": "stat", "title": "e", "id": -3}, {"type": "stat", "title": "f", "id": "x"},
     ]));
-    assert_eq!((&panels[2]["id"], &panels[3]["id"]), (&json!(1), &json!(u64::MAX)));
+    assert_eq!((&panels[2]["id"], &panels[4]["id"]), (&json!(1), &json!(u64::MAX)));
     assert_ne!(panels[1]["id"], 11, "our own panel 11 has it");
+    assert_ne!(panels[3]["id"], 601, "one of ours inside a closed row has it");
 }
 
 #[test]

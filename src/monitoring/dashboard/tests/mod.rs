@@ -73,8 +73,14 @@ fn all() -> Vec<Value> {
     vec![one, other, read(MODELS), read(OPERATOR)]
 }
 
+/// Rows and panels, those inside closed rows as well.
+fn everything(board: &Value) -> impl Iterator<Item = &Value> {
+    let top = board["panels"].as_array().unwrap().iter();
+    top.flat_map(|panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten()))
+}
+
 fn panels(board: &Value) -> impl Iterator<Item = &Value> {
-    board["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row")
+    everything(board).filter(|panel| panel["type"] != "row")
 }
 
 fn titles(board: &Value) -> Vec<&str> {

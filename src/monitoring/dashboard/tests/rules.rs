@@ -164,8 +164,7 @@ fn every_panel_has_targets_whose_letters_differ() {
 #[test]
 fn ids_of_panels_are_unique() {
     for board in all() {
-        let ids: Vec<u64> =
-            board["panels"].as_array().unwrap().iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+        let ids: Vec<u64> = everything(&board).map(|panel| panel["id"].as_u64().unwrap()).collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
     }
 }
@@ -209,7 +208,7 @@ fn nothing_is_null_but_where_thresholds_begin() {
 #[test]
 fn grafana_never_sees_the_marks() {
     for board in two() {
-        assert!(board["panels"].as_array().unwrap().iter().all(|panel| panel.get("modelship").is_none()));
+        assert!(everything(&board).all(|panel| panel.get("modelship").is_none()));
     }
 }
 
@@ -224,4 +223,88 @@ fn roll_outs_are_marked_at_the_time_that_a_metric_holds() {
     // Grafana counts in milliseconds.
     let expr = marker["expr"].as_str().unwrap();
     assert!(expr.contains("modelship_model_stable_since_timestamp_seconds") && expr.ends_with("* 1000"), "{expr}");
+}
+
+#[test]
+fn what_says_now_is_asked_for_now() {
+    for board in all() {
+        for panel in panels(&board) {
+            let figure = ["stat", "gauge", "bargauge", "table", "barchart"].iter().any(|kind| panel["type"] == *kind);
+            for target in panel["targets"].as_array().unwrap() {
+                assert_eq!(
+                    (&target["instant"], &target["range"]),
+                    (&json!(figure), &json!(!figure)),
+                    "{}",
+                    panel["title"]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn no_legend_shows_the_last_of_a_range_as_if_it_were_of_now() {
+    for board in all() {
+        for panel in panels(&board) {
+            let calcs = panel["options"]["legend"]["calcs"].as_array().into_iter().flatten();
+            let last: Vec<&Value> = calcs.filter(|calc| calc.as_str().unwrap().starts_with("last")).collect();
+            assert!(last.is_empty(), "{}", panel["title"]);
+        }
+    }
+}
+
+#[test]
+fn no_data_is_never_of_the_colour_of_good_news() {
+    let drawn = two().into_iter().map(|board| (board, true));
+    let written = [MODEL, MODELS, OPERATOR].map(|board| (serde_json::from_str(board).unwrap(), false));
+    for (board, bounds) in drawn.chain(written) {
+        for panel in panels(&board) {
+            let base = &panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["color"];
+            // What a floor draws is lines, which take nothing from it.
+            let floor = bounds && panel["type"] == "timeseries" && *base == "red";
+            assert!(*base == "text" || floor, "{}: {base}", panel["title"]);
+            for property in panel["fieldConfig"]["overrides"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|o| o["properties"].as_array().unwrap())
+            {
+                assert!(
+                    property["id"] != "thresholds" || property["value"]["steps"][0]["color"] == "text",
+                    "{}",
+                    panel["title"]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_quantile_is_named_as_one() {
+    for board in all() {
+        for panel in panels(&board) {
+            for target in panel["targets"].as_array().unwrap() {
+                let Some((_, rest)) = target["expr"].as_str().unwrap().split_once("histogram_quantile(0.") else {
+                    continue;
+                };
+                let digits = rest.split_once(',').unwrap().0;
+                let name = format!("p{digits:0<2}");
+                let shown = format!("{} {}", panel["title"], target["legendFormat"]);
+                let column = panel["fieldConfig"]["overrides"].to_string();
+                let table = panel["type"] == "table" && column.contains(&format!("({name})"));
+                assert!(shown.contains(&name) || table, "{name}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_are_counted_as_limits_count_them() {
+    for board in all() {
+        assert!(!board.to_string().contains("decmbytes") && !board.to_string().contains("decbytes"));
+        for target in targets(&board) {
+            let expr = target["expr"].as_str().unwrap();
+            assert!(!expr.contains("1e6") && !expr.contains("1e9"), "{expr}");
+        }
+    }
 }
