@@ -29,17 +29,19 @@ pub struct Mlflow {
     #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@]+(/[^?#]*)?$')")
         .message("is http:// or https:// with a host and a path; a password goes into credentialsSecret"))]
     pub tracking_uri: Option<String>,
-    /// Secret with username and password, or token.
+    /// Secret with username and password, or token. Unset: nobody logs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub credentials_secret: Option<String>,
-    /// Registered model whose alias or version says which run an image comes from.
+    /// Registered model whose alias or version says which run an image comes from. Unset: the image's label says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub model: Option<String>,
+    /// The alias of model that is asked for, such as champion. Unset: version is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub alias: Option<String>,
+    /// The version of model that is asked for, by its number: "7". Unset: alias is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub version: Option<String>,

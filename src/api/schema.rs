@@ -97,7 +97,7 @@ pub fn requirements(_: &mut SchemaGenerator) -> Schema {
 
 /// Rules are Prometheus' own shape; what is wrong in one is found when the spec is read.
 pub fn extra_rules(_: &mut SchemaGenerator) -> Schema {
-    let query = json_schema!({"type": "string", "maxLength": query::LONGEST});
+    let query = json_schema!({"description": "The query, in PromQL. Unset: the rule is refused.", "type": "string", "maxLength": query::LONGEST});
     let rule = json_schema!({
         "type": "object", "properties": {"expr": query}, "x-kubernetes-preserve-unknown-fields": true,
     });
@@ -124,12 +124,12 @@ pub fn conditions(_: &mut SchemaGenerator) -> Schema {
             "type": "object",
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
-                "lastTransitionTime": {"type": "string", "format": "date-time"},
+                "lastTransitionTime": {"description": "When status changed last.", "type": "string", "format": "date-time"},
                 "message": {"description": "What is the case, and how to mend it.", "type": "string"},
-                "observedGeneration": {"type": "integer"},
+                "observedGeneration": {"description": "The generation of the spec that it speaks of.", "type": "integer"},
                 "reason": {"description": "The same in one CamelCase word.", "type": "string", "maxLength": 1024},
-                "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
-                "type": {"type": "string", "maxLength": 316},
+                "status": {"description": "Whether it is so.", "type": "string", "enum": ["True", "False", "Unknown"]},
+                "type": {"description": "What is spoken of, such as Ready.", "type": "string", "maxLength": 316},
             },
         },
         "x-kubernetes-list-type": "map",
@@ -202,6 +202,8 @@ pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -211,12 +213,54 @@ mod tests {
     }
 
     #[test]
-    fn the_crd_stays_under_50_kb_and_no_field_of_a_spec_has_a_default() {
+    fn the_crd_stays_under_50_kb_in_store_and_no_field_of_a_spec_has_a_default() {
+        // The API server stores it as JSON, and so does kubectl apply in an annotation, beside what it has of its own there.
+        let stored = serde_json::to_string(&crd()).unwrap().len();
+        assert!(stored < 50_000, "{stored} bytes");
         let yaml = crd_yaml().unwrap();
-        assert!(yaml.len() < 50_000, "{} bytes", yaml.len());
         let defaults = yaml.lines().filter(|line| line.trim_start().starts_with("default:")).count();
         assert_eq!(defaults, 1, "defaults live in code: a later change of one must not rewrite stored objects");
         let properties = &json!(crd())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
         assert_eq!(properties["status"]["default"], json!({"observedGeneration": -1}));
+    }
+
+    /// Every field below a schema: its path, itself, and whether it may be left out.
+    fn fields<'a>(path: &str, schema: &'a Value) -> Vec<(String, &'a Value, bool)> {
+        let mut found = Vec::new();
+        for inner in ["items", "additionalProperties"] {
+            if schema[inner].is_object() {
+                found.extend(fields(&format!("{path}[]"), &schema[inner]));
+            }
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            let optional = !schema["required"].as_array().into_iter().flatten().any(|required| required == name);
+            found.extend(fields(&path, field));
+            found.push((path, field, optional));
+        }
+        found
+    }
+
+    #[test]
+    fn every_field_says_what_it_is_and_each_value_that_may_be_left_out_what_holds_then() {
+        let crd = json!(crd());
+        let versions = crd["spec"]["versions"].as_array().unwrap();
+        let fields = versions.iter().flat_map(|version| fields("", &version["schema"]["openAPIV3Schema"]));
+        let (mut silent, mut open) = (Vec::new(), Vec::new());
+        for (path, field, optional) in fields {
+            let said = field["description"].as_str().unwrap_or_default();
+            let meaning = said.split_once("Default").map_or(said, |(meaning, _)| meaning);
+            let value = field["type"] != "object" && field["type"] != "array";
+            if meaning.trim().is_empty() {
+                silent.push(path);
+            } else if path.starts_with(".spec.")
+                && optional
+                && value
+                && !["efault", "Unset"].iter().any(|word| said.contains(word))
+            {
+                open.push(path);
+            }
+        }
+        assert_eq!((silent, open), (Vec::new(), Vec::new()));
     }
 }

@@ -158,7 +158,7 @@ pub struct Image {
     /// false: stay on the version that runs. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_update: Option<bool>,
-    /// Run exactly this digest, whatever is pushed: sha256:…
+    /// Run exactly this digest, whatever is pushed: sha256:… Unset: the followed tag decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')")
@@ -181,6 +181,7 @@ pub struct Follow {
 /// An object of this namespace, by name.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct LocalReference {
+    /// The Secret's name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
@@ -225,13 +226,13 @@ pub struct Server {
     /// CPU and memory of the model container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
-    /// A metrics page of the server's own, such as /metrics: shown along with the exporter's.
+    /// The path of a metrics page of the server's own, such as /metrics: shown along with the exporter's. Unset: none, unless metricsPort is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('/')")
         .message("must start with '/'"))]
     pub metrics_path: Option<String>,
-    /// The port of that page where it is another: Triton 8002, MLServer 8082. metricsPath is then /metrics by default.
+    /// The port of that page: Triton 8002, MLServer 8082; metricsPath is then /metrics by default. Unset: the server's port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     #[x_kube(validation = Rule::new("!(self in [9800, 9801, 9802])")
@@ -263,8 +264,10 @@ pub enum ServerType {
 #[x_kube(validation = Rule::new("!(has(self.value) && has(self.valueFrom))")
     .message("an environment variable has either value or valueFrom, not both"))]
 pub struct EnvVar {
+    /// The variable's name.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
+    /// The variable's value as it is. Unset: that of valueFrom, else empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 8192))]
     pub value: Option<String>,
@@ -290,10 +293,13 @@ pub struct EnvSource {
 /// One key of a Secret or ConfigMap.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct KeyReference {
+    /// The name of the Secret or ConfigMap.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// The key in it whose value is taken.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
+    /// true: without the key the pod starts, and the variable is not set. Default false: the pod waits for the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optional: Option<bool>,
 }
@@ -301,10 +307,12 @@ pub struct KeyReference {
 /// CPU, memory and devices, as in any Kubernetes container.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 pub struct Resources {
+    /// What a node keeps free for the container: {cpu: 500m, memory: 512Mi}. Unset: as much as the limits.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = schema::amounts())]
     pub requests: BTreeMap<String, Quantity>,
+    /// The most that the container may use: {cpu: 2, memory: 1Gi}. Unset: no limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = schema::amounts())]
@@ -315,17 +323,18 @@ pub struct Resources {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
-    /// Default 80.
+    /// The port of the Service. Default 80.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
-    /// Default ClusterIP.
+    /// From where the Service can be reached: ClusterIP (the cluster alone), NodePort or LoadBalancer. Default ClusterIP.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<ServiceType>,
-    /// Of each node, for type NodePort or LoadBalancer. Default: a free one.
+    /// The port of each node, for type NodePort or LoadBalancer. Default: a free one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub node_port: Option<i32>,
+    /// Annotations of the Service, such as those that a cloud's load balancer reads.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::annotations")]
     #[x_kube(validation = Rule::new("self.all(key, !key.startsWith('modelship.dev/'))")
@@ -359,10 +368,10 @@ pub enum ServiceType {
 #[x_kube(validation = Rule::new("!has(self.classes) || !has(self.kind) || self.kind != 'number'")
     .message("classes name labels, and predictions of kind: number are none; leave them out"))]
 pub struct Predictions {
-    /// In each row: a label (class), a figure (number), one from 0 to 1 (probability), one for each class (probabilities), or several labels (labels).
+    /// In each row: a label (class), a figure (number), one from 0 to 1 (probability), one for each class (probabilities), or several labels (labels). Default: found from answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<PredictionKind>,
-    /// Where the prediction is in a row: $.prediction. Where no row has it, in the whole answer: $.data.ndarray; a list there holds the rows.
+    /// Where the prediction is in a row: $.prediction. Where no row has it, in the whole answer: $.data.ndarray; a list there holds the rows. Default: found from answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     #[x_kube(validation = Rule::new("self.startsWith('$')")
@@ -438,9 +447,10 @@ pub enum PredictionKind {
 /// A class by name, and the value that stands for it in answers.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct PredictionClass {
+    /// What the class is called in metrics and on the dashboard.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// As the model writes it: 0, "churn". 1 and 1.0 are the same.
+    /// The class as the model writes it: 0, "churn". 1 and 1.0 are the same. Unset: the name, or its position in a row of probabilities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub value: Option<String>,
@@ -462,10 +472,11 @@ pub struct Exporter {
 #[x_kube(validation = Rule::new("!has(self.min) || self.min <= self.max")
     .message("min is greater than max"))]
 pub struct Autoscaling {
-    /// Default 1.
+    /// The fewest copies. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub min: Option<i32>,
+    /// The most copies.
     #[schemars(range(min = 1, max = 1000))]
     pub max: i32,
     /// Average CPU use to aim at, in percent of the request. Default 70%.

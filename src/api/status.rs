@@ -106,7 +106,7 @@ fn fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String,
 pub struct Version {
     /// The full name: docker.io/alice/model.
     pub repository: String,
-    /// As a push prints it.
+    /// The digest as a push prints it.
     pub digest: String,
     /// The digest's first twelve digits.
     pub short: String,
@@ -173,7 +173,9 @@ impl Version {
 pub struct FoundReading {
     /// The version whose answers told.
     pub digest: String,
+    /// What a row holds, as in spec.predictions.kind.
     pub kind: PredictionKind,
+    /// Where the prediction is in a row, as in spec.predictions.path.
     #[schemars(length(max = 256))]
     pub path: String,
     /// The path of requests whose answers told.

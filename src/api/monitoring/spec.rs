@@ -164,11 +164,11 @@ pub struct Alerts {
     ("above", RATIO_PATTERN), ("window", DURATION_PATTERN), ("scoreAbove", FIGURE_PATTERN),
 ]).message("above is a share: 40%; window a duration: 1h; scoreAbove a figure in quotes: \"0.8\""))]
 pub struct ClassShare {
-    /// The class, as the exporter names it.
+    /// The class, as the exporter names it. Unset: scoreAbove is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub class: Option<String>,
-    /// For models that answer one probability: those above this one, a multiple of 0.05.
+    /// For models that answer one probability: those above this one, a multiple of 0.05. Unset: class is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::figure")]
     pub score_above: Option<String>,
@@ -209,10 +209,10 @@ pub struct Drift {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Dashboard {
-    /// Default true.
+    /// false: no dashboard. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Grafana's folder, where its sidecar heeds the annotation grafana_folder.
+    /// Grafana's folder, where its sidecar heeds the annotation grafana_folder. Unset: Grafana's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub folder: Option<String>,
@@ -226,21 +226,22 @@ pub struct Dashboard {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Email {
+    /// The addresses that alerts are sent to: [team@example.org].
     #[schemars(length(min = 1, max = 20), inner(length(max = 254)))]
     #[x_kube(validation = Rule::new("self.all(address, address.matches('^[^@ ,<>]+@[^@ ,<>]+$'))")
         .message("holds plain addresses, such as team@example.org"))]
     pub to: Vec<String>,
-    /// The sender's address.
+    /// The sender's address. Unset: the Secret's, else that of the chart's defaults.email.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 254))]
     pub from: Option<String>,
-    /// The mail server, with its port: smtp.example.org:587.
+    /// The mail server, with its port: smtp.example.org:587. Unset: the Secret's, else that of the chart's defaults.email.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 261))]
     #[x_kube(validation = Rule::new("self.matches('^[^ :/]+:[0-9]{1,5}$')")
         .message("is a host and its port: smtp.example.org:587"))]
     pub smarthost: Option<String>,
-    /// Secret with username and password, and maybe smarthost, from, and ca.crt (the mail server's own authority).
+    /// Secret with username and password, and maybe smarthost, from, and ca.crt (the mail server's own authority). Unset: that of the chart's defaults.email, else nobody logs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret: Option<String>,
