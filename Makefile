@@ -57,7 +57,7 @@ build: ## compile both programs, target/debug/modelship and modelship-exporter
 fmt: ## format the sources
 	cargo fmt --all
 
-generate: ## rewrite the CRD, the chart's copy of it, and manifests/default
+generate: ## rewrite the CRD, the chart's copy of it, and manifests/operator
 	@tests/cluster/run build-tool helm
 	@manifests/generate
 

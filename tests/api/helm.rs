@@ -142,3 +142,34 @@ async fn modelships_chart_goes_on_from_helm_three_to_four_and_loses_what_its_val
     assert!(models.is_ok(), "the CustomResourceDefinition stays, and so do all models: {models:?}");
     world.end().await;
 }
+
+/// What `helm uninstall` leaves in place belongs to a release that is gone, and no other gets it unasked.
+#[tokio::test]
+async fn installed_anew_under_another_name_modelship_finds_its_models_again_as_the_notes_say() {
+    let _alone = CRD_UNCHANGED.write().await;
+    let world = World::new("modelship-anew").await;
+    let helm = Helm::of(&world);
+    let digest = format!("image.digest=sha256:{}", "5".repeat(64));
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/modelship");
+    let before = world.apply("churn", spec(&world)).await.metadata.uid;
+    let mut last: Option<String> = None;
+    for (program, name) in [("helm", "a"), ("helm", "b"), ("helm4", "c"), ("helm4", "d")] {
+        let release = format!("{}-{name}", world.namespace);
+        let install = ["install", &release, chart, "--set", &digest];
+        if let Some(last) = &last {
+            let refused = helm.run(program, &install).await.expect_err("the definition is another release's");
+            assert!(refused.contains("ownership") && refused.contains(last), "{refused}");
+        }
+        let notes = helm.run(program, &[&install[..], &["--take-ownership"]].concat()).await;
+        let notes = notes.unwrap_or_else(|error| panic!("{program} does not take it over: {error}"));
+        assert!(
+            notes.contains(&format!("helm install NAME CHART --namespace {} --take-ownership", world.namespace)),
+            "{notes}"
+        );
+        helm.run(program, &["uninstall", &release]).await.expect("it goes");
+        assert_eq!(world.child(ChildKind::Deployment, &release).await, None);
+        last = Some(release);
+    }
+    assert_eq!(world.model("churn").await.metadata.uid, before, "the model is the one that it was");
+    world.end().await;
+}

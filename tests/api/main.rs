@@ -6,6 +6,7 @@ mod support;
 mod autoscaling;
 mod crash;
 mod ecosystem;
+mod guides;
 mod helm;
 mod labels;
 mod lifecycle;
