@@ -3,9 +3,13 @@
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use modelship::images::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{operator, stage::Stage, support::audit};
+use crate::{
+    asking, operator,
+    stage::Stage,
+    support::{audit, world::setting},
+};
 
 #[tokio::test]
 async fn the_operator_runs_by_digest_restricted_and_not_as_root() {
@@ -29,6 +33,39 @@ async fn the_operator_runs_by_digest_restricted_and_not_as_root() {
     let wanted = digest(container["image"].as_str().expect("an image"));
     assert!(wanted.is_some(), "{}", container["image"]);
     assert_eq!(digest(status["imageID"].as_str().expect("an image")), wanted);
+    stage.end().await;
+}
+
+/// The labels that registries and scanners read.
+#[tokio::test]
+async fn the_operators_image_says_what_it_is_where_it_comes_from_and_under_which_licence() {
+    let stage = Stage::shared("labelled").await;
+    let pod = json!(operator::pod(&stage).await);
+    let (_, digest) =
+        pod["spec"]["containers"][0]["image"].as_str().and_then(|image| image.split_once('@')).expect("a digest");
+    let repository = format!("{}/v2/modelship/modelship", setting("MODELSHIP_TEST_REGISTRY"));
+    let get = async |path: String| {
+        let request = asking::client().get(format!("{repository}/{path}")).header(
+            "accept",
+            "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json",
+        );
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status).expect("an answer");
+        answer.text().await.map(|text| serde_json::from_str::<Value>(&text).expect("JSON")).expect("text")
+    };
+    let manifest = get(format!("manifests/{digest}")).await;
+    let config = get(format!("blobs/{}", manifest["config"]["digest"].as_str().expect("a digest"))).await;
+    let label =
+        |name: &str| config["config"]["Labels"][format!("org.opencontainers.image.{name}")].as_str().unwrap_or("-");
+    assert_eq!(
+        ["title", "description", "version", "source", "licenses"].map(label),
+        [
+            "Modelship",
+            env!("CARGO_PKG_DESCRIPTION"),
+            env!("CARGO_PKG_VERSION"),
+            env!("CARGO_PKG_REPOSITORY"),
+            env!("CARGO_PKG_LICENSE"),
+        ],
+    );
     stage.end().await;
 }
 
