@@ -97,7 +97,9 @@ pub fn requirements(_: &mut SchemaGenerator) -> Schema {
 
 /// Rules are Prometheus' own shape; what is wrong in one is found when the spec is read.
 pub fn extra_rules(_: &mut SchemaGenerator) -> Schema {
-    let query = json_schema!({"description": "The query, in PromQL. Unset: the rule is refused.", "type": "string", "maxLength": query::LONGEST});
+    let query = json_schema!({
+        "description": "The query, in PromQL. Unset: the rule is refused.", "type": "string", "maxLength": query::LONGEST,
+    });
     let rule = json_schema!({
         "type": "object", "properties": {"expr": query}, "x-kubernetes-preserve-unknown-fields": true,
     });
