@@ -23,14 +23,14 @@ class Failed(Exception):
 
 
 class Job:
-    """One run of publish-model in the checkout of a model's repository."""
+    """One run of publish-model for a push of a model's repository: its jobs, each in a checkout and a temporary folder of its own.
+    What is handed from one to another is a copy of what was uploaded."""
 
     # What the checkout of Modelship's repository gives.
     modelship = TOP
 
     def __init__(self, folder, temporary, inputs, secrets=None, environment=None):
-        self.folder, self.temporary = pathlib.Path(folder), pathlib.Path(temporary)
-        self.temporary.mkdir(parents=True, exist_ok=True)
+        self.source, self.top = pathlib.Path(folder), pathlib.Path(temporary)
         workflow = yaml.safe_load(WORKFLOW.read_text())
         # YAML reads the key `on` as true.
         call = workflow[True]["workflow_call"]
@@ -40,20 +40,42 @@ class Job:
         assert not missing, f"publish-model.yml wants {missing}"
         assert set(secrets or {}) <= set(call["secrets"])
         defaults = {name: rule.get("default", "") for name, rule in call["inputs"].items()}
-        self.context = {"inputs": {**defaults, **inputs}, "secrets": secrets or {}, "steps": {}, "env": {}}
-        self.job = workflow["jobs"]["publish"]
-        self.context["env"] = {name: self.text(value) for name, value in self.job["env"].items()}
+        self.given = {"inputs": {**defaults, **inputs}, "secrets": secrets or {}, "needs": {}}
+        self.jobs, self.called = workflow["jobs"], call["outputs"]
         self.environment = environment or {}
-        self.commit = git(self.folder, "rev-parse", "HEAD")
+        if git(self.source, "status", "--porcelain"):
+            git(self.source, "add", "--all")
+            git(self.source, "commit", "--quiet", "--message", "What is pushed")
+        self.commit = git(self.source, "rev-parse", "HEAD")
         self.log, self.uploads, self.pull_requests, self.ran, self.failure = "", [], [], [], None
-        self.upload_names = []
+        self.upload_names, self.handed_over = [], {}
 
     @property
     def outputs(self):
-        return {name: self.text(value) for name, value in self.job["outputs"].items()}
+        return {name: self.text(rule["value"], {"jobs": self.given["needs"]}) for name, rule in self.called.items()}
 
     def run(self):
-        for step in self.job["steps"]:
+        for name, job in self.jobs.items():
+            needs = job.get("needs", [])
+            assert set([needs] if isinstance(needs, str) else needs) <= set(self.given["needs"]), f"{name} comes before what it needs"
+            self.begin(name, job)
+            self.steps(job)
+            if self.failure:
+                raise self.failure
+            self.given["needs"][name] = {"outputs": {key: self.text(value) for key, value in job.get("outputs", {}).items()}}
+        return self
+
+    def begin(self, name, job):
+        """A machine of its own: a fresh checkout, and nothing in its temporary folder."""
+        self.folder, self.temporary = self.top / name / "repository", self.top / name / "runner"
+        shutil.rmtree(self.top / name, ignore_errors=True)
+        self.temporary.mkdir(parents=True)
+        git(self.source, "clone", "--quiet", "--no-hardlinks", str(self.source), str(self.folder))
+        self.context = {**self.given, "steps": {}, "env": {}, "runner": {"temp": str(self.temporary)}}
+        self.context["env"] = {key: self.text(value) for key, value in job.get("env", {}).items()}
+
+    def steps(self, job):
+        for step in job["steps"]:
             condition = str(step.get("if", "true"))
             # After a failure only those go on whose condition asks for the job's state.
             if self.failure and "cancelled()" not in condition:
@@ -68,9 +90,6 @@ class Job:
                     self.use(step)
             except Failed as failure:
                 self.failure = self.failure or failure
-        if self.failure:
-            raise self.failure
-        return self
 
     def use(self, step):
         given = {name: self.text(value) for name, value in step.get("with", {}).items()}
@@ -81,15 +100,29 @@ class Job:
         elif uses.startswith("actions/setup-python@"):
             pass
         elif uses.startswith("actions/upload-artifact@"):
-            found = sorted(str(file.relative_to(given["path"])) for file in files(given["path"]))
-            if not found and given["if-no-files-found"] == "error":
-                raise Failed("no files were found")
-            self.uploads.append(found)
-            self.upload_names.append(given["name"])
+            self.upload(step, given)
+        elif uses.startswith("actions/download-artifact@"):
+            shutil.copytree(self.handed_over[given["artifact-ids"]], given["path"])
         elif uses.startswith("peter-evans/create-pull-request@"):
             self.pull_requests.append({**given, "body": pathlib.Path(given["body-path"]).read_text()})
         else:
             self.composite(step, self.folder / uses, given)
+
+    def upload(self, step, given):
+        path = pathlib.Path(given["path"])
+        if path.is_file():
+            number = str(len(self.handed_over) + 1)
+            self.handed_over[number] = self.top / f"artifact-{number}"
+            shutil.rmtree(self.handed_over[number], ignore_errors=True)
+            self.handed_over[number].mkdir()
+            shutil.copy(path, self.handed_over[number])
+            self.context["steps"][step["id"]] = {"outputs": {"artifact-id": number}}
+            return
+        found = sorted(str(file.relative_to(path)) for file in files(path))
+        if not found and given["if-no-files-found"] == "error":
+            raise Failed("no files were found")
+        self.uploads.append(found)
+        self.upload_names.append(given["name"])
 
     def composite(self, step, folder, given):
         action = yaml.safe_load((folder / "action.yml").read_text())
@@ -99,7 +132,8 @@ class Job:
         # As with GitHub: what is handed on empty is empty, not the default.
         context = {"inputs": {**defaults, **given}, "steps": {}}
         for inner in action["runs"]["steps"]:
-            self.shell(inner, context, folder)
+            if truth(self.value(str(inner.get("if", "true")), context)):
+                self.shell(inner, context, folder)
         outputs = {name: self.text(rule["value"], context) for name, rule in action.get("outputs", {}).items()}
         if "id" in step:
             self.context["steps"][step["id"]] = {"outputs": outputs}
@@ -160,7 +194,7 @@ class Job:
 
         expression = expression.strip().removeprefix("${{").removesuffix("}}")
         expression = re.sub(
-            r"\b(inputs|secrets|steps|env|job|github)\.[\w.-]+", lambda match: f"look_up({match[0]!r})", expression
+            r"\b(inputs|secrets|steps|needs|jobs|runner|env|job|github)\.[\w.-]+", lambda match: f"look_up({match[0]!r})", expression
         )
         expression = expression.replace("&&", " and ").replace("||", " or ")
         expression = re.sub(r"!(?!=)", " not ", expression)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
@@ -194,9 +193,7 @@ class Repository:
     def push(self, **inputs):
         """What a push to GitHub causes: the whole workflow."""
         job = Job(self.folder, self.folder.parent / "runner", {**self.inputs, **inputs}, self.secrets, self.environment)
-        with contextlib.ExitStack() as checked_out:
-            checked_out.callback((self.folder / ".modelship").unlink, missing_ok=True)
-            return job.run()
+        return job.run()
 
 
 def test_a_commit_leads_to_new_predictions_of_the_service_by_the_workflow_alone(

@@ -270,7 +270,10 @@ def test_a_training_that_leaves_a_server_behind_is_not_waited_for(steps):
 
 def test_the_steps_after_one_that_is_missing_say_which(steps):
     assert "run choose-run first" in steps.bad("export")
-    assert "run describe first" in steps.bad("build", MODEL_IMAGE="alice/model")
+    assert "run label first" in steps.bad("build", MODEL_IMAGE="alice/model")
+    labelled(steps, "a=1")
+    assert "run lay-out first" in steps.bad("build", MODEL_IMAGE="alice/model")
+    assert "run lay-out first" in steps.bad("pack", MODEL_IMAGE="alice/model")
     assert "run build first" in steps.bad("push", MODEL_IMAGE="alice/model")
 
 
@@ -393,7 +396,8 @@ def test_a_model_of_which_nothing_is_known_is_refused_unless_that_is_meant(steps
     steps.good("export")
     words = steps.bad("describe")
     assert "the model has no input example" in words and "modelship_profile.write in the training" in words
-    steps.good("describe", MODEL_DESCRIBE="optional", GITHUB_SHA="c" * 40)
+    steps.good("describe", MODEL_DESCRIBE="optional")
+    steps.good("label", GITHUB_SHA="c" * 40)
     labels = (steps.out / "labels").read_text()
     assert "dev.modelship.profile" not in labels
     assert f"org.opencontainers.image.revision={'c' * 40}" in labels
@@ -431,8 +435,9 @@ def test_a_profile_that_cannot_be_read_stops_before_the_build(steps, profile, wo
 
 
 def test_labels_that_a_team_adds_are_checked(steps):
-    assert "not of the form name=value" in steps.bad("describe", MODEL_DESCRIBE="optional", MODEL_LABELS="Team Blue")
-    steps.good("describe", MODEL_DESCRIBE="optional", MODEL_LABELS="org.example.team=blue")
+    assert "not of the form name=value" in steps.bad("label", MODEL_LABELS="Team Blue")
+    assert not (steps.out / "labels").exists()
+    steps.good("label", MODEL_LABELS="org.example.team=blue")
     assert "org.example.team=blue" in (steps.out / "labels").read_text()
 
 
@@ -491,6 +496,12 @@ def labelled(steps, *labels):
     (steps.out / "labels").write_text("".join(f"{label}\n" for label in labels))
 
 
+def built(steps, build="build", **environment):
+    """Both steps that lead to an image, from a Dockerfile."""
+    steps.good("lay-out", **environment)
+    return steps.good(build, **environment)
+
+
 # A builder that notes what it is asked for, and whose pushes fail from the one that FAIL_AT numbers.
 BUILDER = """
 echo "$*" >>"$LOG"
@@ -510,7 +521,7 @@ def noted(steps):
     steps.environment["MODEL_IMAGE"] = "alice/model"
     (steps.folder / "Dockerfile").write_text("FROM scratch\n")
     labelled(steps, "a=1", 'dev.modelship.profile={"classes":["$HOME","a b"]}')
-    steps.good("build")
+    built(steps)
     return steps, log
 
 
@@ -641,6 +652,7 @@ def test_a_wrong_password_of_the_registry_pushes_nothing(steps, registry, builde
     steps.environment.update({"MODEL_REGISTRY_INSECURE": "true", "DOCKERHUB_USERNAME": USER, "DOCKERHUB_TOKEN": "wrong-one"})
     (steps.folder / "Dockerfile").write_text(f"FROM {base}\n")
     labelled(steps, "a=1")
+    steps.good("lay-out")
     words = steps.bad("build")
     assert "does not know this user and token" in words and "wrong-one" not in words
     steps.good("build", DOCKERHUB_TOKEN=REGISTRY_PASSWORD)
@@ -658,6 +670,7 @@ def test_a_base_image_that_is_private_is_built_upon_with_the_registry_s_log_in(s
     steps.environment["MODEL_REGISTRY_INSECURE"] = "true"
     (steps.folder / "Dockerfile").write_text(f"FROM {private}\n")
     labelled(steps, "a=1")
+    steps.good("lay-out")
     assert "the image cannot be built" in steps.bad("build")
     steps.good("build", DOCKERHUB_USERNAME=USER, DOCKERHUB_TOKEN=REGISTRY_PASSWORD)
 
@@ -684,7 +697,7 @@ def test_neither_scripts_nor_results_of_the_steps_get_into_the_image(steps, buil
     # The team's own list is still one, even without an end of its last line.
     (steps.folder / ignore).write_text("secret.txt")
     steps.environment.update({**environment, **BELOW, "GITHUB_SHA": "a" * 40, "MODEL_IMAGE": "localhost/alice/of-ours"})
-    steps.good(checked_out_below(steps))
+    built(steps, checked_out_below(steps))
     git(steps.folder, "init", "--quiet")
     assert "modelship-out" not in git(steps.folder, "status", "--porcelain")
 
@@ -694,7 +707,7 @@ def test_docker_is_told_what_of_ours_lies_in_the_context(steps):
     steps.program("docker", f'while [ "$1" != --file ]; do [ $# != 0 ] || exit 0; shift; done; cp "$2.dockerignore" {ignored}')
     (steps.folder / "Dockerfile").write_text("FROM scratch\n")
     steps.environment.update({**BELOW, "MODEL_BUILDER": "docker", "GITHUB_SHA": "a" * 40, "MODEL_IMAGE": "alice/model"})
-    steps.good(checked_out_below(steps))
+    built(steps, checked_out_below(steps))
     assert ignored.read_text().split() == [".modelship", "modelship-out"]
 
 
@@ -725,7 +738,7 @@ def test_a_log_in_keeps_docker_s_settings_and_leaves_nothing_behind(steps):
     steps.environment.update({"DOCKER_CONFIG": str(settings), "DOCKERHUB_USERNAME": USER, "DOCKERHUB_TOKEN": "a-token"})
     (steps.folder / "Dockerfile").write_text("FROM scratch\n")
     labelled(steps, "a=1")
-    steps.good("build")
+    built(steps)
     steps.good("push", MODEL_TAGS="")
     assert log.read_text().split() == ["info", "login", "build", "login", "push"]
     used = json.loads(pathlib.Path(f"{log}.config").read_text())
@@ -840,10 +853,10 @@ def test_only_what_an_earlier_report_laid_there_is_taken_away_again(steps):
 
 
 def test_a_report_s_folder_is_asked_for_before_the_training():
-    steps = yaml.safe_load(WORKFLOW.read_text())["jobs"]["publish"]["steps"]
-    (check,) = [number for number, step in enumerate(steps) if step.get("run", "").endswith("scripts/model/report check")]
-    assert check < [step.get("name") for step in steps].index("Train")
-    assert steps[check]["env"] == {"MODEL_REPORT": "${{ inputs.report-folder }}"}
+    jobs = yaml.safe_load(WORKFLOW.read_text())["jobs"]
+    (check,) = [step for step in jobs["check"]["steps"] if step.get("run", "").endswith("scripts/model/report check")]
+    assert check["env"] == {"MODEL_REPORT": "${{ inputs.report-folder }}"}
+    assert jobs["train"]["needs"] == "check"
 
 
 SERVES = {"status": "True", "reason": "Available", "message": "at least one replica answers"}

@@ -110,7 +110,7 @@ def test_an_mlflow_project_that_knows_nothing_of_modelship_is_described_and_repo
     assert pull_request["add-paths"] == "model-report" and pull_request["token"] == "a token"
     assert f"{team.registry.host}/{team.image}@{job.outputs['digest']}" in pull_request["body"]
     assert "| `f1_score` |" in pull_request["body"]
-    assert {file.name for file in (team.folder / "model-report").iterdir()} == {
+    assert {file.name for file in (job.folder / "model-report").iterdir()} == {
         ".modelship-report",
         "classification_report.txt",
         "confusion_matrix.png",
@@ -119,7 +119,7 @@ def test_an_mlflow_project_that_knows_nothing_of_modelship_is_described_and_repo
         "requirements.txt",
         "modelship-profile.json",
     }
-    parameters = json.loads((team.folder / "model-report/parameters.json").read_text())
+    parameters = json.loads((job.folder / "model-report/parameters.json").read_text())
     assert parameters == {"trees": "15", "depth": "4"}
 
 
@@ -213,7 +213,6 @@ def test_the_best_run_is_shipped_when_it_clears_the_bar_and_none_when_it_does_no
     assert team.profile()["metrics"]["f1_score"] > 0.9, "that of C=1, not of the last or the first run"
     tags = team.registry.tags(team.image)
     assert tags == sorted([job.commit, "latest"])
-    (team.folder / ".modelship").unlink()
     before = team.registry.image(team.image, "latest")[0]
     with pytest.raises(Failed, match="not good enough: f1_score is 0.9.*at least 0.999 is asked for"):
         team.push(at_least="0.999", train=False)

@@ -35,7 +35,7 @@ fail() {
 # tell NAME VALUE: for later steps, and for GitHub's.
 tell() {
     local value=$2
-    case $value in *$'\n'*) fail "$1 has more than one line" ;; esac
+    case $value in *[[:cntrl:]]*) fail "$1 has more than one line, or characters that nobody sees" ;; esac
     printf '%s\n' "$value" >"$out/told/$1"
     [ -z "${GITHUB_OUTPUT:-}" ] || printf '%s=%s\n' "$1" "$value" >>"$GITHUB_OUTPUT"
 }
@@ -47,6 +47,14 @@ told() {
 }
 
 py() { "${MODEL_PYTHON:-python3}" "$@"; }
+
+# with_mlflow: installs MLflow into the python that is there, unless it has it.
+with_mlflow() {
+    local wanted=${MODEL_MLFLOW:-mlflow>=2.9}
+    py -c 'import mlflow' 2>/dev/null && return
+    say "pip install $wanted"
+    py -m pip install --quiet --disable-pip-version-check "$wanted"
+}
 
 # projects: the files that MLflow takes for an MLproject, in whatever letters, one a line: those of this folder, or else of the
 # nearest folders below that have any, down to two. A folder may have the name, too: it is none.
@@ -78,6 +86,18 @@ tracking() {
     if [ -n "${MODEL_EXPERIMENT:-}" ]; then
         export MLFLOW_EXPERIMENT_NAME=$MODEL_EXPERIMENT
     fi
+}
+
+# The file by which one job hands over to another.
+packed=handed-over.tar
+
+# here_moment: when the commit that is checked out was made, in seconds since 1970: what is built of it is as old. SOURCE_DATE_EPOCH
+# says otherwise. None outside of git.
+here_moment() {
+    local moment=${SOURCE_DATE_EPOCH:-}
+    [ -n "$moment" ] || moment=$(git log -1 --format=%ct 2>/dev/null || true)
+    [[ $moment =~ ^[0-9]*$ ]] || fail "SOURCE_DATE_EPOCH is '$moment', but must be seconds since 1970"
+    echo "$moment"
 }
 
 # here_commit: the commit that is checked out, in full; none outside of git.

@@ -93,7 +93,7 @@ def served(shipped, tmp_path_factory):
     _, config = shipped.registry.image(shipped.image, "latest")
     # The image's own command, but on loopback, and where the workflow has put the model that it copied.
     command = [{"0.0.0.0": "127.0.0.1", "5000": str(port)}.get(word, word) for word in config["Cmd"]]
-    command[command.index("model")] = str(shipped.tmp_path / "runner/modelship/model")
+    command[command.index("model")] = str(shipped.tmp_path / "runner/publish/runner/modelship/model")
     began = time.monotonic()
     limit = {"MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": str(LONGEST)}
     server = Server(command, f"http://127.0.0.1:{port}/ping", folder / "server.log", **limit)
