@@ -59,18 +59,35 @@ trap 'rm -rf ${temporary[@]+"${temporary[@]}"}' EXIT
 
 # build_image BUILDER NAME DOCKERFILE CONTEXT ARGUMENT…
 build_image() {
-    local with=$1 name=$2 dockerfile=$3 context=$4 arguments=()
+    local with=$1 name=$2 dockerfile=$3 context=$4 verb=build moment format=docker status=0 arguments=()
     shift 4
-    if insecure && [ "$with" != docker ]; then arguments+=(--tls-verify=false); fi
+    [ "$with" != buildah ] || verb=bud
+    moment=$(here_moment)
+    if [ "$with" = docker ]; then
+        # BuildKit takes the moment from the environment. Its attestations hold the time of the build: with them every index of
+        # the same image has a digest of its own.
+        [ -z "$moment" ] || export SOURCE_DATE_EPOCH=$moment BUILDX_NO_DEFAULT_ATTESTATIONS=1
+        docker build --quiet --tag "$name" --file "$dockerfile" "$@" "$context" >&2 || fail "the image cannot be built"
+        return
+    fi
+    if insecure; then arguments+=(--tls-verify=false); fi
     # Docker finds this one by its name.
-    if [ -f "$dockerfile.dockerignore" ] && [ "$with" != docker ]; then arguments+=(--ignorefile "$dockerfile.dockerignore"); fi
-    arguments+=(--file "$dockerfile" "$@" "$context")
-    case $with in
-    docker) docker build --quiet --tag "$name" "${arguments[@]}" >&2 ;;
-    # Docker's format: it keeps what Dockerfiles say of health checks and shells.
-    buildah) buildah bud --quiet --format docker --tag "$(qualified "$name")" "${arguments[@]}" >&2 ;;
-    podman) podman build --quiet --format docker --tag "$(qualified "$name")" "${arguments[@]}" >&2 ;;
-    esac || fail "the image cannot be built"
+    if [ -f "$dockerfile.dockerignore" ]; then arguments+=(--ignorefile "$dockerfile.dockerignore"); fi
+    if [ -n "$moment" ]; then
+        # Docker's format names the container that an image was built in: it never has one digest.
+        py "$scripts/repeatable.py" "$dockerfile" >"$MODEL_OUT/Dockerfile.repeatable" || status=$?
+        case $status in
+        0)
+            format=oci dockerfile=$MODEL_OUT/Dockerfile.repeatable
+            arguments+=(--timestamp "$moment" "--build-arg=SOURCE_DATE_EPOCH=$moment")
+            ;;
+        3) say "HEALTHCHECK, SHELL and ONBUILD need Docker's format: every build has a digest of its own" ;;
+        *) fail "the Dockerfile cannot be read" ;;
+        esac
+    fi
+    # Newer ones would take it from the environment as well, and refuse both.
+    (unset SOURCE_DATE_EPOCH && "$with" "$verb" --quiet --format "$format" --tag "$(qualified "$name")" "${arguments[@]}" \
+        --file "$dockerfile" "$@" "$context" >&2) || fail "the image cannot be built"
 }
 
 # push_image BUILDER FROM TO: prints the digest.
