@@ -10,6 +10,8 @@ import pathlib
 import sys
 from typing import Iterator, Optional
 
+from modelship_profile.words import first_line, listed
+
 PAGE = 1000
 
 
@@ -75,7 +77,7 @@ def of_server() -> dict:
         hint = ""
         if any(word in str(error) for word in ("401", "403", "UNAUTHENTICATED", "PERMISSION_DENIED")):
             hint = "; check the user and token for this tracking server (DAGSHUB_USERNAME, DAGSHUB_TOKEN)"
-        fail(f"{mlflow.get_tracking_uri().rsplit('@', 1)[-1]}: {str(error).splitlines()[0][:300]}{hint}")
+        fail(f"{mlflow.get_tracking_uri().rsplit('@', 1)[-1]}: {first_line(error)}{hint}")
     return {
         "run_id": run.info.run_id,
         "model_uri": f"runs:/{run.info.run_id}/{model}",
@@ -150,7 +152,7 @@ def with_model(client, runs: list) -> Iterator[tuple]:
 
 
 def metrics_of(runs: list) -> str:
-    return ", ".join(sorted({name for run in runs for name in run.data.metrics})[:20]) or "none at all"
+    return listed(sorted({name for run in runs for name in run.data.metrics})) or "none at all"
 
 
 def experiment_id(client) -> str:

@@ -6,6 +6,8 @@ import pathlib
 import shutil
 import sys
 
+from modelship_profile.words import first_line
+
 
 def main(run_file: str, model: str, artifacts: str) -> None:
     run = json.loads(pathlib.Path(run_file).read_text(encoding="utf-8"))
@@ -44,7 +46,7 @@ def from_server(run: dict, model: str, folder: pathlib.Path) -> None:
             if entry.path != model_name:
                 client.download_artifacts(run["run_id"], entry.path, str(folder))
     except (MlflowException, OSError) as error:
-        sys.exit(f"export: {run['model_uri']} cannot be fetched: {str(error).splitlines()[0][:300]}")
+        sys.exit(f"export: {run['model_uri']} cannot be fetched: {first_line(error)}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import sys
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from modelship_profile.words import first_line
 
 
 def main(mark: str, *ids: str) -> None:
@@ -12,7 +13,7 @@ def main(mark: str, *ids: str) -> None:
         try:
             client.set_tag(run, "modelship.training", mark)
         except MlflowException as error:
-            sys.exit(f"train: the run {run}: {error.message.splitlines()[0]}")
+            sys.exit(f"train: the run {run}: {first_line(error.message)}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 from modelship_profile.tracking import without_credentials
+from modelship_profile.words import shortened
 
 MOST_METRICS = 50
 
@@ -37,7 +38,7 @@ def main(out: str, commit: str) -> None:
 def cell(value) -> str:
     """As code, and in one cell of a table whatever it is."""
     text = "".join(character if character.isprintable() else " " for character in str(value))
-    return "`" + text.replace("|", "\\|").replace("`", "'")[:300] + "`"
+    return "`" + shortened(text).replace("|", "\\|").replace("`", "'") + "`"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from modelship_profile.words import first_line
 
 
 def parameters(text: str) -> dict:
@@ -28,7 +29,7 @@ def main(folder: str) -> None:
             env_manager=os.environ.get("MODEL_ENVIRONMENT") or "local",
         )
     except MlflowException as error:
-        sys.exit(f"train: the project failed: {error.message.splitlines()[0]}")
+        sys.exit(f"train: the project failed: {first_line(error.message)}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, Optional, Sequence
 from . import kinds, labels, profile, schema
 from .errors import ProfileError
 from .values import typed
+from .words import first_line, listed
 
 # As long as a few rows of text may be, and bounded: what is read comes from a file of somebody's.
 csv.field_size_limit(1 << 20)
@@ -110,7 +111,7 @@ def _predictions(said: argparse.Namespace) -> None:
 def _from_data(said: argparse.Namespace) -> None:
     columns = _read_csv(said.data)
     if said.prediction not in columns:
-        raise ProfileError(f"{said.data} has no column {said.prediction!r}; it has {', '.join(list(columns)[:20])}")
+        raise ProfileError(f"{said.data} has no column {said.prediction!r}; it has {listed(columns)}")
     columns = {name: typed(texts) for name, texts in _without(columns, said).items()}
     if said.prediction not in columns:
         raise ProfileError(f"{said.prediction!r} is the prediction, and cannot be left out")
@@ -127,7 +128,7 @@ def _from_model(said: argparse.Namespace) -> None:
     try:
         model = mlflow.pyfunc.load_model(said.model)
     except Exception as error:
-        raise ProfileError(f"the model {said.model} cannot be loaded: {_first_line(error)}") from error
+        raise ProfileError(f"the model {said.model} cannot be loaded: {first_line(error)}") from error
     if said.data:
         data = _as_signed(_without(_read_csv(said.data), said), model.metadata.get_input_schema(), said.data)
     else:
@@ -148,7 +149,7 @@ def _input_example(model: Any, uri: str) -> Any:
     try:
         given = model.metadata.load_input_example(mlflow.artifacts.download_artifacts(uri))
     except Exception as error:
-        words = f"the input example of {uri} cannot be read: {_first_line(error)}; name its training data with --data"
+        words = f"the input example of {uri} cannot be read: {first_line(error)}; name its training data with --data"
         raise ProfileError(words) from error
     if given is None:
         raise ProfileError(
@@ -169,7 +170,7 @@ def _as_signed(columns: dict, signature: Any, path: str) -> Any:
         try:
             data[name] = _column(texts, kind, pandas)
         except (TypeError, ValueError) as error:
-            raise ProfileError(f"{path}, column {name!r}: the model's signature says {kind}, but {_first_line(error)}") from error
+            raise ProfileError(f"{path}, column {name!r}: the model's signature says {kind}, but {first_line(error)}") from error
     frame = pandas.DataFrame(data)
     if types or not inputs or not signature.is_tensor_spec():
         return frame
@@ -177,7 +178,7 @@ def _as_signed(columns: dict, signature: Any, path: str) -> Any:
     try:
         return frame.to_numpy(dtype=inputs[0].type)
     except (TypeError, ValueError) as error:
-        raise ProfileError(f"{path}: the model takes an array of {inputs[0].type}, but {_first_line(error)}") from error
+        raise ProfileError(f"{path}: the model takes an array of {inputs[0].type}, but {first_line(error)}") from error
 
 
 def _column(texts: list, kind: Optional[str], pandas: Any) -> Any:
@@ -249,7 +250,3 @@ def _read_csv(path: str) -> dict:
         if len(row) != len(names):
             raise ProfileError(f"{path}, line {number}: {len(row)} fields, but the header has {len(names)}")
     return {name: [row[at] for row in rows] for at, name in enumerate(names)}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -11,6 +11,7 @@ from typing import Any, Optional, Union
 from . import answers, kinds, models, reference, schema, spread, table, tracking
 from .errors import ProfileError
 from .values import as_list, class_name, class_value, figure, is_missing, is_number, plain
+from .words import first_line
 
 FILE = "modelship-profile.json"
 
@@ -103,7 +104,7 @@ def _predicted(model: Any, data: Any) -> Any:
     try:
         return model.predict(data)
     except Exception as error:
-        first = (str(error).splitlines() or [""])[0][:300]
+        first = first_line(error)
         raise ProfileError(
             f"the model does not take this data ({type(error).__name__}: {first}): give what it predicts as predictions="
         ) from error
