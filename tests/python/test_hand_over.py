@@ -202,6 +202,14 @@ def test_what_is_no_archive_or_not_there_is_told(other):
     assert "is no archive that can be read" in other.bad("unpack")
 
 
+def test_no_report_tells_git_what_to_do(other):
+    archive(other, [(f"artifacts/{name}", b"x") for name in (".gitattributes", "sub/.gitmodules", ".lfsconfig", "a.txt")])
+    other.good("unpack")
+    other.good("report", MODEL_IMAGE=IMAGE, MODEL_REPORT_FILES="*")
+    laid = sorted(file.name for file in (other.folder / "model-report").rglob("*") if file.is_file())
+    assert laid == [".modelship-report", "a.txt"]
+
+
 def test_a_version_that_was_taken_over_earlier_is_gone(other):
     archive(other, [("artifacts/a", b"1"), ("model/MLmodel", b"1")])
     other.good("unpack")
