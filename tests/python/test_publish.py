@@ -41,6 +41,10 @@ def test_a_run_is_looked_for_before_anything_is_installed_and_then_into_an_envir
 
 def test_a_folder_is_looked_at_before_anything_is_installed(bare, saved_model):  # noqa: F811
     assert "it has no file MLmodel" in bare.bad("publish", "from-folder", str(bare.folder))
+    # With a profile and a recipe it takes no MLflow at all.
+    (bare.folder / "profile.json").write_text('{"version": 1, "kind": "class"}')
+    asked = {"MODEL_PROFILE": "profile.json", "MODEL_BUILD": "recipe", "MODEL_BUILDER": "no-builder", "GITHUB_SHA": "a" * 40}
+    assert "no-builder is not installed" in bare.bad("publish", "from-folder", str(saved_model), **asked)
     assert not (bare.out / "venv").exists()
     assert "==> pip install mlflow>=2.9" in bare.bad("publish", "from-folder", str(saved_model))
     assert (bare.out / "venv/bin/python").exists() and not bare.asked.exists()
