@@ -31,6 +31,12 @@ In the training, write
 or keep skops, and name the types that the error lists: skops_trusted_types=["sklearn.tree._tree.Tree"]
 "#;
 
+/// Who reads what a run leaves.
+const PUBLIC: &str = "
+Where the repository is public, everybody may read the artifacts of its Actions: for a day the model (with what the training wrote beside
+your own Dockerfile's files), and as long as the repository keeps artifacts the reports.
+";
+
 /// What becomes of a workflow that does the same.
 const OTHERS: &str = "\
 On a push they would run beside model.yml: take their triggers away, or delete them, once it works. What they do besides, such as
@@ -248,9 +254,13 @@ fn told(arguments: &Arguments, found: &Found, files: &[(&str, String)]) -> Strin
     let mut secret = |name: &str, what: &str| told.push_str(&format!("  {name:<18} {what}\n"));
     secret("DOCKERHUB_USERNAME", &format!("who pushes {}", arguments.image));
     secret("DOCKERHUB_TOKEN", "a token of theirs, with read and write");
-    secret("DAGSHUB_USERNAME", "user of the tracking server, if it asks for one");
-    secret("DAGSHUB_TOKEN", "the user's token");
+    secret(
+        "DAGSHUB_USERNAME",
+        "user of the tracking server, if it asks for one: the training sees it, and its packages do",
+    );
+    secret("DAGSHUB_TOKEN", "the user's token; the others are in a job that runs nothing of the training's");
     secret("PAT", "may write contents and pull requests here, for the pull request with the reports");
+    told.push_str(PUBLIC);
     if found.mlflow && !found.names_format {
         told.push_str(FORMAT);
     }

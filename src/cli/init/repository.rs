@@ -76,7 +76,15 @@ fn sign(workflow: &str) -> Option<String> {
     let line = lines.find(|line| SIGNS.iter().any(|sign| line.contains(sign)))?;
     let line = line.trim_start_matches("- ");
     let line = ["run:", "uses:"].iter().find_map(|key| line.strip_prefix(key)).unwrap_or(line);
-    Some(line.trim().chars().filter(|c| !c.is_control()).take(SHOWN).collect())
+    let plain: String = line.trim().chars().filter(|c| !c.is_control()).collect();
+    Some(shortened(&plain))
+}
+
+/// A line that is too long, up to the end of a word, with an ellipsis.
+fn shortened(line: &str) -> String {
+    let Some((most, _)) = line.char_indices().nth(SHOWN) else { return line.to_owned() };
+    let words = line[..most].rfind(char::is_whitespace).map_or(&line[..most], |end| line[..end].trim_end());
+    format!("{words} …")
 }
 
 /// What lies in a folder; nothing in one that cannot be read.

@@ -104,6 +104,7 @@ fn a_team_s_own_workflow_that_trains_or_publishes_is_named_with_the_line_that_do
             "jobs:\n  # mlflow run .\n      - run: mlflow run MLProject --env-manager=local\n",
         ),
         (".github/workflows/image.yaml", "      - uses: docker/build-push-action@v6\n"),
+        (".github/workflows/long.yml", &format!("      - run: mlflow run . {}\n", "-P name=value ".repeat(20))),
         (".github/workflows/lint.yml", "      - run: ruff check\n"),
         (
             ".github/workflows/ours.yml",
@@ -112,7 +113,9 @@ fn a_team_s_own_workflow_that_trains_or_publishes_is_named_with_the_line_that_do
         ("MLProject/MLproject", "name: churn"),
     ]);
     let told = init(&arguments(directory.path(), "alice/churn")).unwrap();
-    let named: Vec<&str> = told.lines().filter(|line| line.contains("  .github/workflows/")).collect();
+    let named = |line: &&str| line.contains("  .github/workflows/");
+    let (long, named): (Vec<&str>, Vec<&str>) = told.lines().filter(named).partition(|line| line.contains("long.yml"));
+    assert!(long[0].ends_with("name=value -P …"), "{long:?}");
     assert_eq!(
         named,
         [
