@@ -40,7 +40,7 @@ pub async fn unmeasured(world: &World) -> MutexGuard<'static, ()> {
     let _ = definitions.delete(PODS_OF_METRICS, &DeleteParams::default()).await;
     eventually("the metrics API to be gone", || async {
         let left = definitions.get_opt(PODS_OF_METRICS).await.expect("an answer");
-        left.map_or(Ok(()), |left| Err(left.metadata))
+        left.map_or(Ok(()), |left| Err(Box::new(left.metadata)))
     })
     .await;
     alone
@@ -127,6 +127,17 @@ async fn autoscalers(world: &World) -> Vec<HorizontalPodAutoscaler> {
 }
 
 /// What Kubernetes says of our autoscaler changes from try to try: it has a number in it here.
+/// The smallest model, which serves where pods are measured.
+async fn smallest(world: &World) -> (Metrics, Kubelet, Operator) {
+    let metrics = Metrics::install(world).await;
+    let digest = registry::push(&repository(world), "latest", "1");
+    let kubelet = Kubelet::start(world, kubelet::serving);
+    let operator = Operator::start(world);
+    world.apply("churn", spec(world)).await;
+    world.serves("churn", &digest).await;
+    (metrics, kubelet, operator)
+}
+
 async fn say_in_other_words(world: &World, attempt: usize) {
     let api: Api<HorizontalPodAutoscaler> = world.api();
     let autoscaler = api.get("churn").await.expect("our autoscaler");
@@ -169,7 +180,7 @@ async fn that_nothing_measures_pods_is_told_until_something_does_and_then_the_mo
     scaled(&world, "3/3").await;
     eventually("the condition to go", || async {
         let status = world.status("churn").await;
-        conditions::find(&status.conditions, SPEC_IN_EFFECT).map_or(Ok(()), |told| Err(told.clone()))
+        conditions::find(&status.conditions, SPEC_IN_EFFECT).map_or(Ok(()), |told| Err(Box::new(told.clone())))
     })
     .await;
     metrics.end().await;
@@ -181,12 +192,7 @@ async fn that_nothing_measures_pods_is_told_until_something_does_and_then_the_mo
 async fn an_autoscaler_of_ones_own_scales_the_deployment_of_the_smallest_model() {
     let world = World::new("ownhpa").await;
     let _alone = unmeasured(&world).await;
-    let metrics = Metrics::install(&world).await;
-    let digest = registry::push(&repository(&world), "latest", "1");
-    let _kubelet = Kubelet::start(&world, kubelet::serving);
-    let operator = Operator::start(&world);
-    world.apply("churn", spec(&world)).await;
-    world.serves("churn", &digest).await;
+    let (metrics, _kubelet, operator) = smallest(&world).await;
     autoscaler(&world, json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "churn"})).await;
     scaled(&world, "3/3").await;
     // Not even a roll-out takes the number back.
@@ -204,12 +210,7 @@ async fn an_autoscaler_of_ones_own_scales_the_deployment_of_the_smallest_model()
 async fn an_autoscaler_that_is_pointed_at_the_model_scales_it_once_the_spec_says_how_many() {
     let world = World::new("modelhpa").await;
     let _alone = unmeasured(&world).await;
-    let metrics = Metrics::install(&world).await;
-    let digest = registry::push(&repository(&world), "latest", "1");
-    let _kubelet = Kubelet::start(&world, kubelet::serving);
-    let operator = Operator::start(&world);
-    world.apply("churn", spec(&world)).await;
-    world.serves("churn", &digest).await;
+    let (metrics, _kubelet, operator) = smallest(&world).await;
     autoscaler(&world, json!({"apiVersion": "modelship.dev/v1alpha1", "kind": "ModelDeployment", "name": "churn"}))
         .await;
     eventually("the autoscaler to have found no number to scale from", || async {

@@ -73,7 +73,7 @@ async fn ten_roll_outs_and_deletions_under_traffic_lose_no_request() {
             stage
                 .eventually("the pod to be gone", || async {
                     let found = pods.get_opt(&victim.name_any()).await.expect("an answer");
-                    found.map_or(Ok(()), |pod| Err(pod.status))
+                    found.map_or(Ok(()), |pod| Err(pod.status.map(Box::new)))
                 })
                 .await;
         }
